@@ -1,0 +1,1 @@
+"""Programs for users and for those who work on the chain."""

@@ -1,0 +1,43 @@
+"""Measure the chain's parts: one program, fixed seeds, stated sizes.
+
+    python scripts/bench.py [--only NAME ...] [--quick] [--json]
+
+Each figure is the median of several rounds on one core. JSON is one object:
+{name: {"value": number, "unit": text, "note": text}}.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+
+from scripts.benches import hashes
+from scripts.benches.measure import FULL, QUICK, Figure, Sizes
+
+BENCHES: dict[str, Callable[[Sizes], Figure]] = {bench.__name__: bench for bench in hashes.BENCHES}
+
+
+def main() -> int:
+    """Run the chosen benches and print their figures; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Measure the chain's parts.")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=", ".join(BENCHES))
+    parser.add_argument("--quick", action="store_true", help="small sizes, for a first look")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args()
+    names = arguments.only or list(BENCHES)
+    if unknown := [name for name in names if name not in BENCHES]:
+        print(
+            f"no bench named {', '.join(unknown)}; there are {', '.join(BENCHES)}", file=sys.stderr
+        )
+        return 2
+    figures = {name: BENCHES[name](QUICK if arguments.quick else FULL) for name in names}
+    if arguments.json:
+        print(json.dumps({name: figure._asdict() for name, figure in figures.items()}, indent=2))
+        return 0
+    for name, figure in figures.items():
+        print(f"{name:32} {figure.value:>12,} {figure.unit:12} {figure.note}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""How a bench measures: rounds, medians, and the figure that it returns."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Figure(NamedTuple):
+    """One measured number."""
+
+    value: float
+    unit: str
+    note: str
+
+
+class Sizes(NamedTuple):
+    """How much work a run does."""
+
+    rounds: int
+    calls: int
+    trie_leaves: int
+    trie_updates: int
+
+
+FULL = Sizes(5, calls=2_000, trie_leaves=100_000, trie_updates=2_000)
+QUICK = Sizes(3, calls=200, trie_leaves=5_000, trie_updates=500)
+
+
+def seconds_of(work: Callable[[], object], rounds: int) -> float:
+    """Return the median time of a piece of work, in seconds."""
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def per_second(call: Callable[[int], object], sizes: Sizes, note: str) -> Figure:
+    """Measure how often a call of one index runs in a second."""
+    taken = seconds_of(lambda: [call(index) for index in range(sizes.calls)], sizes.rounds)
+    return Figure(round(sizes.calls / taken), "per second", f"{note}; {sizes.calls} calls")

@@ -1,0 +1,1 @@
+"""perpchain: a Starknet appchain for perpetual futures that can be rolled back."""

@@ -1,0 +1,23 @@
+"""The `perpchain` program: one typer application, a command per module.
+
+Promises
+- Exit code 0 is success, 1 a difference or a failed check, 2 input that cannot be used.
+- Bad input prints one clear line on standard error and never a traceback.
+"""
+
+import typer
+
+from sequencer.cli.vectors import vectors
+
+application = typer.Typer(
+    name="perpchain",
+    help="A Starknet appchain for perpetual futures that can go back, safely and provably.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+application.command()(vectors)
+
+
+@application.callback()
+def main_options() -> None:
+    """Hold the program's help; without this, a lone command would become the program."""

@@ -1,0 +1,101 @@
+"""`perpchain vectors`: recompute the hashes of published Starknet files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sequencer.model.limits import VECTOR_FILE_BYTES_MAX
+from sequencer.model.refusals import Reason, Refused
+from sequencer.starknet.published import PublishedFile, read_published
+from sequencer.starknet.recompute import check_files
+from sequencer.starknet.verdict import Finding, Verdict
+
+_COLOURS = {Verdict.PASSED: "green", Verdict.FAILED: "bold red", Verdict.NOT_CHECKED: "yellow"}
+
+
+def vectors(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="JSON files, or folders of them.", metavar="PATH...", show_default=False
+        ),
+    ],
+    chain: Annotated[
+        str | None,
+        typer.Option(help="Chain id of the transactions; the public chains are tried without it."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Recompute every hash of published Starknet blocks, state updates and transactions.
+
+    Exit code 1 on any difference, 2 for a file that cannot be read.
+    Example: perpchain vectors tests/vectors/starknet
+    """
+    try:
+        files = {str(path): _read_file(path) for path in _expand(paths)}
+        findings = list(check_files(files, chain))
+    except Refused as refused:
+        typer.echo(f"perpchain vectors: {refused.detail}", err=True)
+        raise typer.Exit(2) from None
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(findings)).decode())
+    else:
+        _print_table(findings)
+    if any(finding.verdict is Verdict.FAILED for finding in findings):
+        raise typer.Exit(1)
+
+
+def _expand(paths: list[Path]) -> list[Path]:
+    expanded: list[Path] = []
+    for path in paths:
+        try:
+            expanded += sorted(path.glob("*.json")) if path.is_dir() else [path]
+        except OSError as error:
+            raise Refused(Reason.FILE_UNREADABLE, f"{path}: {error.strerror}") from None
+    if not expanded:
+        raise Refused(Reason.FILE_UNREADABLE, f"no .json file in {', '.join(map(str, paths))}")
+    return list(dict.fromkeys(expanded))
+
+
+def _read_file(path: Path) -> PublishedFile:
+    try:
+        return read_published(msgspec.json.decode(_read_bytes(path)))
+    except (OSError, msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise Refused(Reason.FILE_UNREADABLE, f"{path}: {why}") from None
+    except Refused as refused:
+        raise Refused(refused.reason, f"{path}: {refused.detail}") from None
+
+
+def _read_bytes(path: Path) -> bytes:
+    if path.exists() and not path.is_file():
+        raise Refused(Reason.FILE_UNREADABLE, "neither a file nor a folder")
+    with path.open("rb") as file:
+        content = file.read(VECTOR_FILE_BYTES_MAX + 1)
+    if len(content) > VECTOR_FILE_BYTES_MAX:
+        raise Refused(Reason.FILE_UNREADABLE, f"over {VECTOR_FILE_BYTES_MAX} bytes")
+    return content
+
+
+def _print_table(findings: list[Finding]) -> None:
+    table = Table("file", "hash", "count", "result", "note")
+    for finding in findings:
+        note = finding.note
+        if finding.expected is not None:
+            note = f"{note}\npublished {finding.expected}\ncomputed  {finding.computed}".lstrip()
+        # Text, not markup: names and notes come from files that anybody may have written.
+        cells = (Path(finding.file).name, finding.subject, str(finding.count))
+        verdict = Text(finding.verdict.value, style=_COLOURS[finding.verdict])
+        table.add_row(*map(Text, cells), verdict, Text(note))
+    console = Console()
+    console.print(table)
+    sums = {
+        verdict: sum(finding.count for finding in findings if finding.verdict is verdict)
+        for verdict in Verdict
+    }
+    console.print(", ".join(f"{count} {verdict}" for verdict, count in sums.items()))

@@ -1,0 +1,1 @@
+"""The words of the chain: units, limits, refusals. Imports nothing of the project."""

@@ -1,0 +1,1 @@
+"""The Starknet protocol as arithmetic: felts, hashes, tries, transactions, blocks, messages."""

@@ -1,0 +1,268 @@
+"""The Patricia-Merkle trie of Starknet, over nodes that somebody else keeps.
+
+Promises
+- A node is addressed by its position (depth, path), not by its hash, and is stored whole. The
+  keeper decides about versions: hand `update` a reader bound to one version and it works there.
+- `update` is pure: it reads positions and returns the new root with every position that changed.
+  A vacated position is returned as None, a tombstone, so that a versioned store can hide it.
+- The result depends on the final leaves alone, never on their order or on the way they came.
+
+Laws
+- Setting a leaf to 0 removes it; the root of an empty trie is 0.
+- Every run without a branch is one edge; no stored node has an empty child.
+- binary = H(left, right); edge = (H(child, path) + length) mod P.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from sequencer.model.limits import TRIE_HEIGHT_MAX
+from sequencer.model.refusals import Reason, Refused, shown
+from sequencer.starknet.felt import FELT_PRIME, Felt, require_felt
+from sequencer.starknet.felt_hash import Hash
+
+
+class Binary(msgspec.Struct, frozen=True, gc=False, tag="binary"):
+    """A branch: the hashes of both subtrees, neither of them 0."""
+
+    left: Felt
+    right: Felt
+
+
+class Edge(msgspec.Struct, frozen=True, gc=False, tag="edge"):
+    """A run of `length` levels (>= 1) without a branch; `path` holds their bits in order."""
+
+    child: Felt
+    path: int
+    length: int
+
+
+Node: TypeAlias = Binary | Edge
+Position: TypeAlias = tuple[int, int]
+"""Depth below the root, and the `depth` bits that lead there as an integer."""
+
+Reader: TypeAlias = Callable[[Position], Node | None]
+"""How a trie asks its keeper for the node at a position; None where there is none."""
+
+
+class Update(msgspec.Struct, frozen=True):
+    """What an update did: the new root, and each changed position with its node or a tombstone."""
+
+    root: Felt
+    changes: dict[Position, Node | None]
+
+
+def no_nodes(_: Position) -> None:
+    """Read from an empty trie."""
+
+
+def node_hash(node: Node, hash_pair: Hash) -> Felt:
+    """Hash one node."""
+    if isinstance(node, Binary):
+        return hash_pair(node.left, node.right)
+    return (hash_pair(node.child, node.path) + node.length) % FELT_PRIME
+
+
+def root_of(read: Reader, height: int, hash_pair: Hash) -> Felt:
+    """Return the root of a stored trie, 0 where it is empty."""
+    node = read((0, 0)) if height > 0 else None
+    return 0 if node is None else node_hash(node, hash_pair)
+
+
+def update(read: Reader, leaves: Mapping[int, Felt], height: int, hash_pair: Hash) -> Update:
+    """Set many leaves at once.
+
+    `leaves` maps keys of `height` bits to values; 0 removes. Cost: one hash per node on the union
+    of the paths. Refusals: TRIE_HEIGHT_OUT_OF_RANGE, TRIE_KEY_OUT_OF_RANGE, FELT_OUT_OF_RANGE.
+    """
+    _require_leaves(leaves, height)
+    work = _Work(read, sorted(leaves.items()), height, hash_pair)
+    if not leaves:
+        return Update(root_of(read, height, hash_pair), {})
+    return Update(work.seal((0, 0), work.descend((0, 0), 0, len(leaves))), work.changes())
+
+
+def _require_leaves(leaves: Mapping[int, Felt], height: int) -> None:
+    if not 0 < height <= TRIE_HEIGHT_MAX:
+        raise Refused(Reason.TRIE_HEIGHT_OUT_OF_RANGE, f"not in 1 .. {TRIE_HEIGHT_MAX}: {height}")
+    for key, value in leaves.items():
+        require_key(key, height)
+        require_felt(value)
+
+
+def require_key(key: int, height: int) -> None:
+    """Refuse with TRIE_KEY_OUT_OF_RANGE what is not a key of `height` bits."""
+    if type(key) is not int or not 0 <= key < 1 << height:
+        raise Refused(Reason.TRIE_KEY_OUT_OF_RANGE, f"not a key of {height} bits: {shown(key)}")
+
+
+_Run: TypeAlias = tuple[Felt, int, int]
+"""A subtree as the edge that would lead to it: (hash below, path, length); length 0 is no edge."""
+
+_EMPTY: _Run = (0, 0, 0)
+
+
+class _Work:
+    """One update in progress: the leaves in key order, what was read, what will be written."""
+
+    __slots__ = ("_hash", "_height", "_leaves", "_read", "_seen", "_written")
+
+    def __init__(
+        self, read: Reader, leaves: list[tuple[int, Felt]], height: int, hash_pair: Hash
+    ) -> None:
+        self._read = read
+        self._leaves = leaves
+        self._height = height
+        self._hash = hash_pair
+        self._seen: dict[Position, Node] = {}
+        self._written: dict[Position, Node] = {}
+
+    def changes(self) -> dict[Position, Node | None]:
+        """Compare what was read with what was written: tombstones for the vacated."""
+        changed: dict[Position, Node | None] = {
+            position: None for position in self._seen if position not in self._written
+        }
+        for position, node in self._written.items():
+            if self._seen.get(position) != node:
+                changed[position] = node
+        return changed
+
+    def descend(self, position: Position, low: int, high: int) -> _Run:
+        """Apply leaves[low:high] to the stored subtree at a position."""
+        if position[0] == self._height:
+            return (self._leaves[low][1], 0, 0)
+        node = self._visit(position)
+        if node is None:
+            return self._grow(position, low, high)
+        if isinstance(node, Edge):
+            return self._along(position, (node.child, node.path, node.length), low, high)
+        depth, path = position
+        middle = self._split(position, low, high)
+        left, right = (depth + 1, path << 1), (depth + 1, path << 1 | 1)
+        left_run = self.descend(left, low, middle) if middle > low else None
+        right_run = self.descend(right, middle, high) if middle < high else None
+        return self._join_stored(position, node, left_run, right_run)
+
+    def seal(self, position: Position, run: _Run) -> Felt:
+        """Write the edge that leads to a subtree, if there is one, and return its hash."""
+        child, path, length = run
+        if length == 0:
+            return child
+        self._written[position] = Edge(child, path, length)
+        return (self._hash(child, path) + length) % FELT_PRIME
+
+    def _visit(self, position: Position) -> Node | None:
+        node = self._read(position)
+        if node is not None:
+            self._seen[position] = node
+        return node
+
+    def _split(self, position: Position, low: int, high: int) -> int:
+        """Find the first of leaves[low:high] that turns right below a position."""
+        depth, path = position
+        turn = (path << 1 | 1) << (self._height - depth - 1)
+        leaves = self._leaves
+        while low < high:
+            middle = (low + high) >> 1
+            if leaves[middle][0] < turn:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _grow(self, position: Position, low: int, high: int) -> _Run:
+        """Build leaves[low:high] where nothing was stored."""
+        leaves = self._leaves
+        while low < high and leaves[low][1] == 0:
+            low += 1
+        while low < high and leaves[high - 1][1] == 0:
+            high -= 1
+        if low == high:
+            return _EMPTY
+        rest = self._height - position[0]
+        first, last = leaves[low][0], leaves[high - 1][0]
+        if high - low == 1:
+            return (leaves[low][1], first & ((1 << rest) - 1), rest)
+        below = (first ^ last).bit_length()
+        branch = (self._height - below, first >> below)
+        middle = self._split(branch, low, high)
+        left, right = (branch[0] + 1, branch[1] << 1), (branch[0] + 1, branch[1] << 1 | 1)
+        run = self._join(branch, self._grow(left, low, middle), self._grow(right, middle, high))
+        return _extend(run, branch[1] & ((1 << rest - below) - 1), rest - below)
+
+    def _along(self, position: Position, edge: _Run, low: int, high: int) -> _Run:
+        """Apply leaves[low:high] where an edge, stored or what is left of one, begins."""
+        _, edge_path, length = edge
+        depth, path = position
+        if length == 0:
+            return self.descend(position, low, high)
+        rest = self._height - depth - length
+        end = path << length | edge_path
+        first, last = self._leaves[low][0] >> rest, self._leaves[high - 1][0] >> rest
+        below = max((first ^ end).bit_length(), (last ^ end).bit_length())
+        if below == 0:
+            run = self.descend((depth + length, end), low, high)
+            return _extend(run, edge_path, length)
+        return self._fork(position, edge, below, low, high)
+
+    def _fork(self, position: Position, edge: _Run, below: int, low: int, high: int) -> _Run:
+        """Split an edge where a leaf leaves it, `below` levels above the edge's end."""
+        child, edge_path, length = edge
+        depth, path = position
+        above = length - below
+        branch = (depth + above, (path << length | edge_path) >> below)
+        middle = self._split(branch, low, high)
+        left, right = (branch[0] + 1, branch[1] << 1), (branch[0] + 1, branch[1] << 1 | 1)
+        kept: _Run = (child, edge_path & ((1 << below - 1) - 1), below - 1)
+        if edge_path >> (below - 1) & 1 == 0:
+            kept = self._along(left, kept, low, middle) if middle > low else kept
+            run = self._join(branch, kept, self._grow(right, middle, high))
+        else:
+            kept = self._along(right, kept, middle, high) if middle < high else kept
+            run = self._join(branch, self._grow(left, low, middle), kept)
+        return _extend(run, edge_path >> below, above)
+
+    def _join(self, position: Position, left: _Run, right: _Run) -> _Run:
+        """Put two built subtrees under a position."""
+        if left[0] == 0:
+            return _extend(right, 1, 1)
+        if right[0] == 0:
+            return _extend(left, 0, 1)
+        depth, path = position
+        node = Binary(
+            self.seal((depth + 1, path << 1), left),
+            self.seal((depth + 1, path << 1 | 1), right),
+        )
+        self._written[position] = node
+        return (self._hash(node.left, node.right), 0, 0)
+
+    def _join_stored(
+        self, position: Position, node: Binary, left: _Run | None, right: _Run | None
+    ) -> _Run:
+        """Put subtrees under a stored branch; None is a side that no leaf touched."""
+        depth, path = position
+        if left is None and right is not None and right[0] == 0:
+            left = self._stored_run((depth + 1, path << 1), node.left)
+        if right is None and left is not None and left[0] == 0:
+            right = self._stored_run((depth + 1, path << 1 | 1), node.right)
+        return self._join(position, left or (node.left, 0, 0), right or (node.right, 0, 0))
+
+    def _stored_run(self, position: Position, child: Felt) -> _Run:
+        """Read an untouched sibling that is about to lose its branch: its edge grows upwards."""
+        if position[0] == self._height:
+            return (child, 0, 0)
+        node = self._read(position)
+        if isinstance(node, Edge):
+            self._seen[position] = node
+            return (node.child, node.path, node.length)
+        return (child, 0, 0)
+
+
+def _extend(run: _Run, path: int, length: int) -> _Run:
+    """Lengthen a run upwards by `length` levels; nothing stays nothing."""
+    child, run_path, run_length = run
+    if child == 0:
+        return _EMPTY
+    return (child, path << run_length | run_path, run_length + length)

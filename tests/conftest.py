@@ -1,0 +1,6 @@
+"""Settings for every test: property tests are never judged by the clock."""
+
+from hypothesis import settings
+
+settings.register_profile("perpchain", deadline=None)
+settings.load_profile("perpchain")

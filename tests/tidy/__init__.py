@@ -1,0 +1,1 @@
+"""The project's own rules as pure functions from sources to findings."""

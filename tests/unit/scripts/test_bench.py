@@ -1,0 +1,47 @@
+"""The measuring program: its JSON, its table and its one mistake."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "scripts/bench.py", *arguments],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_json_is_one_object_of_figures() -> None:
+    done = run("--quick", "--json", "--only", "pedersen_per_second")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert list(figures) == ["pedersen_per_second"]
+    figure = figures["pedersen_per_second"]
+    assert set(figure) == {"value", "unit", "note"}
+    assert figure["value"] > 0
+    assert figure["unit"] == "per second"
+    assert "200 calls" in figure["note"]
+
+
+def test_the_table_has_a_line_per_figure() -> None:
+    done = run("--quick", "--only", "order_hash_per_second", "sign_per_second")
+    assert done.returncode == 0, done.stderr
+    names = [line.split()[0] for line in done.stdout.splitlines()]
+    assert names == ["order_hash_per_second", "sign_per_second"]
+
+
+def test_an_unknown_name_is_a_mistake() -> None:
+    done = run("--quick", "--json", "--only", "pedersen_per_second", "speed")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert "speed" in line
+    assert "trie_build_seconds" in line
