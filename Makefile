@@ -34,8 +34,9 @@ test: $(READY) ## all tests
 bench: $(READY) ## measure the hashes and the trie
 	$(BIN)/python scripts/bench.py
 
-run: $(READY) ## recompute the published Starknet blocks and state roots in tests/vectors
+run: $(READY) ## recompute published Starknet blocks, then trade a recorded market
 	$(BIN)/perpchain vectors tests/vectors/starknet
+	$(BIN)/perpchain run
 
 lock: ## remake requirements.lock; LOCK_FLAGS=--upgrade moves every pin
 	$(PYTHON) -m venv --clear $(LOCK_VENV)

@@ -11,10 +11,12 @@ import json
 import sys
 from collections.abc import Callable
 
-from scripts.benches import hashes
+from scripts.benches import exchange, hashes
 from scripts.benches.measure import FULL, QUICK, Figure, Sizes
 
-BENCHES: dict[str, Callable[[Sizes], Figure]] = {bench.__name__: bench for bench in hashes.BENCHES}
+BENCHES: dict[str, Callable[[Sizes], Figure]] = {
+    bench.__name__: bench for bench in (*hashes.BENCHES, *exchange.BENCHES)
+}
 
 
 def main() -> int:

@@ -21,10 +21,11 @@ class Sizes(NamedTuple):
     calls: int
     trie_leaves: int
     trie_updates: int
+    commands: int
 
 
-FULL = Sizes(5, calls=2_000, trie_leaves=100_000, trie_updates=2_000)
-QUICK = Sizes(3, calls=200, trie_leaves=5_000, trie_updates=500)
+FULL = Sizes(5, calls=2_000, trie_leaves=100_000, trie_updates=2_000, commands=50_000)
+QUICK = Sizes(3, calls=200, trie_leaves=5_000, trie_updates=500, commands=3_000)
 
 
 def seconds_of(work: Callable[[], object], rounds: int) -> float:

@@ -7,6 +7,7 @@ Promises
 
 import typer
 
+from sequencer.cli.run import run
 from sequencer.cli.vectors import vectors
 
 application = typer.Typer(
@@ -15,6 +16,7 @@ application = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+application.command()(run)
 application.command()(vectors)
 
 

@@ -179,7 +179,7 @@ def _is_enum(schema: _Schema, name: str) -> bool:
 
 def _check_field(schema: _Schema, owner: str, field: _Field) -> None:
     if field.shape == "enum":
-        if schema.revision == 0 or not _is_enum(schema, field.kinds[0]):
+        if not _is_enum(schema, field.kinds[0]):
             raise _refused(f"no enum of revision {schema.revision}: {_show(field.kinds[0])}")
         return
     if field.shape == "variant" and (schema.revision == 0 or not _is_enum(schema, owner)):

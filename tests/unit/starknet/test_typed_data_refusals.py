@@ -183,19 +183,30 @@ WRONG_PARTS = [
     *(((*path, key), 1) for path in ((), ("domain",), ("message",)) for key in ("x", 1, None)),
     *at(("primaryType",), "felt", "One", "Inner*", "main", "merkletree"),
     *at(("types", "Spare"), [], struct("a:felt"), *WRONG),
-    *(
-        (("types", name), [])
-        for name in ("", "a*", "(a)", "()", "a,b", 'a"', "a\\", "a\n", "\xe9", 1)
-    ),
-    *((("types", name), []) for name in (*RESERVED, "StarkNetDomain")),
-    *at(("types", "Inner"), None, {}, "", [None], [[]], ["a"], struct("a")),
-    *at(("types", "One"), [], struct("a:()", "a:(felt)"), struct("a:()", "b:felt")),
     *at(("types", "StarknetDomain"), struct(*(f"{key}:()" for key in DOMAIN))),
     *at(("types", "StarknetDomain"), struct("name:felt", "version:felt", "revision:felt")),
+    *at(("types", "StarknetDomain"), struct("name:felt", "version:felt", "chainId:felt")),
     *at(("types", "StarknetDomain"), struct(*(f"{key}:felt" for key in (*DOMAIN, "more")))),
 ]
+NO_TYPE_NAMES: tuple[Any, ...] = ("", "a*", "(a)", "()", "a,b", 'a"', "a\\", "a\n", "\xe9", 1)
 WRONG_KINDS: tuple[object, ...] = (
-    *(None, 1, [], {}, "", "*", "u64", "felt *", "Felt", "u256**", "One", "One*", "enum*", "enum"),
+    *(
+        None,
+        1,
+        [],
+        {},
+        "",
+        "*",
+        "u64",
+        "felt *",
+        "Felt",
+        "u256**",
+        "One",
+        "Free",
+        "Free*",
+        "enum*",
+        "enum",
+    ),
     *("felt" + "*" * 33, "felt" + "*" * 50_000, "(felt)", "()", "merkletree*", "merkletree"),
     *("Main", "Inner", "Inner*"),
 )
@@ -209,6 +220,7 @@ WRONG_FIELDS: list[object] = [
     *({"name": "a", "type": "merkletree", "contains": name} for name in NO_LEAVES),
     *({"name": name, "type": "felt"} for name in NO_NAMES),
     {"name": "a", "type": "felt", "contains": "felt"},
+    {"name": "amount", "type": "u256"},
 ]
 WRONG_VARIANTS = [
     "(u64)",
@@ -222,29 +234,56 @@ WRONG_VARIANTS = [
 ]
 
 
+def refuses_types(types: Json, revision: int = 1) -> bool:
+    try:
+        encode_type(types, next(iter(types)), revision)
+    except Refused as refused:
+        return refused.reason is Reason.TYPED_DATA_MALFORMED
+    return False
+
+
+def test_malformed_types_are_refused() -> None:
+    types = {name: EVERYTHING["types"][name] for name in ("Main", "Inner", "One")}
+    types["Free"] = struct("a:()")
+    assert not refuses_types(types)
+    for name in (*NO_TYPE_NAMES, *RESERVED):
+        assert refuses_types({**types, name: []}), name
+    for field in WRONG_FIELDS:
+        assert refuses_types({**types, "Inner": [*types["Inner"], field]}), field
+    for kind in WRONG_VARIANTS:
+        assert refuses_types(changed(types, ("One", 1, "type"), kind)), kind
+    spares: list[object] = [None, {}, "", [None], [[]], ["a"], struct("a")]
+    for definition in spares:
+        assert refuses_types({**types, "Spare": definition}), definition
+    for texts in ([], ["a:()", "a:(felt)"], ["a:()", "b:felt"], ["a:felt"]):
+        assert refuses_types({**types, "One": struct(*texts)}), texts
+
+
 def test_malformed_messages_are_refused() -> None:
     for path, value in WRONG_PARTS:
         assert refuses(changed(EVERYTHING, path, value)), (path, str(type(value)))
-    for field in WRONG_FIELDS:
-        fields = [*EVERYTHING["types"]["Inner"], field]
-        assert refuses(changed(EVERYTHING, ("types", "Inner"), fields)), field
-    for kind in WRONG_VARIANTS:
-        assert refuses(changed(EVERYTHING, ("types", "One", 1, "type"), kind)), kind
     for data in (None, [], "", 1, {}, deep_list()):
         assert refuses(data)
     for account in (None, -1, FELT_PRIME, HUGE, True, "0x1", 1.0):
         assert refuses(EVERYTHING, account)
+    named = changed(EVERYTHING, ("types", "StarknetDomain", 0, "type"), "Inner")
+    assert refuses(changed(named, ("domain", "name"), INNER))
+    long_text = changed(EVERYTHING, ("types", "StarknetDomain", 3, "type"), "string")
+    assert refuses(changed(long_text, ("domain", "revision"), "1"))
 
 
 def test_revision_0_knows_less() -> None:
     assert not refuses(OLD)
-    for kind in ("u128", "shortstring", "u256", "()", "(felt)"):
-        assert refuses(changed(OLD, ("types", "Leg", 0, "type"), kind))
-    assert refuses(
-        changed(OLD, ("types", "Leg", 0), {"name": "a", "type": "enum", "contains": "Leg"})
-    )
-    for name in ("a(", "a)", "a:b", "a,b"):
-        assert refuses(changed(OLD, ("types", "Leg", 0, "name"), name))
+    types = {name: OLD["types"][name] for name in ("Order", "Leg")}
+    for kind in ("u128", "shortstring", "u256", "i128*", "()", "(felt)"):
+        assert refuses_types(changed(types, ("Leg", 0, "type"), kind), 0)
+    for contains in ("Leg", "One", "felt"):
+        enum = {"name": "a", "type": "enum", "contains": contains}
+        assert refuses_types({"Top": [enum], "Leg": [], "One": struct("a:()")}, 0)
+    assert refuses_types({"Top": [], "One": struct("a:()")}, 0)
+    for name in ("a(", "a)", "a:b", "a,b", "\xe9"):
+        assert refuses_types(changed(types, ("Leg", 0, "name"), name), 0)
+        assert refuses_types({**types, name: []}, 0)
     assert refuses(changed(OLD, ("types",), EVERYTHING["types"]))
 
 
@@ -269,6 +308,13 @@ def test_where_starknet_py_leaves_the_snip() -> None:
     )
     texts = changed(EVERYTHING, ("domain",), dict.fromkeys(DOMAIN, "1"))
     assert message_hash(numbers, ACCOUNT) == message_hash(texts, ACCOUNT)
+
+
+def test_a_negative_number_is_also_the_felt_it_becomes() -> None:
+    for number in (-1, -(2**127)):
+        signed = changed(EVERYTHING, ("message", "i128"), number)
+        wrapped = changed(EVERYTHING, ("message", "i128"), hex(FELT_PRIME + number))
+        assert message_hash(signed, ACCOUNT) == message_hash(wrapped, ACCOUNT)
 
 
 def paths(inside: Json | list[Any], path: Path = ()) -> list[Path]:

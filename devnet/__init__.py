@@ -1,0 +1,1 @@
+"""A whole market on one machine: recorded data, bots, and what plays them."""

@@ -1,0 +1,1 @@
+"""The rules of the exchange: matching, margin, prices, funding, liquidation, modes, laws."""

@@ -1,0 +1,95 @@
+"""What the operator sets: guards, risk bounds, who operates, the one tick let through.
+
+Laws
+- A guard is switched off in drills only; switching one on is always allowed.
+- Every bound is checked as a whole before it counts.
+"""
+
+import msgspec
+
+from sequencer.exchange.authority import require_mode, require_operator
+from sequencer.exchange.limiter import settle_limiter
+from sequencer.exchange.step import Step, refuse
+from sequencer.model.commands import AllowTick, SetGuard, SetOperator, SetRisk
+from sequencer.model.events import GuardChanged, SettingChanged
+from sequencer.model.limits import ADDRESS_MAX, FELT_MAX, QUOTE_MAX
+from sequencer.model.refusals import Reason
+from sequencer.model.rows import Guard, Mode, Risk
+from sequencer.model.units import ONE
+
+
+def set_guard(step: Step, command: SetGuard) -> None:
+    """Switch a guard. Refusals: NOT_OPERATOR, MODE_FORBIDS, NOT_A_DRILL."""
+    require_operator(step)
+    require_mode(step, Mode.CANCEL_ONLY)
+    switch_guard(step, command.guard, command.on)
+
+
+def switch_guard(step: Step, guard: Guard, on: bool) -> None:
+    """Switch a guard, whoever asks. Refuses with NOT_A_DRILL to switch one off elsewhere."""
+    system = step.state.system
+    if not on and not system.drill:
+        raise refuse(Reason.NOT_A_DRILL, f"{guard.value} is switched off in drills only")
+    if on != (guard in system.guards_off):
+        return
+    others = [other for other in system.guards_off if other is not guard]
+    off = tuple(sorted(others if on else [*others, guard]))
+    step.put_system(msgspec.structs.replace(system, guards_off=off))
+    step.emit(GuardChanged(guard, on))
+
+
+def set_risk(step: Step, command: SetRisk) -> None:
+    """Replace the risk bounds. Refusals: NOT_OPERATOR, MODE_FORBIDS, PARAMETER_INVALID."""
+    require_operator(step)
+    require_mode(step, Mode.CANCEL_ONLY)
+    _require_risk(command.risk)
+    settle_limiter(step)
+    step.put_system(msgspec.structs.replace(step.state.system, risk=command.risk))
+    step.emit(SettingChanged("risk"))
+
+
+def set_operator(step: Step, command: SetOperator) -> None:
+    """Hand the operator's rights over. Refusals: NOT_OPERATOR, MODE_FORBIDS, PARAMETER_INVALID."""
+    require_operator(step)
+    require_mode(step, Mode.CANCEL_ONLY)
+    hand_over(step, command.operator)
+
+
+def hand_over(step: Step, operator: int) -> None:
+    """Make an account the operator, whoever asks. Refuses with PARAMETER_INVALID no address."""
+    if not 0 < operator <= ADDRESS_MAX:
+        raise refuse(Reason.PARAMETER_INVALID, f"{operator:#x} is no address")
+    step.put_system(msgspec.structs.replace(step.state.system, operator=operator))
+    step.emit(SettingChanged("operator"))
+
+
+def allow_tick(step: Step, command: AllowTick) -> None:
+    """Name the one tick that passes the tripwire; 0 takes the permission back.
+
+    Refusals: NOT_OPERATOR, MODE_FORBIDS, PARAMETER_INVALID.
+    """
+    require_operator(step)
+    require_mode(step, Mode.CANCEL_ONLY)
+    if not 0 <= command.tick_hash <= FELT_MAX:
+        raise refuse(Reason.PARAMETER_INVALID, f"{command.tick_hash:#x} is no hash")
+    allowed = msgspec.structs.replace(step.state.system, tick_allowed=command.tick_hash)
+    step.put_system(allowed)
+    step.emit(SettingChanged("tick_allowed"))
+
+
+def _require_risk(risk: Risk) -> None:
+    """Refuse bounds outside their range, and share steps that do not add up to the whole."""
+    _require_range("liquidation_fee", risk.liquidation_fee, 0, ONE)
+    _require_range("share_step", risk.share_step, 1, ONE)
+    _require_range("ratio_target", risk.ratio_target, 1, ONE)
+    _require_range("hour_rate", risk.hour_rate, 0, ONE)
+    _require_range("day_rate", risk.day_rate, 0, ONE)
+    _require_range("hour_min", risk.hour_min, 0, QUOTE_MAX)
+    _require_range("day_min", risk.day_min, 0, QUOTE_MAX)
+    if ONE % risk.share_step:
+        raise refuse(Reason.PARAMETER_INVALID, f"share_step {risk.share_step} does not divide 1")
+
+
+def _require_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise refuse(Reason.PARAMETER_INVALID, f"{name} {value} is not in {low} .. {high}")

@@ -1,0 +1,1 @@
+"""Where prices and orders come from: recorded market data."""
