@@ -7,6 +7,7 @@ Promises
 
 import typer
 
+from sequencer.cli.genesis import genesis
 from sequencer.cli.run import run
 from sequencer.cli.vectors import vectors
 
@@ -16,6 +17,7 @@ application = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+application.command()(genesis)
 application.command()(run)
 application.command()(vectors)
 

@@ -22,6 +22,8 @@ from sequencer.model.orders import Side
 from sequencer.model.rows import (
     Account,
     Arrival,
+    Contract,
+    DeclaredClass,
     DepositRow,
     LastTrade,
     Limiter,
@@ -43,7 +45,10 @@ from sequencer.model.units import ONE
 
 
 class Table(StrEnum):
-    """The tables of rows, in the order in which a state is rebuilt. Keys: see `State`."""
+    """The tables of rows, in the order in which a state is rebuilt. Keys: see `State`.
+
+    Contracts and classes belong to the chain above; they lie here so that one journal covers all.
+    """
 
     MARKET = "market"
     ACCOUNT = "account"
@@ -62,6 +67,8 @@ class Table(StrEnum):
     ARRIVAL = "arrival"
     TOTALS = "totals"
     LIMITER = "limiter"
+    CONTRACT = "contract"
+    CLASS = "class"
 
 
 ONLY = ""
@@ -77,6 +84,8 @@ class State:
     def __init__(self, system: System) -> None:
         self.system = system
         self.arrival = Arrival()
+        self.contracts: dict[int, Contract] = {}
+        self.classes: dict[int, DeclaredClass] = {}
         self.accounts: dict[int, Account] = {}
         self.positions: dict[tuple[int, str], Position] = {}
         self.markets: dict[str, Market] = {}
@@ -108,6 +117,8 @@ class State:
             Table.ARRIVAL: {ONLY: self.arrival},
             Table.TOTALS: {ONLY: Totals()},
             Table.LIMITER: {ONLY: Limiter()},
+            Table.CONTRACT: self.contracts,
+            Table.CLASS: self.classes,
         }
         self.books: dict[str, Book] = {}
         self.waiting: dict[str, WaitingOrders] = {}

@@ -48,6 +48,14 @@ class OrderOpened(Event, frozen=True, gc=False):
     waiting: bool
 
 
+class OrderRefused(Event, frozen=True, gc=False):
+    """An order in the operator's batch was refused, with the stable code."""
+
+    order_id: int
+    account: int
+    reason: str
+
+
 class OrderTriggered(Event, frozen=True, gc=False):
     """The mark price reached an order's trigger."""
 

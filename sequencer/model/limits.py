@@ -167,3 +167,15 @@ SEED_SPREAD_MAX = 1_000_000
 
 SEED_WINDOW_MS = 30_000
 """Milliseconds for which a candidate for a seed counts."""
+
+SLOT_ADDRESSES_CACHED = 262_144
+"""Storage addresses of rows that are remembered: each costs a Pedersen hash per key part."""
+
+CALLDATA_ITEMS_MAX = 4_096
+"""Items of one list in calldata."""
+
+CALLS_MAX = 64
+"""Calls in one transaction of an account."""
+
+GENESIS_ACCOUNTS_MAX = 200_000
+"""Accounts that a genesis file may name."""

@@ -53,6 +53,20 @@ class Guard(StrEnum):
     HEALTH = "HEALTH"
 
 
+class Contract(msgspec.Struct, frozen=True, gc=False):
+    """A contract of the chain: its class, the next nonce, and (of an account) the public key."""
+
+    class_hash: int
+    nonce: int = 0
+    public_key: int = 0
+
+
+class DeclaredClass(msgspec.Struct, frozen=True, gc=False):
+    """A class that was declared, with its compiled class hash."""
+
+    compiled_class_hash: int
+
+
 class Account(msgspec.Struct, frozen=True, gc=False):
     """An account's collateral. Cash in 1e-8 quote, may be negative against open profit.
 
@@ -243,12 +257,16 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
 
 
 class Totals(msgspec.Struct, frozen=True, gc=False):
-    """Money that is in no account. All in 1e-8 quote, but `dust` in 1e-26."""
+    """Money that is in no account. All in 1e-8 quote, but `dust` in 1e-26.
+
+    `genesis_deposited` is the part of `deposited` that genesis gave out.
+    """
 
     deposited: int = 0
     withdrawn: int = 0
     bad_debt: int = 0
     dust: int = 0
+    genesis_deposited: int = 0
 
 
 class Limiter(msgspec.Struct, frozen=True, gc=False):
@@ -260,7 +278,9 @@ class Limiter(msgspec.Struct, frozen=True, gc=False):
 
 
 Row: TypeAlias = (
-    Account
+    Contract
+    | DeclaredClass
+    | Account
     | Position
     | Market
     | Price

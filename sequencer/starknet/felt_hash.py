@@ -74,15 +74,19 @@ def poseidon_array(values: Sequence[Felt]) -> Felt:
 def blake2s(tag: bytes) -> Hash:
     """Make the two-to-one hash of the chain's own tries.
 
-    `tag` (at most 8 bytes) keeps uses apart. The digest's first 31 bytes, read big-endian, are the
-    felt. Refusal of the result: FELT_OUT_OF_RANGE.
+    `tag` (at most 8 bytes) keeps uses apart. Refusal of the result: FELT_OUT_OF_RANGE.
     """
 
     def hash_pair(left: Felt, right: Felt) -> Felt:
         data = require_felt(left).to_bytes(32, "big") + require_felt(right).to_bytes(32, "big")
-        return int.from_bytes(hashlib.blake2s(data, person=tag).digest()[:31], "big")
+        return blake2s_digest(data, tag)
 
     return hash_pair
+
+
+def blake2s_digest(data: bytes, tag: bytes) -> Felt:
+    """Return the first 31 bytes of Blake2s under a tag of at most 8 bytes, read big-endian."""
+    return int.from_bytes(hashlib.blake2s(data, person=tag).digest()[:31], "big")
 
 
 def keccak(data: bytes) -> int:

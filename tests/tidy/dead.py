@@ -9,16 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 
 from tests.tidy.source import Definition, Finding, Source, dotted
 
-# "module:name" -> why it stays although only tests use it.
 _PROTOCOL = "the protocol is whole, and held to published values, before the rooms that call it"
-KEPT: dict[str, str] = dict.fromkeys(
+_OF_PROTOCOL = dict.fromkeys(
     (
-        "sequencer.starknet.felt:decode_short_string",
-        "sequencer.starknet.felt_hash:blake2s",
         "sequencer.starknet.felt_hash:grind_key",
-        "sequencer.starknet.messages:price_report_hash",
         "sequencer.starknet.names:sierra_class_hash",
-        "sequencer.starknet.names:storage_address",
         "sequencer.starknet.trie_proof:prove",
         "sequencer.starknet.trie_proof:proven_value",
         "sequencer.starknet.typed_data:message_hash",
@@ -26,6 +21,21 @@ KEPT: dict[str, str] = dict.fromkeys(
     ),
     _PROTOCOL,
 )
+_CHAIN = "the engine, the store and the RPC call it; they stand on this room and come after it"
+_OF_CHAIN = dict.fromkeys(
+    (
+        "sequencer.chain.block:build_block",
+        "sequencer.chain.block:verify_block",
+        "sequencer.chain.codec:decode_key",
+        "sequencer.chain.codec:decode_row",
+        "sequencer.chain.executor:call_view",
+        "sequencer.chain.native:make_abi",
+        "sequencer.chain.slots:row_of",
+    ),
+    _CHAIN,
+)
+# "module:name" -> why it stays although only tests use it.
+KEPT: dict[str, str] = _OF_PROTOCOL | _OF_CHAIN
 
 _USERS = frozenset({"contracts", "devnet", "scripts", "sequencer"})
 

@@ -1,0 +1,1 @@
+"""Blocks: execute transactions over native contracts, project rows to slots, seal, verify."""

@@ -1,0 +1,211 @@
+"""The exchange behind its Starknet address: every command as an entry point, every event announced.
+
+Promises
+- A call by an account is signed by that account; an order in the operator's batch carries its own
+  SNIP-12 signature over every field, and is refused by itself without touching the others.
+- Ids are computed, never believed: of orders, withdrawals, isolated accounts and ticks.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from sequencer.chain.calldata import CairoType, cairo_type, read_all, struct_type
+from sequencer.chain.commitment import EXCHANGE_ADDRESS
+from sequencer.chain.native import Answer, Call, EntryPoint, NativeContract, by_selector
+from sequencer.exchange.step import Context
+from sequencer.exchange.transition import HANDLERS, transition
+from sequencer.model.commands import (
+    Command,
+    Deposit,
+    OpenIsolated,
+    PlaceOrder,
+    PriceReport,
+    Tick,
+    Withdraw,
+)
+from sequencer.model.events import Event as ExchangeEvent
+from sequencer.model.events import OrderRefused
+from sequencer.model.orders import Order
+from sequencer.model.refusals import Reason, Refusal, Refused
+from sequencer.starknet.block import Event
+from sequencer.starknet.felt import ADDRESS_BOUND, Felt, encode_short_string
+from sequencer.starknet.felt_hash import poseidon_array
+from sequencer.starknet.messages import order_hash, price_report_hash
+from sequencer.starknet.names import selector
+
+COMPUTED = {
+    "PlaceOrder": ("order_id",),
+    "Withdraw": ("withdrawal_id",),
+    "OpenIsolated": ("account",),
+    "Tick": ("tick_hash", "reports"),
+}
+"""Fields of commands that calldata does not have, because they follow from it."""
+
+
+class SignedReport(msgspec.Struct, frozen=True, gc=False):
+    """A price report with its publisher's signature."""
+
+    publisher: str
+    asset: str
+    price: int
+    signed_at: int
+    r: int
+    s: int
+
+
+class SignedOrder(msgspec.Struct, frozen=True, gc=False):
+    """An order that its trader signed off chain.
+
+    `key` is 0 where the signer's own key signed, and otherwise the subkey that did.
+    """
+
+    order: Order
+    signer: int
+    key: int
+    r: int
+    s: int
+
+
+def snake_case(name: str) -> str:
+    """Return `PlaceOrder` as `place_order`: the name of a command's entry point."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)[1:]
+
+
+def run_command(call: Call, command: Command, context: Context) -> Answer:
+    """Apply a command, or refuse with its refusal."""
+    outcome = transition(call.state, command, context, call.journal)
+    if isinstance(outcome, Refusal):
+        raise Refused(outcome.reason, outcome.detail)
+    return Answer(events=[announce(event) for event in outcome])
+
+
+def announce(event: ExchangeEvent) -> Event:
+    """Write an event as Starknet knows it: its name's selector as key, its fields as data."""
+    kind = type(event)
+    data: list[Felt] = []
+    struct_type(kind).write(event, data)
+    return Event(EXCHANGE_ADDRESS, (selector(kind.__name__),), tuple(data))
+
+
+def _entry_point(kind: type[Command]) -> EntryPoint:
+    computed = COMPUTED.get(kind.__name__, ())
+    inputs = [
+        (field.name, cairo_type(field.type, f"{kind.__name__}.{field.name}"))
+        for field in msgspec.structs.fields(kind)
+        if field.name not in computed
+    ]
+    if kind is Tick:
+        inputs.append(("reports", cairo_type(Sequence[SignedReport])))
+    build = _BUILDERS.get(kind, _build_plain)
+
+    def run(call: Call) -> Answer:
+        values = read_all(inputs, call.calldata)
+        return run_command(call, build(kind, call, values), Context(call.caller))
+
+    return EntryPoint(snake_case(kind.__name__), inputs, run)
+
+
+def _build_plain(kind: type[Command], _: Call, values: dict[str, Any]) -> Command:
+    return kind(**values)
+
+
+def _build_order(_: type[Command], call: Call, values: dict[str, Any]) -> Command:
+    order = values["order"]
+    return PlaceOrder(order, order_hash(order, call.caller, call.chain_id))
+
+
+def _build_withdrawal(_: type[Command], call: Call, values: dict[str, Any]) -> Command:
+    return Withdraw(**values, withdrawal_id=_own_hash(call))
+
+
+def _build_isolated(_: type[Command], call: Call, values: dict[str, Any]) -> Command:
+    # From the transaction, so that nobody can occupy the address beforehand.
+    return OpenIsolated(**values, account=_own_hash(call) % ADDRESS_BOUND)
+
+
+def _build_tick(_: type[Command], call: Call, values: dict[str, Any]) -> Command:
+    reports = [_checked_report(call, report) for report in values["reports"]]
+    return Tick(values["time_ms"], reports, poseidon_array(call.calldata))
+
+
+def _own_hash(call: Call) -> Felt:
+    return poseidon_array((call.transaction_hash, call.number))
+
+
+def _checked_report(call: Call, report: SignedReport) -> PriceReport:
+    """Say which key signed a report: the registered one, or none (0) that counts."""
+    publisher = call.state.publishers.get(report.publisher)
+    key = 0
+    if publisher is not None:
+        fields = (report.publisher, report.asset, report.price, report.signed_at)
+        hash_ = price_report_hash(*fields)
+        key = publisher.key if call.signature_ok(publisher.key, hash_, report.r, report.s) else 0
+    return PriceReport(report.publisher, report.asset, report.price, report.signed_at, key)
+
+
+_BUILDERS: dict[type[Command], Callable[[type[Command], Call, dict[str, Any]], Command]] = {
+    PlaceOrder: _build_order,
+    Withdraw: _build_withdrawal,
+    OpenIsolated: _build_isolated,
+    Tick: _build_tick,
+}
+
+_BATCH: Sequence[tuple[str, CairoType]] = (("orders", cairo_type(Sequence[SignedOrder])),)
+
+
+def _run_batch(call: Call) -> Answer:
+    """Apply the operator's batch; each order stands or falls alone."""
+    if call.caller != call.state.system.operator:
+        raise Refused(Reason.NOT_OPERATOR, "only the operator carries orders of others")
+    events: list[Event] = []
+    for signed in read_all(_BATCH, call.calldata)["orders"]:
+        try:
+            events += _run_signed(call, signed).events
+        except Refused as refused:
+            order_id = order_hash(signed.order, signed.signer, call.chain_id)
+            events.append(announce(OrderRefused(order_id, signed.signer, refused.reason.value)))
+    return Answer(events=events)
+
+
+def _run_signed(call: Call, signed: SignedOrder) -> Answer:
+    contract = call.state.contracts.get(signed.signer)
+    if contract is None or not contract.public_key:
+        raise Refused(Reason.SIGNATURE_INVALID, f"{signed.signer:#x} has no key")
+    order_id = order_hash(signed.order, signed.signer, call.chain_id)
+    key = signed.key or contract.public_key
+    if not call.signature_ok(key, order_id, signed.r, signed.s):
+        raise Refused(Reason.SIGNATURE_INVALID, f"order {order_id:#x}")
+    context = Context(signed.signer, signed.key)
+    return run_command(call, PlaceOrder(signed.order, order_id), context)
+
+
+def _run_deposit(call: Call) -> Answer:
+    values = read_all(_DEPOSIT, call.calldata)
+    sent = Deposit(values["nonce"], call.transaction_hash, values["account"], values["amount"])
+    return run_command(call, sent, Context(0))
+
+
+_FELT = cairo_type(int, "Deposit.account")
+_U128 = cairo_type(int, "Deposit.token_amount")
+_DEPOSIT: Sequence[tuple[str, CairoType]] = (
+    ("from_address", _FELT),
+    ("nonce", _U128),
+    ("account", _FELT),
+    ("amount", _U128),
+)
+
+EXCHANGE = NativeContract(
+    name="Exchange",
+    class_hash=poseidon_array((encode_short_string("perpchain.Exchange"), 1)),
+    address=EXCHANGE_ADDRESS,
+    entry_points=by_selector(
+        (
+            *(_entry_point(kind) for kind in HANDLERS if kind is not Deposit),
+            EntryPoint("execute_orders", _BATCH, _run_batch),
+        )
+    ),
+    l1_handlers=by_selector((EntryPoint("deposit", _DEPOSIT, _run_deposit),)),
+)
+"""The exchange's contract."""

@@ -1,0 +1,165 @@
+"""Genesis: block 0 from a JSON file. The same file gives the same genesis hash, everywhere.
+
+Promises
+- Every field is checked by the rules that check it later: markets, publishers and guards go in as
+  the operator's commands.
+- Balances count as deposited; their sum is kept as `genesis_deposited`.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from sequencer.chain.account_contract import ACCOUNT
+from sequencer.chain.block import Block, seal_block
+from sequencer.chain.commitment import EXCHANGE_ADDRESS
+from sequencer.chain.exchange_contract import EXCHANGE
+from sequencer.chain.token_contract import TOKEN, TOKEN_ADDRESS
+from sequencer.chain.tries import Tries
+from sequencer.exchange.state import ONLY, Journal, State, Table
+from sequencer.exchange.step import Context
+from sequencer.exchange.transition import transition
+from sequencer.model.commands import Command, CreateMarket, RegisterPublisher, SetGuard
+from sequencer.model.limits import GENESIS_ACCOUNTS_MAX
+from sequencer.model.markets import MarketParameters
+from sequencer.model.refusals import Reason, Refusal, Refused
+from sequencer.model.rows import Account, Contract, Guard, Risk, System
+from sequencer.model.units import QUOTE_PER_TOKEN, parse_units
+from sequencer.starknet.felt import Felt, encode_short_string, parse_felt
+from sequencer.starknet.names import contract_address
+
+
+class GenesisAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An account: its public key, and its balance as decimal text of the token.
+
+    The address follows from the key (salt = key), as for an account that deploys itself.
+    """
+
+    public_key: str
+    balance: str = "0"
+
+    def key(self) -> Felt:
+        """Return the public key."""
+        return parse_felt(self.public_key)
+
+    def address(self) -> Felt:
+        """Return the account's address."""
+        return contract_address(self.key(), ACCOUNT.class_hash, (self.key(),))
+
+
+class GenesisMarket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A market: its parameters, its first index price as decimal text, its funding index."""
+
+    parameters: MarketParameters
+    index_price: str = "0"
+    funding_index: str = "1"
+
+
+class GenesisPublisher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A price publisher and its public key."""
+
+    name: str
+    key: str
+
+
+class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file. `operator`, `insurance` and `fees` are accounts like the others."""
+
+    chain_id: str
+    time_ms: int
+    operator: GenesisAccount
+    insurance: GenesisAccount
+    fees: GenesisAccount
+    accounts: Sequence[GenesisAccount] = ()
+    publishers: Sequence[GenesisPublisher] = ()
+    markets: Sequence[GenesisMarket] = ()
+    guards_off: Sequence[Guard] = ()
+    risk: Risk = Risk()
+    drill: bool = False
+    reopen_automatic: bool = False
+
+
+class Chain(msgspec.Struct):
+    """A chain in memory at its head: state, tries, and the last block."""
+
+    state: State
+    tries: Tries
+    head: Block
+    chain_id: Felt
+
+
+def read_genesis(content: bytes) -> Genesis:
+    """Read a genesis file. Refusal: GENESIS_INVALID, naming the field."""
+    try:
+        return msgspec.json.decode(content, type=Genesis)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused(Reason.GENESIS_INVALID, str(error)) from None
+
+
+def start_chain(genesis: Genesis) -> Chain:
+    """Make block 0 and the chain that it begins.
+
+    Refusals: GENESIS_INVALID, and those of the commands that set up publishers, markets and guards.
+    """
+    chain_id = encode_short_string(genesis.chain_id)
+    special = (genesis.operator, genesis.insurance, genesis.fees)
+    addresses = [account.address() for account in (*special, *genesis.accounts)]
+    if len(set(addresses)) != len(addresses) or len(addresses) > GENESIS_ACCOUNTS_MAX:
+        raise Refused(Reason.GENESIS_INVALID, "an account stands twice, or there are too many")
+    operator, insurance, fees = addresses[:3]
+    system = System(operator=operator, insurance=insurance, fees=fees, time_ms=genesis.time_ms)
+    state = State(system)
+    journal = Journal(state)
+    changed = replace(
+        system,
+        risk=genesis.risk,
+        drill=genesis.drill,
+        reopen_automatic=genesis.reopen_automatic,
+    )
+    # These rows stand in a new state from the start; this brings them under the root of block 0.
+    for table in (Table.SYSTEM, Table.ARRIVAL, Table.TOTALS, Table.LIMITER):
+        journal.changes.append((table, ONLY, None, state.rows[table][ONLY]))
+    journal.put(Table.SYSTEM, ONLY, changed)
+    _deploy(journal, genesis, addresses)
+    for command in _commands(genesis):
+        outcome = transition(state, command, Context(operator), journal)
+        if isinstance(outcome, Refusal):
+            raise Refused(Reason.GENESIS_INVALID, f"{outcome.reason.value}: {outcome.detail}")
+    tries = Tries()
+    head, committed = seal_block(state, tries, None, journal, (), chain_id)
+    tries.apply(committed)
+    return Chain(state, tries, head, chain_id)
+
+
+def _deploy(journal: Journal, genesis: Genesis, addresses: Sequence[Felt]) -> None:
+    """Put contracts and balances in place."""
+    journal.put(Table.CONTRACT, EXCHANGE_ADDRESS, Contract(EXCHANGE.class_hash))
+    journal.put(Table.CONTRACT, TOKEN_ADDRESS, Contract(TOKEN.class_hash))
+    accounts = (genesis.operator, genesis.insurance, genesis.fees, *genesis.accounts)
+    deposited = 0
+    for account, address in zip(accounts, addresses, strict=True):
+        contract = Contract(ACCOUNT.class_hash, 0, account.key())
+        journal.put(Table.CONTRACT, address, contract)
+        balance = parse_units(account.balance, 6) * QUOTE_PER_TOKEN
+        if balance:
+            journal.put(Table.ACCOUNT, address, Account(balance))
+            deposited += balance
+    totals = replace(journal.state.totals, deposited=deposited, genesis_deposited=deposited)
+    journal.put(Table.TOTALS, ONLY, totals)
+
+
+def _commands(genesis: Genesis) -> list[Command]:
+    publishers = [
+        RegisterPublisher(publisher.name, parse_felt(publisher.key))
+        for publisher in genesis.publishers
+    ]
+    markets = [
+        CreateMarket(
+            market.parameters,
+            parse_units(market.funding_index, 18),
+            parse_units(market.index_price),
+        )
+        for market in genesis.markets
+    ]
+    return [*publishers, *markets, *(SetGuard(guard, False) for guard in genesis.guards_off)]
