@@ -34,7 +34,7 @@ test: $(READY) ## all tests
 bench: $(READY) ## measure the hashes and the trie
 	$(BIN)/python scripts/bench.py
 
-run: $(READY) ## recompute published Starknet blocks, then trade a recorded market
+run: $(READY) ## recompute published blocks, trade a recorded market, seal and verify blocks
 	$(BIN)/perpchain vectors tests/vectors/starknet
 	$(BIN)/perpchain run
 

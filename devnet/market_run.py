@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from devnet.replay import Replay, Sent, replay_system, symbol_of
+from devnet.replay import Cast, Replay, Sent, replay_system, symbol_of
 from sequencer.exchange.invariants import check_laws, recount
 from sequencer.exchange.state import Journal, State
 from sequencer.exchange.transition import transition
@@ -47,7 +47,7 @@ class MarketRun:
     def __init__(self, folder: Path = MARKET_DATA) -> None:
         self._rows = list(read_recorded(folder, BASES))
         self._recounted_at_ms = 0
-        self.state = State(replay_system())
+        self.state = State(replay_system(Cast()))
         self.report = MarketReport({symbol_of(base): MarketVolume() for base in BASES})
 
     def play(self) -> MarketReport:
@@ -55,10 +55,10 @@ class MarketRun:
 
         Errors: Refused with the code of the first refusal, LawBroken for a broken law.
         """
-        replay = Replay(self.state)
-        for sent in replay.genesis(_first_spots(self._rows)):
+        replay, first = Replay(self.state, Cast()), first_spots(self._rows)
+        for sent in replay.genesis(first):
             self._apply(sent)
-        for sent in replay.commands(self._rows):
+        for sent in replay.commands(self._rows, first):
             self._apply(sent)
         for row in self._rows:
             if isinstance(row, Trade):
@@ -92,7 +92,8 @@ class MarketRun:
             recount(self.state)
 
 
-def _first_spots(rows: list[Recorded]) -> dict[str, int]:
+def first_spots(rows: list[Recorded]) -> dict[str, int]:
+    """Return each base's first spot price, in 1e-8 quote."""
     firsts: dict[str, int] = {}
     for row in rows:
         if isinstance(row, Spot):

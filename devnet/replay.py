@@ -7,8 +7,10 @@ Promises
 - Chain time is market time; every tick carries three publishers' reports of the spot price.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
+
+import msgspec
 
 from sequencer.exchange.state import State
 from sequencer.exchange.step import Context
@@ -33,9 +35,6 @@ from sequencer.model.units import ONE
 Sent: TypeAlias = tuple[Context, Command]
 """A command and who sends it."""
 
-OPERATOR, INSURANCE, FEES, QUOTER, LIQUIDITY = 1, 2, 3, 10, 11
-TAKERS = tuple(range(100, 120))
-PUBLISHERS = {"Alpha": 901, "Bravo": 902, "Carol": 903}
 TICK_MS = 200
 WARM_UP_TICKS = 3
 
@@ -43,14 +42,26 @@ _DEPOSIT_TOKENS = 10**9 * 10**6
 _REPORT_SCALE = 10**10
 
 
+class Cast(msgspec.Struct, frozen=True):
+    """Who plays: the accounts' addresses, and the publishers' public keys by name."""
+
+    operator: int = 1
+    insurance: int = 2
+    fees: int = 3
+    quoter: int = 10
+    liquidity: int = 11
+    takers: tuple[int, ...] = tuple(range(100, 120))
+    publishers: tuple[tuple[str, int], ...] = (("Alpha", 901), ("Bravo", 902), ("Carol", 903))
+
+
 def symbol_of(base: str) -> str:
     """Return the symbol of a base's market."""
     return f"{base}-USD-PERP"
 
 
-def replay_system() -> System:
+def replay_system(cast: Cast) -> System:
     """Return the exchange's row that a replay starts from."""
-    return System(operator=OPERATOR, insurance=INSURANCE, fees=FEES)
+    return System(operator=cast.operator, insurance=cast.insurance, fees=cast.fees)
 
 
 def replay_markets() -> tuple[MarketParameters, ...]:
@@ -75,31 +86,45 @@ class Replay:
     """Turns recorded rows into commands while somebody applies them to `state`.
 
     Ask for the next command only after the last one was applied: top-ups depend on the book.
+    `id_of(order, number)` gives an order's id; without it orders are numbered.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(
+        self,
+        state: State,
+        cast: Cast,
+        id_of: Callable[[Order, int], int] = lambda _, number: number,
+    ) -> None:
         self._state = state
+        self._cast = cast
+        self._id_of = id_of
         self._spot: dict[str, int] = {}
         self._quotes: dict[tuple[str, Side], int] = {}
-        self._order_id = 1_000_000
+        self._orders = 1_000_000
         self._taker = 0
         self._reported_at = 0
         self.synthetic: dict[str, int] = {}
 
     def genesis(self, first: dict[str, int]) -> Iterator[Sent]:
         """Make publishers, markets (at the first spot prices) and deposits."""
-        operator = Context(OPERATOR)
-        for name, key in PUBLISHERS.items():
+        cast = self._cast
+        operator = Context(cast.operator)
+        for name, key in cast.publishers:
             yield operator, RegisterPublisher(name, key)
         for parameters in replay_markets():
             base = parameters.symbol.split("-")[0]
             yield operator, CreateMarket(parameters, index_price=first[base])
-        for nonce, account in enumerate((INSURANCE, QUOTER, LIQUIDITY, *TAKERS)):
+        for nonce, account in enumerate(
+            (cast.insurance, cast.quoter, cast.liquidity, *cast.takers)
+        ):
             yield Context(0), Deposit(nonce, nonce + 1, account, _DEPOSIT_TOKENS)
-        self._spot = dict(first)
 
-    def commands(self, recorded: Iterable[Recorded]) -> Iterator[Sent]:
-        """Make the commands of recorded rows, with a tick every 200 ms of market time."""
+    def commands(self, recorded: Iterable[Recorded], first: dict[str, int]) -> Iterator[Sent]:
+        """Make the commands of recorded rows, with a tick every 200 ms of market time.
+
+        `first` are the spot prices to begin with, by base.
+        """
+        self._spot = dict(first)
         next_tick_ms = 0
         for row in recorded:
             if not next_tick_ms:
@@ -115,7 +140,7 @@ class Replay:
         for second in range(WARM_UP_TICKS, 0, -1):
             yield self._tick(first_ms - second * 1_000)
         for mode in (Mode.POST_ONLY, Mode.OPEN):
-            yield Context(OPERATOR), SetMode(mode, "the record begins")
+            yield Context(self._cast.operator), SetMode(mode, "the record begins")
 
     def _tick(self, time_ms: int) -> Sent:
         reports: list[PriceReport] = []
@@ -124,9 +149,9 @@ class Replay:
             reports = [
                 PriceReport(name, f"{base}USD", price * _REPORT_SCALE, self._reported_at, key)
                 for base, price in self._spot.items()
-                for name, key in PUBLISHERS.items()
+                for name, key in self._cast.publishers
             ]
-        return Context(OPERATOR), Tick(time_ms, reports)
+        return Context(self._cast.operator), Tick(time_ms, reports)
 
     def _row(self, row: Recorded) -> Iterator[Sent]:
         match row:
@@ -142,14 +167,16 @@ class Replay:
             yield from self._cancel_quote(quote.base, side)
         prices = {Side.BUY: (quote.bid, quote.bid_size), Side.SELL: (quote.ask, quote.ask_size)}
         for side, (price, size) in prices.items():
-            command = self._order(QUOTER, quote.base, side, size, price, Instruction.POST_ONLY)
+            command = self._order(
+                self._cast.quoter, quote.base, side, size, price, Instruction.POST_ONLY
+            )
             self._quotes[quote.base, side] = command.order_id
-            yield Context(QUOTER), command
+            yield Context(self._cast.quoter), command
 
     def _cancel_quote(self, base: str, side: Side) -> Iterator[Sent]:
         order_id = self._quotes.pop((base, side), 0)
         if order_id in self._state.orders:
-            yield Context(QUOTER), CancelOrder(QUOTER, order_id)
+            yield Context(self._cast.quoter), CancelOrder(self._cast.quoter, order_id)
 
     def _trade(self, trade: Trade) -> Iterator[Sent]:
         maker_side = Side.SELL if trade.side is Side.BUY else Side.BUY
@@ -161,11 +188,13 @@ class Replay:
             if self._lies_across(trade):
                 yield from self._cancel_quote(trade.base, trade.side)
             post_only = Instruction.POST_ONLY
-            top_up = self._order(LIQUIDITY, trade.base, maker_side, missing, trade.price, post_only)
+            top_up = self._order(
+                self._cast.liquidity, trade.base, maker_side, missing, trade.price, post_only
+            )
             self.synthetic[market] = self.synthetic.get(market, 0) + missing
-            yield Context(LIQUIDITY), top_up
-        self._taker = (self._taker + 1) % len(TAKERS)
-        taker = TAKERS[self._taker]
+            yield Context(self._cast.liquidity), top_up
+        self._taker = (self._taker + 1) % len(self._cast.takers)
+        taker = self._cast.takers[self._taker]
         ioc = Instruction.IOC
         order = self._order(taker, trade.base, trade.side, trade.size, trade.price, ioc)
         yield Context(taker), order
@@ -188,7 +217,7 @@ class Replay:
     def _order(
         self, account: int, base: str, side: Side, size: int, price: int, instruction: Instruction
     ) -> PlaceOrder:
-        self._order_id += 1
+        self._orders += 1
         order = Order(
             account=account,
             market=symbol_of(base),
@@ -200,11 +229,11 @@ class Replay:
             instruction=instruction,
             self_trade=SelfTrade.EXPIRE_TAKER,
             reduce_only=False,
-            client_id=0,
+            client_id=self._orders,
             pair_id=0,
             replaces=0,
             signed_at_ms=self._state.system.time_ms,
             receive_window_ms=RECEIVE_WINDOW_MS_MAX,
             expires_at_ms=0,
         )
-        return PlaceOrder(order, self._order_id)
+        return PlaceOrder(order, self._id_of(order, self._orders))

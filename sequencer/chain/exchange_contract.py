@@ -73,6 +73,11 @@ def snake_case(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)[1:]
 
 
+def entry_point_of(kind: type[Command]) -> EntryPoint:
+    """Return the entry point of a kind of command."""
+    return EXCHANGE.entry_points[selector(snake_case(kind.__name__))]
+
+
 def run_command(call: Call, command: Command, context: Context) -> Answer:
     """Apply a command, or refuse with its refusal."""
     outcome = transition(call.state, command, context, call.journal)

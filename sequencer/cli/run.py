@@ -1,31 +1,51 @@
-"""`perpchain run`: the recorded market through the exchange, with every law checked."""
+"""`perpchain run`: the recorded market through the exchange, and its first seconds as blocks."""
 
 import time
+from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from sequencer.chain.export import read_export, write_export
+from sequencer.chain.replay import replay_chain
+from sequencer.model.refusals import Refused
 from sequencer.model.units import ONE
 
 
-def run() -> None:
-    """Trade five minutes of recorded BTC and ETH, and check every law on the way.
+def run(
+    seconds: Annotated[
+        int, typer.Option(min=3, max=343, help="Seconds of the record to seal into blocks.")
+    ] = 10,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the chain to this file, for verify_chain.py.")
+    ] = None,
+) -> None:
+    """Trade five minutes of recorded BTC and ETH, then seal the first seconds of it into blocks.
 
     Each recorded trade fills to the unit; what the book lacks for it is topped up beforehand and
-    counted apart. Exit code 1 with the refusal if anything is refused.
-    Example: perpchain run
+    counted apart. The blocks carry real signatures and are executed again from their export. Exit
+    code 1 with the reason if anything is refused or differs.
+    Example: perpchain run --seconds 10 --export /tmp/chain.jsonl
     """
-    from devnet.market_run import MarketRun
-    from sequencer.model.refusals import Refused
-
-    started = time.monotonic()
-    market_run = MarketRun()
     try:
-        report = market_run.play()
+        _trade()
+        _seal(seconds, export)
     except Refused as refused:
         typer.echo(f"perpchain run: {refused}", err=True)
         raise typer.Exit(1) from None
+    except OSError as error:
+        typer.echo(f"perpchain run: {error.filename}: {error.strerror}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _trade() -> None:
+    from devnet.market_run import MarketRun
+
+    started = time.monotonic()
+    report = MarketRun().play()
     table = Table("market", "recorded trades", "filled here", "synthetic volume")
     for market, volume in report.volumes.items():
         sizes = (volume.recorded, volume.filled, volume.synthetic)
@@ -37,4 +57,27 @@ def run() -> None:
     console.print(f"{time.monotonic() - started:.1f} s")
     if any(volume.recorded != volume.filled for volume in report.volumes.values()):
         typer.echo("perpchain run: a market's fills are not the recorded trades", err=True)
+        raise typer.Exit(1)
+
+
+def _seal(seconds: int, export: Path | None) -> None:
+    from devnet.chain_run import ChainRun
+
+    started = time.monotonic()
+    chain_run = ChainRun(seconds)
+    blocks = chain_run.play()
+    console = Console()
+    console.print(f"{seconds} s of it as blocks: {len(blocks)} blocks,", end=" ")
+    console.print(f"{chain_run.transactions:,} signed transactions,", end=" ")
+    console.print(f"{time.monotonic() - started:.1f} s")
+    started = time.monotonic()
+    lines = list(write_export(msgspec.json.encode(chain_run.genesis), blocks))
+    if export is not None:
+        export.write_bytes(b"".join(lines))
+    again = replay_chain(*read_export(lines))
+    console.print(f"executed again from their export: {time.monotonic() - started:.1f} s")
+    console.print(f"head  {again.head.hash:#x}")
+    console.print(f"root  {again.head.header.state_root:#x}")
+    if again.head.hash != chain_run.chain.head.hash:
+        typer.echo("perpchain run: the export leads to another head", err=True)
         raise typer.Exit(1)

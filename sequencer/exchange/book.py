@@ -17,13 +17,14 @@ from sequencer.model.rows import OrderRow
 class BookSide:
     """The resting orders of one side."""
 
-    __slots__ = ("_keys", "_levels", "_sign")
+    __slots__ = ("_keys", "_levels", "_sign", "_unsorted")
 
     def __init__(self, side: Side) -> None:
         # Keys ascend toward the best price: prices of bids, negated prices of asks.
         self._sign = 1 if side is Side.BUY else -1
         self._keys: list[int] = []
         self._levels: dict[int, OrderedDict[int, OrderRow]] = {}
+        self._unsorted: set[int] = set()
 
     def put(self, order_id: int, row: OrderRow) -> None:
         """Insert an order at its place in time, or replace one that rests under the same id."""
@@ -33,16 +34,10 @@ class BookSide:
             insort(self._keys, key)
             self._levels[key] = OrderedDict({order_id: row})
             return
-        appended = order_id in level or row.sequence > next(reversed(level.values())).sequence
+        if order_id not in level and row.sequence < next(reversed(level.values())).sequence:
+            # An undone cancellation. The level is sorted once, when somebody looks at it again.
+            self._unsorted.add(key)
         level[order_id] = row
-        if appended:
-            return
-        # Only an undone cancellation, or a shrunk order that keeps its place, comes here.
-        if row.sequence < next(iter(level.values())).sequence:
-            level.move_to_end(order_id, last=False)
-            return
-        for other in [other for other, at in level.items() if at.sequence > row.sequence]:
-            level.move_to_end(other)
 
     def remove(self, order_id: int, row: OrderRow) -> None:
         """Take an order out."""
@@ -51,13 +46,23 @@ class BookSide:
         del level[order_id]
         if not level:
             del self._levels[key]
+            self._unsorted.discard(key)
             del self._keys[bisect_left(self._keys, key)]
 
     def best(self) -> tuple[int, OrderRow] | None:
         """Return the order that trades first, with its id."""
         if not self._keys:
             return None
-        return next(iter(self._levels[self._keys[-1]].items()))
+        return next(iter(self._level(self._keys[-1]).items()))
+
+    def _level(self, key: int) -> OrderedDict[int, OrderRow]:
+        """Return a level in the order of time."""
+        level = self._levels[key]
+        if key in self._unsorted:
+            level = OrderedDict(sorted(level.items(), key=lambda item: item[1].sequence))
+            self._levels[key] = level
+            self._unsorted.discard(key)
+        return level
 
     def best_price(self) -> int | None:
         """Return the best price."""
@@ -66,7 +71,7 @@ class BookSide:
     def walk(self) -> Iterator[tuple[int, OrderRow]]:
         """Go through all orders in priority. The side must not change meanwhile."""
         for key in reversed(self._keys):
-            yield from self._levels[key].items()
+            yield from self._level(key).items()
 
     def prices(self) -> Iterator[tuple[int, int]]:
         """Go through the levels from the best on: price and the sum of what remains."""

@@ -5,7 +5,9 @@ Laws
 - In a market whose index price is stale nobody takes.
 """
 
-from sequencer.exchange.acceptance import MARKET_TYPES, is_covered, only_reduces
+import msgspec
+
+from sequencer.exchange.acceptance import MARKET_TYPES, margin_to_open
 from sequencer.exchange.authority import require_mode, require_trader
 from sequencer.exchange.closing import cancel_excess_reduce_only, close_order
 from sequencer.exchange.derived import NO_EXPOSURE
@@ -81,15 +83,14 @@ def enter_book(step: Step, order_id: int, order: Order, signer: int) -> None:
     if step.state.system.mode is not Mode.OPEN:
         _require_post_only_mode(order, price)
     _require_fresh_price(step, order, price)
-    covered = is_covered(step.state, row)
-    if not covered and not only_reduces(step.state, row, is_extra=True):
+    margin = margin_to_open(step.state, row)
+    if margin is None:
         raise refuse(Reason.MARGIN_INSUFFICIENT, f"account {order.account:#x}")
     if not crosses:
         _finish(step, order_id, row, None)
         return
     average = _average_limit(step, order, parameters) if at_market else None
-    # A market order's loss against mark is not in its open loss, so each fill has to look again.
-    taker = Taker(order_id, row, limit, average, is_covered=covered and not at_market)
+    taker = Taker(order_id, row, limit, average, margin)
     reason = match(step, taker)
     _finish(step, order_id, taker.row, reason)
 
@@ -111,10 +112,15 @@ def _finish(step: Step, order_id: int, row: OrderRow, reason: CloseReason | None
 
 
 def _wait(step: Step, order_id: int, order: Order) -> None:
+    """Let an order wait for its trigger. It needs no margin until then, but could have it now."""
     if step.state.system.mode is not Mode.OPEN:
         raise refuse(Reason.MODE_FORBIDS, "only post-only orders in POST_ONLY")
     sequence = step.state.arrival.following
     row = OrderRow(order, order.size, sequence, step.context.signer, order.price, waiting=True)
+    price = order.price or step.state.prices[order.market].mark
+    active = msgspec.structs.replace(row, price=price, waiting=False)
+    if margin_to_open(step.state, active) is None:
+        raise refuse(Reason.MARGIN_INSUFFICIENT, f"account {order.account:#x}")
     step.put(Table.ARRIVAL, ONLY, Arrival(sequence + 1))
     step.put(Table.ORDER, order_id, row)
     step.emit(OrderOpened(order_id, order.account, order.market, order.size, True))
@@ -125,13 +131,28 @@ def _limit_price(step: Step, order: Order, parameters: MarketParameters, price: 
     buying = order.side is Side.BUY
     edge = price.mark * (ONE + parameters.band if buying else ONE - parameters.band)
     if order.type in MARKET_TYPES:
-        if Guard.ORDER_BAND in step.state.system.guards_off:
-            return PRICE_MAX if buying else 0
-        return edge // ONE if buying else -(-edge // ONE)
+        limit = edge // ONE if buying else -(-edge // ONE)
+        if Guard.ORDER_BAND not in step.state.system.guards_off:
+            return limit
+        past = _reaches_past(step, order, limit)
+        step.guarded(Guard.ORDER_BAND, past, f"{order.market}: a market order past {limit}")
+        return PRICE_MAX if buying else 0
     outside = order.price * ONE > edge if buying else order.price * ONE < edge
     if step.guarded(Guard.ORDER_BAND, outside, f"{order.market}: {order.price}"):
         raise refuse(Reason.ORDER_OUTSIDE_BAND, f"{order.price} against mark {price.mark}")
     return order.price
+
+
+def _reaches_past(step: Step, order: Order, limit: int) -> bool:
+    """Say whether the book holds less than an order's size before a price, and more behind it."""
+    left = order.size
+    for price, size in step.state.books[order.market].opposite(order.side).prices():
+        if price > limit if order.side is Side.BUY else price < limit:
+            return True
+        left -= size
+        if left <= 0:
+            return False
+    return False
 
 
 def _require_limits(step: Step, order: Order, parameters: MarketParameters) -> None:

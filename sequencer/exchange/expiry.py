@@ -2,31 +2,35 @@
 
 Laws
 - An order id is remembered as long as its signed order could still arrive.
-- Orders expire oldest first.
+- Orders expire oldest first, a named number in a tick; matching passes over the others.
+- Ids are forgotten a named number in a tick, oldest first: later is never wrong.
 """
 
 from sequencer.exchange.closing import close_order
 from sequencer.exchange.state import Table
 from sequencer.exchange.step import Step
 from sequencer.model.events import CloseReason
+from sequencer.model.limits import EXPIRED_PER_TICK_MAX, FORGOTTEN_PER_TICK_MAX
+from sequencer.model.units import MS_PER_SECOND
 
 
-def forget_used_orders(step: Step, elapsed_ms: int) -> None:
-    """Forget the order ids whose receive window is over; earlier ticks forgot earlier ones."""
-    forgetting = step.state.forgetting
-    now_ms = step.state.system.time_ms
-    if elapsed_ms < len(forgetting):
-        due = [at_ms for at_ms in range(now_ms - elapsed_ms, now_ms) if at_ms in forgetting]
-    else:
-        due = sorted(at_ms for at_ms in forgetting if at_ms < now_ms)
-    for at_ms in due:
-        for order_id in sorted(forgetting[at_ms]):
+def forget_used_orders(step: Step) -> None:
+    """Forget order ids whose receive window is over, by whole seconds."""
+    forgetting, now = step.state.forgetting, step.state.system.time_ms // MS_PER_SECOND
+    left = FORGOTTEN_PER_TICK_MAX
+    for second in sorted(second for second in forgetting if second < now):
+        due = sorted(forgetting[second])[:left]
+        for order_id in due:
             step.put(Table.USED_ORDER, order_id, None)
+        left -= len(due)
+        if not left:
+            return
 
 
 def expire_orders(step: Step) -> None:
-    """Close the orders, resting and waiting, whose time is over."""
+    """Close orders, resting and waiting, whose time is over."""
     state, now_ms = step.state, step.state.system.time_ms
     due = [order_id for order_id, at_ms in state.expiring.items() if at_ms <= now_ms]
-    for order_id in sorted(due, key=lambda order_id: state.orders[order_id].sequence):
+    due.sort(key=lambda order_id: state.orders[order_id].sequence)
+    for order_id in due[:EXPIRED_PER_TICK_MAX]:
         close_order(step, order_id, state.orders[order_id], CloseReason.EXPIRED)

@@ -73,6 +73,10 @@ def check_health(step: Step, mark: int) -> None:
         elif table is Table.PRICE or table is Table.MARKET:
             return
     touched.discard(state.system.insurance)
+    for account in sorted(touched):
+        row = state.accounts.get(account)
+        solvent = row is None or row.cash >= 0 or bool(state.holding(account).positions)
+        check(solvent, Law.SOLVENCY, f"account {account:#x} has no position and owes money")
     suspects = [account for account in sorted(touched) if not is_healthy(state, account)]
     before = _margins_at(journal, mark, suspects) if suspects else []
     for account, margin in zip(suspects, before, strict=True):

@@ -9,10 +9,12 @@ Laws
 
 from sequencer.exchange.acceptance import may_fill
 from sequencer.exchange.closing import cancel_excess_reduce_only, close_order
+from sequencer.exchange.margin import Margin
 from sequencer.exchange.positions import change_position
 from sequencer.exchange.state import Table
 from sequencer.exchange.step import Step
 from sequencer.model.events import CloseReason, Fill, OrderClosed
+from sequencer.model.limits import FILLS_PER_ORDER_MAX
 from sequencer.model.markets import MarketParameters
 from sequencer.model.orders import SelfTrade, Side
 from sequencer.model.rows import Guard, LastTrade, OrderRow
@@ -23,11 +25,11 @@ class Taker:
     """An order that is matching, not yet in any table: how far it may go, what it has traded.
 
     `price` is its limit (for market orders the edge of the band). `average_limit` bounds the
-    average price in 1e-16 for market orders, None for others. `is_covered` says that the margin
-    test passed and nothing has changed since. `paid` is in 1e-16.
+    average price in 1e-16 for market orders, None for others. `margin` are its
+    account's figures, as long as nothing has changed since. `paid` is in 1e-16.
     """
 
-    __slots__ = ("average_limit", "filled", "is_covered", "order_id", "paid", "price", "row")
+    __slots__ = ("average_limit", "filled", "fills", "margin", "order_id", "paid", "price", "row")
 
     def __init__(
         self,
@@ -35,14 +37,15 @@ class Taker:
         row: OrderRow,
         price: int,
         average_limit: int | None,
-        is_covered: bool,
+        margin: Margin | None,
     ) -> None:
         self.order_id = order_id
         self.row = row
         self.price = price
         self.average_limit = average_limit
-        self.is_covered = is_covered
+        self.margin = margin
         self.filled = 0
+        self.fills = 0
         self.paid = 0
 
 
@@ -61,6 +64,11 @@ def match(step: Step, taker: Taker) -> CloseReason | None:
         maker_id, maker = best
         if maker.price > taker.price if buying else maker.price < taker.price:
             return None
+        if 0 < maker.order.expires_at_ms <= step.state.system.time_ms:
+            close_order(step, maker_id, maker, CloseReason.EXPIRED)
+            continue
+        if taker.fills == FILLS_PER_ORDER_MAX:
+            return CloseReason.FILL_LIMIT
         if maker.order.account == order.account:
             if _expire_self(step, taker, maker_id, maker):
                 return CloseReason.SELF_TRADE
@@ -80,10 +88,8 @@ def match(step: Step, taker: Taker) -> CloseReason | None:
 
 
 def _taker_may_fill(step: Step, taker: Taker, size: int, price: int) -> bool:
-    if taker.is_covered:
-        taker.is_covered = False
-        return True
-    return may_fill(step.state, taker.row, size, price, is_extra=True)
+    known, taker.margin = taker.margin, None
+    return may_fill(step.state, taker.row, size, price, is_extra=True, known=known)
 
 
 def _expire_self(step: Step, taker: Taker, maker_id: int, maker: OrderRow) -> bool:
@@ -100,13 +106,10 @@ def _bounded(
     """Cut a fill to what the average price and the open interest allow."""
     parameters = step.state.markets[maker.order.market].parameters
     allowed = _allowed_by_average(taker, maker.price, size, parameters)
-    if allowed < size:
-        return allowed, CloseReason.SLIPPAGE
-    if _grows_over_limit(step, taker.row, maker, size, parameters) and step.guarded(
-        Guard.OPEN_INTEREST, True, f"{parameters.symbol}: {size} more"
-    ):
+    grows = _grows_over_limit(step, taker.row, maker, allowed, parameters)
+    if step.guarded(Guard.OPEN_INTEREST, grows, f"{parameters.symbol}: {allowed} more"):
         return 0, CloseReason.OPEN_INTEREST
-    return size, None
+    return allowed, CloseReason.SLIPPAGE if allowed < size else None
 
 
 def _allowed_by_average(taker: Taker, price: int, size: int, parameters: MarketParameters) -> int:
@@ -152,6 +155,7 @@ def _fill(step: Step, taker: Taker, maker_id: int, maker: OrderRow, size: int) -
     taker_fee = divide_up(amount * parameters.taker_fee, ONE)
     maker_fee = divide_up(amount * parameters.maker_fee, ONE)
     signed = size if order.side is Side.BUY else -size
+    taker.fills += 1
     taker.filled += size
     taker.paid += size * price
     taker.row = shrunk(taker.row, size)

@@ -7,6 +7,7 @@ Promises
 
 Laws
 - Security commands that the rollback undid count again; what is gone already stays gone.
+- A price of 0 that the restored state holds becomes a missing one, which has to be seeded.
 """
 
 from typing import assert_never
@@ -32,7 +33,7 @@ from sequencer.model.commands import (
 )
 from sequencer.model.events import CloseReason, PublisherChanged, Reopened
 from sequencer.model.refusals import Reason
-from sequencer.model.rows import Mode, ModeCause
+from sequencer.model.rows import Mode, ModeCause, Price
 
 _TAKE_PROFIT_OR_STOP_LOSS = TAKE_PROFIT_TYPES | STOP_LOSS_TYPES
 
@@ -48,12 +49,19 @@ def reopen(step: Step, command: Reopen) -> None:
     system = msgspec.structs.replace(waiting(step.state.system), tick_allowed=0)
     step.put_system(system)
     lower_mode(step, Mode.CANCEL_ONLY, ModeCause.ROLLBACK, f"reorg {command.reorg_id}")
+    _forget_lost_prices(step)
     for guard in system.guards_off:
         switch_guard(step, guard, on=True)
     _apply_policy(step, command.policy)
     for security in command.security:
         _apply_again(step, security)
     step.emit(Reopened(command.reorg_id))
+
+
+def _forget_lost_prices(step: Step) -> None:
+    for market, price in sorted(step.state.prices.items()):
+        if price.index_at_ms and not (price.index and price.mark):
+            step.put(Table.PRICE, market, Price(funding_index=price.funding_index))
 
 
 def _apply_policy(step: Step, policy: OrderPolicy) -> None:

@@ -12,7 +12,7 @@ from sequencer.exchange.limiter import settle_limiter
 from sequencer.exchange.step import Step, refuse
 from sequencer.model.commands import AllowTick, SetGuard, SetOperator, SetRisk
 from sequencer.model.events import GuardChanged, SettingChanged
-from sequencer.model.limits import ADDRESS_MAX, FELT_MAX, QUOTE_MAX
+from sequencer.model.limits import ADDRESS_MAX, FELT_MAX, QUOTE_MAX, SHARE_STEP_MIN
 from sequencer.model.refusals import Reason
 from sequencer.model.rows import Guard, Mode, Risk
 from sequencer.model.units import ONE
@@ -26,16 +26,28 @@ def set_guard(step: Step, command: SetGuard) -> None:
 
 
 def switch_guard(step: Step, guard: Guard, on: bool) -> None:
-    """Switch a guard, whoever asks. Refuses with NOT_A_DRILL to switch one off elsewhere."""
+    """Switch a guard, whoever asks.
+
+    Refusals: NOT_A_DRILL to switch one off elsewhere, PRICE_MISSING for ZERO_PRICE while one is 0.
+    """
     system = step.state.system
     if not on and not system.drill:
         raise refuse(Reason.NOT_A_DRILL, f"{guard.value} is switched off in drills only")
     if on != (guard in system.guards_off):
         return
+    if guard is Guard.ZERO_PRICE:
+        _require_prices(step)
     others = [other for other in system.guards_off if other is not guard]
     off = tuple(sorted(others if on else [*others, guard]))
     step.put_system(msgspec.structs.replace(system, guards_off=off))
     step.emit(GuardChanged(guard, on))
+
+
+def _require_prices(step: Step) -> None:
+    """Refuse with PRICE_MISSING while a lost price is 0: with the guard on that breaks a law."""
+    for market, price in sorted(step.state.prices.items()):
+        if price.index_at_ms and not (price.index and price.mark):
+            raise refuse(Reason.PRICE_MISSING, f"{market} is at 0: it needs a price first")
 
 
 def set_risk(step: Step, command: SetRisk) -> None:
@@ -80,7 +92,7 @@ def allow_tick(step: Step, command: AllowTick) -> None:
 def _require_risk(risk: Risk) -> None:
     """Refuse bounds outside their range, and share steps that do not add up to the whole."""
     _require_range("liquidation_fee", risk.liquidation_fee, 0, ONE)
-    _require_range("share_step", risk.share_step, 1, ONE)
+    _require_range("share_step", risk.share_step, SHARE_STEP_MIN, ONE)
     _require_range("ratio_target", risk.ratio_target, 1, ONE)
     _require_range("hour_rate", risk.hour_rate, 0, ONE)
     _require_range("day_rate", risk.day_rate, 0, ONE)

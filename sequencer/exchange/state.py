@@ -41,7 +41,7 @@ from sequencer.model.rows import (
     UsedOrder,
     Withdrawal,
 )
-from sequencer.model.units import ONE
+from sequencer.model.units import MS_PER_SECOND, ONE
 
 
 class Table(StrEnum):
@@ -316,12 +316,14 @@ class State:
         self, order_id: int, before: UsedOrder | None, after: UsedOrder | None
     ) -> None:
         if before is not None:
-            bucket = self.forgetting[before.until_ms]
+            second = before.until_ms // MS_PER_SECOND
+            bucket = self.forgetting[second]
             del bucket[order_id]
             if not bucket:
-                del self.forgetting[before.until_ms]
+                del self.forgetting[second]
         if after is not None:
-            self.forgetting.setdefault(after.until_ms, {})[order_id] = None
+            second = after.until_ms // MS_PER_SECOND
+            self.forgetting.setdefault(second, {})[order_id] = None
 
     def _derive_market(self, market: str, before: Market | None, after: Market | None) -> None:
         if after is None:

@@ -10,7 +10,8 @@ Laws
 
 Orders go (Paradex calls it deleveraging) while value is below initial margin: first those that do
 not reduce a position, newest first; then, market by market, the most passive of those that do,
-until no more than the position is left. Those that remain would only reduce.
+until no more than the position is left. Those that remain would only reduce. One tick cancels a
+named number; the rest goes at the next that moves the market.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from sequencer.exchange.state import State
 from sequencer.exchange.step import Step
 from sequencer.exchange.tripwire import watch
 from sequencer.model.events import CloseReason
+from sequencer.model.limits import CANCELLED_PER_TICK_MAX
 from sequencer.model.orders import Side
 from sequencer.model.rows import Guard, Mode, OrderRow
 
@@ -48,8 +50,9 @@ def sweep_accounts(step: Step, moved: Sequence[str], tick_hash: int) -> None:
     recovered = [a for a in sorted(state.unhealthy) if margins[a].is_healthy()]
     watch(step, list(unhealthy), recovered, tick_hash)
     liquidate_worst(step, unhealthy)
+    left = CANCELLED_PER_TICK_MAX
     for account in low:
-        _cancel_uncovered(step, account)
+        left -= _cancel_uncovered(step, account, left)
 
 
 def _concerned(state: State, moved: Sequence[str]) -> set[int]:
@@ -68,27 +71,33 @@ def _is_frozen(step: Step, account: int) -> bool:
     return step.guarded(Guard.STALE_PRICE, bool(stale), f"{stale}: account {account:#x} is low")
 
 
-def _cancel_uncovered(step: Step, account: int) -> None:
-    """Cancel orders until value covers initial margin or none is left that adds to it."""
+def _cancel_uncovered(step: Step, account: int, most: int) -> int:
+    """Cancel orders until value covers initial margin or none is left that adds to it.
+
+    Returns how many went, `most` at the most.
+    """
     state = step.state
     if not state.holding(account).exposures:
-        return
+        return 0
     margin = margin_of(state, account)
     excess = margin.initial - margin.value
     if excess <= 0:
-        return
+        return 0
     losses = {
         market: open_loss(exposure.resting.values(), state.prices[market].mark)
         for market, exposure in state.holding(account).exposures.items()
     }
+    cancelled = 0
     for order_id, row in _uncovered(step, account):
+        if excess <= 0 or cancelled == most:
+            break
         market = row.order.market
         before = _initial(state, account, market, losses[market])
         losses[market] -= open_loss((row,), state.prices[market].mark)
         close_order(step, order_id, row, CloseReason.MARGIN)
         excess -= before - _initial(state, account, market, losses[market])
-        if excess <= 0:
-            return
+        cancelled += 1
+    return cancelled
 
 
 def _initial(state: State, account: int, market: str, loss: int) -> int:

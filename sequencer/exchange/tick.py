@@ -34,7 +34,7 @@ def tick(step: Step, command: Tick) -> None:
     require_mode(step, Mode.CANCEL_ONLY)
     before = _figures(step.state)
     elapsed_ms = advance_time(step, command.time_ms)
-    forget_used_orders(step, elapsed_ms)
+    forget_used_orders(step)
     expire_orders(step)
     perpetuals = accept_reports(step, command.reports)
     update_marks(step, perpetuals)

@@ -179,3 +179,18 @@ CALLS_MAX = 64
 
 GENESIS_ACCOUNTS_MAX = 200_000
 """Accounts that a genesis file may name."""
+
+FILLS_PER_ORDER_MAX = 1_000
+"""Fills of one order as a taker; what is left of it then is cancelled."""
+
+EXPIRED_PER_TICK_MAX = 1_000
+"""Orders that one tick closes because their time is over."""
+
+FORGOTTEN_PER_TICK_MAX = 4_000
+"""Used order ids that one tick forgets."""
+
+CANCELLED_PER_TICK_MAX = 1_000
+"""Orders that one tick cancels because their accounts are short of initial margin."""
+
+SHARE_STEP_MIN = 1_000_000
+"""Smallest step (rate of 1e-8) of the share by which a liquidation reduces positions: 1 %."""

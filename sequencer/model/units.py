@@ -20,6 +20,9 @@ INDEX_ONE = 10**18
 DUST_PER_QUOTE = 10**18
 """Units of the dust row (1e-26 quote) in one unit of quote (1e-8)."""
 
+MS_PER_SECOND = 1_000
+"""Milliseconds in a second."""
+
 BASIS_ONE = 10**9
 """1 in units of basis and of the averages that make it."""
 

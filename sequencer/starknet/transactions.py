@@ -51,7 +51,7 @@ class Terms(msgspec.Struct, frozen=True):
     fee_mode: int = 0
 
 
-class InvokeV3(msgspec.Struct, frozen=True):
+class InvokeV3(msgspec.Struct, frozen=True, tag=True):
     """A call by an account."""
 
     sender: Felt
@@ -62,7 +62,7 @@ class InvokeV3(msgspec.Struct, frozen=True):
     signature: Sequence[Felt] = ()
 
 
-class DeclareV3(msgspec.Struct, frozen=True):
+class DeclareV3(msgspec.Struct, frozen=True, tag=True):
     """A declaration of a Sierra class by an account."""
 
     sender: Felt
@@ -73,7 +73,7 @@ class DeclareV3(msgspec.Struct, frozen=True):
     signature: Sequence[Felt] = ()
 
 
-class DeployAccountV3(msgspec.Struct, frozen=True):
+class DeployAccountV3(msgspec.Struct, frozen=True, tag=True):
     """The deployment of an account by itself; its address follows from the other fields."""
 
     class_hash: Felt
@@ -87,7 +87,7 @@ class DeployAccountV3(msgspec.Struct, frozen=True):
         return contract_address(self.salt, self.class_hash, self.calldata)
 
 
-class L1Handler(msgspec.Struct, frozen=True):
+class L1Handler(msgspec.Struct, frozen=True, tag=True):
     """A message from the settlement layer; calldata[0] is its sender there."""
 
     contract: Felt
@@ -96,7 +96,7 @@ class L1Handler(msgspec.Struct, frozen=True):
     nonce: Felt
 
 
-class LegacyTransaction(msgspec.Struct, frozen=True):
+class LegacyTransaction(msgspec.Struct, frozen=True, tag=True):
     """A transaction of version 0 to 2, kept as the fields that its hash takes.
 
     `kind` is invoke, declare, deploy or deploy_account; `tail` is what follows the chain id: the

@@ -12,7 +12,6 @@ from tests.tidy.source import Definition, Finding, Source, dotted
 _PROTOCOL = "the protocol is whole, and held to published values, before the rooms that call it"
 _OF_PROTOCOL = dict.fromkeys(
     (
-        "sequencer.starknet.felt_hash:grind_key",
         "sequencer.starknet.names:sierra_class_hash",
         "sequencer.starknet.trie_proof:prove",
         "sequencer.starknet.trie_proof:proven_value",
@@ -25,7 +24,6 @@ _CHAIN = "the engine, the store and the RPC call it; they stand on this room and
 _OF_CHAIN = dict.fromkeys(
     (
         "sequencer.chain.block:build_block",
-        "sequencer.chain.block:verify_block",
         "sequencer.chain.codec:decode_key",
         "sequencer.chain.codec:decode_row",
         "sequencer.chain.executor:call_view",

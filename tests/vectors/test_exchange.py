@@ -1,18 +1,10 @@
 """Every exchange vector comes out as written."""
 
-from pathlib import Path
-
-import msgspec
 import pytest
 
-from tests.vectors.exchange_case import Json, check_outcome, exact, make_state, play
+from tests.vectors.exchange_case import Json, check_outcome, make_state, play, read_cases
 
-FOLDER = Path(__file__).parent / "exchange"
-CASES = [
-    pytest.param(exact(case), id=f"{path.stem}-{case['name']}")
-    for path in sorted(FOLDER.glob("*.json"))
-    for case in msgspec.json.decode(path.read_bytes())
-]
+CASES = [pytest.param(case, id=f"{name}-{case['name']}") for name, case in read_cases()]
 
 
 @pytest.mark.parametrize("case", CASES)

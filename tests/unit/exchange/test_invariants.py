@@ -228,7 +228,7 @@ _DRIFTS: list[tuple[str, Callable[[State], object], Law]] = [
     ("holdings", lambda s: s.holdings[ALICE].exposures[BTC].waiting.clear(), Law.DERIVED),
     ("waiting", _drop_waiting, Law.DERIVED),
     ("holders", lambda s: s.holders[BTC].pop(BOB), Law.DERIVED),
-    ("forgetting", lambda s: s.forgetting[NOW_MS].clear(), Law.DERIVED),
+    ("forgetting", lambda s: s.forgetting[NOW_MS // 1_000].clear(), Law.DERIVED),
     ("isolated", lambda s: s.isolated.clear(), Law.DERIVED),
     ("subkey_counts", lambda s: s.subkey_counts.update({ALICE: 2}), Law.DERIVED),
     ("expiring", lambda s: s.expiring.clear(), Law.DERIVED),

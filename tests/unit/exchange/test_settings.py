@@ -45,7 +45,7 @@ def test_a_guard_left_off_is_switched_on_outside_a_drill() -> None:
     ("low", "high"),
     [
         ({"liquidation_fee": 0}, {"liquidation_fee": ONE}),
-        ({"share_step": 1}, {"share_step": ONE}),
+        ({"share_step": ONE // 100}, {"share_step": ONE}),
         ({"ratio_target": 1}, {"ratio_target": ONE}),
         ({"hour_rate": 0}, {"hour_rate": ONE}),
         ({"day_rate": 0}, {"day_rate": ONE}),

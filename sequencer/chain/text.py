@@ -1,0 +1,46 @@
+"""Structs as plain objects of text: numbers in hexadecimal, so that no JSON reader rounds them.
+
+Promises
+- Two values are equal exactly where their texts are: lists and tuples do not differ.
+"""
+
+from typing import Any
+
+import msgspec
+
+
+def to_text(value: Any) -> Any:
+    """Turn structs and numbers into objects and hexadecimal text; other text keeps a mark."""
+    match value:
+        case bool() | None:
+            return value
+        case int():
+            return hex(value)
+        case str():
+            return "=" + value
+        case msgspec.Struct():
+            names = value.__struct_fields__
+            fields = {name: to_text(getattr(value, name)) for name in names}
+            tag = value.__struct_config__.tag
+            return fields if tag is None else {"type": f"={tag}", **fields}
+        case dict():
+            return {hex(key): to_text(item) for key, item in value.items()}
+        case list() | tuple():
+            return [to_text(item) for item in value]
+    raise TypeError(f"nothing that a block holds: {type(value).__name__}")
+
+
+def from_text(value: Any) -> Any:
+    """Turn such text back into numbers and plain text. Errors: ValueError."""
+    match value:
+        case str():
+            return value[1:] if value.startswith("=") else int(value, 16)
+        case dict():
+            return {_key(key): from_text(item) for key, item in value.items()}
+        case list():
+            return [from_text(item) for item in value]
+    return value
+
+
+def _key(key: str) -> Any:
+    return int(key, 16) if key.startswith("0x") else key
