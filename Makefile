@@ -31,7 +31,7 @@ check: $(READY) ## lint, format, types, project rules and unit tests
 test: $(READY) ## all tests
 	$(BIN)/pytest -q -n auto
 
-bench: $(READY) ## measure the hashes and the trie
+bench: $(READY) ## measure hashes, signatures, the trie and the exchange
 	$(BIN)/python scripts/bench.py
 
 run: $(READY) ## recompute published blocks, trade a recorded market, seal and verify blocks

@@ -22,7 +22,9 @@ BENCHES: dict[str, Callable[[Sizes], Figure]] = {
 def main() -> int:
     """Run the chosen benches and print their figures; returns the exit code."""
     parser = argparse.ArgumentParser(description="Measure the chain's parts.")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help=", ".join(BENCHES))
+    parser.add_argument(
+        "--only", nargs="+", action="extend", metavar="NAME", help=", ".join(BENCHES)
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes, for a first look")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()

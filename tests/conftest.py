@@ -2,5 +2,5 @@
 
 from hypothesis import settings
 
-settings.register_profile("perpchain", deadline=None)
+settings.register_profile("perpchain", deadline=None, database=None)
 settings.load_profile("perpchain")

@@ -20,13 +20,14 @@ from sequencer.chain.tries import Tries
 from sequencer.exchange.state import ONLY, Journal, State, Table
 from sequencer.exchange.step import Context
 from sequencer.exchange.transition import transition
-from sequencer.model.commands import Command, CreateMarket, RegisterPublisher, SetGuard
-from sequencer.model.limits import GENESIS_ACCOUNTS_MAX
+from sequencer.model.commands import Command, CreateMarket, RegisterPublisher, SetGuard, SetRisk
+from sequencer.model.limits import GENESIS_ACCOUNTS_MAX, QUOTE_MAX, TIME_MS_MAX
 from sequencer.model.markets import MarketParameters
 from sequencer.model.refusals import Reason, Refusal, Refused
 from sequencer.model.rows import Account, Contract, Guard, Risk, System
 from sequencer.model.units import QUOTE_PER_TOKEN, parse_units
 from sequencer.starknet.felt import Felt, encode_short_string, parse_felt
+from sequencer.starknet.felt_hash import is_public_key
 from sequencer.starknet.names import contract_address
 
 
@@ -98,53 +99,78 @@ def read_genesis(content: bytes) -> Genesis:
 
 
 def start_chain(genesis: Genesis) -> Chain:
-    """Make block 0 and the chain that it begins.
+    """Make block 0 and the chain that it begins. Refusal: GENESIS_INVALID, with the first cause."""
+    try:
+        return _start(genesis)
+    except Refused as refused:
+        if refused.reason is Reason.GENESIS_INVALID:
+            raise
+        raise Refused(Reason.GENESIS_INVALID, str(refused)) from None
 
-    Refusals: GENESIS_INVALID, and those of the commands that set up publishers, markets and guards.
-    """
+
+def _start(genesis: Genesis) -> Chain:
     chain_id = encode_short_string(genesis.chain_id)
-    special = (genesis.operator, genesis.insurance, genesis.fees)
-    addresses = [account.address() for account in (*special, *genesis.accounts)]
-    if len(set(addresses)) != len(addresses) or len(addresses) > GENESIS_ACCOUNTS_MAX:
-        raise Refused(Reason.GENESIS_INVALID, "an account stands twice, or there are too many")
+    if chain_id == 0 or not 0 < genesis.time_ms <= TIME_MS_MAX:
+        raise Refused(Reason.GENESIS_INVALID, "chain_id is empty, or time_ms out of range")
+    addresses = _addresses(genesis)
     operator, insurance, fees = addresses[:3]
-    system = System(operator=operator, insurance=insurance, fees=fees, time_ms=genesis.time_ms)
-    state = State(system)
-    journal = Journal(state)
-    changed = replace(
-        system,
-        risk=genesis.risk,
+    system = System(
+        operator=operator,
+        insurance=insurance,
+        fees=fees,
+        time_ms=genesis.time_ms,
         drill=genesis.drill,
         reopen_automatic=genesis.reopen_automatic,
+        chain_id=chain_id,
     )
+    state = State(system)
+    journal = Journal(state)
     # These rows stand in a new state from the start; this brings them under the root of block 0.
     for table in (Table.SYSTEM, Table.ARRIVAL, Table.TOTALS, Table.LIMITER):
         journal.changes.append((table, ONLY, None, state.rows[table][ONLY]))
-    journal.put(Table.SYSTEM, ONLY, changed)
     _deploy(journal, genesis, addresses)
     for command in _commands(genesis):
         outcome = transition(state, command, Context(operator), journal)
         if isinstance(outcome, Refusal):
-            raise Refused(Reason.GENESIS_INVALID, f"{outcome.reason.value}: {outcome.detail}")
+            words = f"{type(command).__name__}: {outcome.reason.value}: {outcome.detail}"
+            raise Refused(Reason.GENESIS_INVALID, words)
     tries = Tries()
     head, committed = seal_block(state, tries, None, journal, (), chain_id)
     tries.apply(committed)
     return Chain(state, tries, head, chain_id)
 
 
+def _accounts(genesis: Genesis) -> list[GenesisAccount]:
+    return [genesis.operator, genesis.insurance, genesis.fees, *genesis.accounts]
+
+
+def _addresses(genesis: Genesis) -> list[Felt]:
+    accounts = _accounts(genesis)
+    if len(accounts) > GENESIS_ACCOUNTS_MAX:
+        raise Refused(Reason.GENESIS_INVALID, f"over {GENESIS_ACCOUNTS_MAX} accounts")
+    for account in accounts:
+        if not is_public_key(account.key()):
+            raise Refused(Reason.GENESIS_INVALID, f"{account.public_key} is no public key")
+    addresses = [account.address() for account in accounts]
+    if len(set(addresses)) != len(addresses):
+        raise Refused(Reason.GENESIS_INVALID, "an account stands twice")
+    return addresses
+
+
 def _deploy(journal: Journal, genesis: Genesis, addresses: Sequence[Felt]) -> None:
     """Put contracts and balances in place."""
     journal.put(Table.CONTRACT, EXCHANGE_ADDRESS, Contract(EXCHANGE.class_hash))
     journal.put(Table.CONTRACT, TOKEN_ADDRESS, Contract(TOKEN.class_hash))
-    accounts = (genesis.operator, genesis.insurance, genesis.fees, *genesis.accounts)
     deposited = 0
-    for account, address in zip(accounts, addresses, strict=True):
+    for account, address in zip(_accounts(genesis), addresses, strict=True):
         contract = Contract(ACCOUNT.class_hash, 0, account.key())
         journal.put(Table.CONTRACT, address, contract)
         balance = parse_units(account.balance, 6) * QUOTE_PER_TOKEN
         if balance:
             journal.put(Table.ACCOUNT, address, Account(balance))
             deposited += balance
+    if deposited > QUOTE_MAX:
+        raise Refused(Reason.GENESIS_INVALID, "the balances are more than an amount may be")
     totals = replace(journal.state.totals, deposited=deposited, genesis_deposited=deposited)
     journal.put(Table.TOTALS, ONLY, totals)
 
@@ -162,4 +188,8 @@ def _commands(genesis: Genesis) -> list[Command]:
         )
         for market in genesis.markets
     ]
-    return [*publishers, *markets, *(SetGuard(guard, False) for guard in genesis.guards_off)]
+    for publisher in genesis.publishers:
+        if not is_public_key(parse_felt(publisher.key)):
+            raise Refused(Reason.GENESIS_INVALID, f"{publisher.key} is no public key")
+    guards = [SetGuard(guard, False) for guard in genesis.guards_off]
+    return [*publishers, *markets, SetRisk(genesis.risk), *guards]

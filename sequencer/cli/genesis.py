@@ -7,7 +7,9 @@ import msgspec
 import typer
 
 from sequencer.chain.genesis import read_genesis, start_chain
-from sequencer.model.refusals import Refused
+from sequencer.cli.files import read_limited
+from sequencer.model.limits import GENESIS_FILE_BYTES_MAX
+from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.felt import format_felt
 
 
@@ -21,13 +23,12 @@ def genesis(
     Example: perpchain genesis devnet/genesis.json
     """
     try:
-        stated = read_genesis(file.read_bytes())
+        content = read_limited(file, GENESIS_FILE_BYTES_MAX)
+        stated = read_genesis(content)
         chain = start_chain(stated)
-    except OSError as error:
-        typer.echo(f"perpchain genesis: {file}: {error.strerror}", err=True)
-        raise typer.Exit(2) from None
     except Refused as refused:
-        typer.echo(f"perpchain genesis: {file}: {refused}", err=True)
+        where = "" if refused.reason is Reason.FILE_UNREADABLE else f"{file}: "
+        typer.echo(f"perpchain genesis: {where}{refused.detail}", err=True)
         raise typer.Exit(2) from None
     special = {"operator": stated.operator, "insurance": stated.insurance, "fees": stated.fees}
     accounts = {name: format_felt(account.address()) for name, account in special.items()}

@@ -37,7 +37,8 @@ def run(
         typer.echo(f"perpchain run: {refused}", err=True)
         raise typer.Exit(1) from None
     except OSError as error:
-        typer.echo(f"perpchain run: {error.filename}: {error.strerror}", err=True)
+        where = error.filename or "output"
+        typer.echo(f"perpchain run: {where}: {error.strerror or error}", err=True)
         raise typer.Exit(2) from None
 
 
@@ -46,7 +47,9 @@ def _trade() -> None:
 
     started = time.monotonic()
     report = MarketRun().play()
-    table = Table("market", "recorded trades", "filled here", "synthetic volume")
+    table = Table()
+    for name in ("market", "recorded trades", "filled here", "synthetic volume"):
+        table.add_column(name, overflow="fold")
     for market, volume in report.volumes.items():
         sizes = (volume.recorded, volume.filled, volume.synthetic)
         table.add_row(market, *(f"{size // ONE:,}.{size % ONE:08d}" for size in sizes))

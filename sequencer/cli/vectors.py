@@ -1,5 +1,6 @@
 """`perpchain vectors`: recompute the hashes of published Starknet files."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sequencer.cli.files import read_limited
 from sequencer.model.limits import VECTOR_FILE_BYTES_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.published import PublishedFile, read_published
-from sequencer.starknet.recompute import check_files
+from sequencer.starknet.recompute import chain_id, check_files
 from sequencer.starknet.verdict import Finding, Verdict
 
 _COLOURS = {Verdict.PASSED: "green", Verdict.FAILED: "bold red", Verdict.NOT_CHECKED: "yellow"}
@@ -37,7 +39,9 @@ def vectors(
     Example: perpchain vectors tests/vectors/starknet
     """
     try:
-        files = {str(path): _read_file(path) for path in _expand(paths)}
+        if chain is not None:
+            _require_chain(chain)
+        files = {_name(path): _read_file(path) for path in _expand(paths)}
         findings = list(check_files(files, chain))
     except Refused as refused:
         typer.echo(f"perpchain vectors: {refused.detail}", err=True)
@@ -48,6 +52,13 @@ def vectors(
         _print_table(findings)
     if any(finding.verdict is Verdict.FAILED for finding in findings):
         raise typer.Exit(1)
+
+
+def _require_chain(chain: str) -> None:
+    try:
+        chain_id(chain)
+    except Refused as refused:
+        raise Refused(refused.reason, f"--chain: {refused.detail}") from None
 
 
 def _expand(paths: list[Path]) -> list[Path]:
@@ -62,28 +73,25 @@ def _expand(paths: list[Path]) -> list[Path]:
     return list(dict.fromkeys(expanded))
 
 
+def _name(path: Path) -> str:
+    """Return a path as text that can be printed, whatever bytes its name has."""
+    return os.fsencode(path).decode(errors="replace")
+
+
 def _read_file(path: Path) -> PublishedFile:
+    content = read_limited(path, VECTOR_FILE_BYTES_MAX)
     try:
-        return read_published(msgspec.json.decode(_read_bytes(path)))
-    except (OSError, msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise Refused(Reason.FILE_UNREADABLE, f"{path}: {why}") from None
+        return read_published(msgspec.json.decode(content))
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Refused(Reason.FILE_UNREADABLE, f"{path}: {error}") from None
     except Refused as refused:
         raise Refused(refused.reason, f"{path}: {refused.detail}") from None
 
 
-def _read_bytes(path: Path) -> bytes:
-    if path.exists() and not path.is_file():
-        raise Refused(Reason.FILE_UNREADABLE, "neither a file nor a folder")
-    with path.open("rb") as file:
-        content = file.read(VECTOR_FILE_BYTES_MAX + 1)
-    if len(content) > VECTOR_FILE_BYTES_MAX:
-        raise Refused(Reason.FILE_UNREADABLE, f"over {VECTOR_FILE_BYTES_MAX} bytes")
-    return content
-
-
 def _print_table(findings: list[Finding]) -> None:
-    table = Table("file", "hash", "count", "result", "note")
+    table = Table()
+    for name in ("file", "hash", "count", "result", "note"):
+        table.add_column(name, overflow="fold")
     for finding in findings:
         note = finding.note
         if finding.expected is not None:

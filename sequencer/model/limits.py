@@ -194,3 +194,6 @@ CANCELLED_PER_TICK_MAX = 1_000
 
 SHARE_STEP_MIN = 1_000_000
 """Smallest step (rate of 1e-8) of the share by which a liquidation reduces positions: 1 %."""
+
+GENESIS_FILE_BYTES_MAX = 64 * 1024 * 1024
+"""Bytes of a genesis file."""

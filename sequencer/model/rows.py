@@ -228,10 +228,10 @@ class Unhealthy(msgspec.Struct, frozen=True, gc=False):
 class System(msgspec.Struct, frozen=True):
     """The exchange's own row.
 
-    `ticks` counts tick commands, one a block. `guards_off` is sorted. Withdrawals wait for
-    `wait_until_ticks` and `wait_until_ms`; a negative time is a length that the next tick turns
-    into a time. `tick_allowed` is the hash of the one tick that the operator lets through, 0 for
-    none.
+    `chain_id` tells chains apart that begin alike. `ticks` counts tick commands, one a block.
+    `guards_off` is sorted. Withdrawals wait for `wait_until_ticks` and `wait_until_ms`; a negative
+    time is a length that the next tick turns into a time. `tick_allowed` is the hash of the one
+    tick that the operator lets through, 0 for none.
     """
 
     operator: int
@@ -248,6 +248,7 @@ class System(msgspec.Struct, frozen=True):
     wait_until_ticks: int = 0
     wait_until_ms: int = 0
     tick_allowed: int = 0
+    chain_id: int = 0
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):

@@ -124,6 +124,11 @@ def _library_verdict(public_key: Felt, message_hash: Felt, r: Felt, s: Felt) -> 
         return False
 
 
+def is_public_key(x: object) -> bool:
+    """Say whether a value is the x coordinate of a point that can sign."""
+    return is_felt(x) and x != 0 and _is_on_curve(x)
+
+
 @lru_cache(maxsize=SIGNER_CURVE_CHECKS_CACHED)
 def _is_on_curve(x: Felt) -> bool:
     square = (x**3 + x + _CURVE_BETA) % FELT_PRIME

@@ -80,7 +80,7 @@ def _check_list(
 ) -> Iterator[Finding]:
     for stated in sorted({entry.chain_id or "" for entry in listed}):
         entries = [entry for entry in listed if (entry.chain_id or "") == stated]
-        chains = _chains(chain or stated or None)
+        chains = _chains(chain if chain is not None else stated or None)
         yield from _check_transactions(name, _read_listed(entries), chains)
 
 
@@ -122,12 +122,19 @@ def _only_unsupported(refused: Refused) -> Refused:
     return refused
 
 
+def chain_id(name: str) -> Felt:
+    """Return a chain's id: a short string, or a felt where the name begins with 0x.
+
+    Refusals: SHORT_STRING_MALFORMED (an empty name, too), FELT_MALFORMED, FELT_OUT_OF_RANGE.
+    """
+    if not name:
+        raise Refused(Reason.SHORT_STRING_MALFORMED, "a chain has a name")
+    return parse_felt(name) if name.startswith("0x") else encode_short_string(name)
+
+
 def _chains(chain: str | None) -> list[tuple[str, Felt]]:
     names = PUBLIC_CHAINS if chain is None else (chain,)
-    return [
-        (name, parse_felt(name) if name.startswith("0x") else encode_short_string(name))
-        for name in names
-    ]
+    return [(name, chain_id(name)) for name in names]
 
 
 def _check_transactions(

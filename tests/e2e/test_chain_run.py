@@ -14,7 +14,7 @@ from sequencer.chain.replay import replay_chain
 from sequencer.model.refusals import Reason, Refused
 
 ROOT = Path(__file__).parents[2]
-HEAD = "0x44c2b75339ecf9bfb8a87a1d5031ea21075a61222c4f077e5fcc61ab5d5ffb4"
+HEAD = "0x18e16dbb41443d262728266fed60a763b88ac0de46699fb7a11d5403d68fb13"
 
 
 @cache

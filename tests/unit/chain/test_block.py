@@ -18,7 +18,14 @@ from sequencer.model.orders import Side
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.block import Receipt
 from sequencer.starknet.version import parse_version
-from tests.unit.chain.network import Network, address_of, exchange_call, genesis_json, make_genesis
+from tests.unit.chain.network import (
+    Network,
+    address_of,
+    exchange_call,
+    genesis_json,
+    key_of,
+    make_genesis,
+)
 
 ROOT = Path(__file__).parents[3]
 
@@ -167,3 +174,29 @@ def test_genesis_that_is_no_json_is_refused() -> None:
         with pytest.raises(Refused) as caught:
             read_genesis(wrong)
         assert caught.value.reason is Reason.GENESIS_INVALID
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"risk": {"share_step": 0}},
+        {"risk": {"hour_rate": -1}},
+        {"time_ms": 2**62},
+        {"time_ms": 0},
+        {"chain_id": ""},
+        {"chain_id": "x" * 32},
+        {"operator": {"public_key": "0x0"}},
+        {"operator": {"public_key": "0x5"}},
+        {"insurance": {"public_key": hex(key_of(9)), "balance": "9" * 39}},
+        {"publishers": [{"name": "Alpha", "key": "0x5"}]},
+    ],
+)
+def test_genesis_keeps_the_rules_that_come_later(changes: dict[str, object]) -> None:
+    with pytest.raises(Refused) as caught:
+        start_chain(make_genesis(**changes))
+    assert caught.value.reason is Reason.GENESIS_INVALID
+
+
+def test_two_chains_never_share_block_0() -> None:
+    first = start_chain(make_genesis()).head.hash
+    assert start_chain(make_genesis(chain_id="PERPCHAIN_OTHER")).head.hash != first

@@ -1,5 +1,6 @@
 """`perpchain genesis`: the devnet's file, and files that cannot be used."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -9,7 +10,7 @@ from sequencer.cli.application import application
 
 FILE = Path(__file__).parents[3] / "devnet" / "genesis.json"
 RUNNER = CliRunner()
-GENESIS_HASH = "0xfdbade866c3ec4956239525080a9d015f08a5255844fcb62ba88dd6da82647"
+GENESIS_HASH = "0x6508013352cd6cc9e4da7e14f0360277fce08a234c8fe10ac19be2f63e5249f"
 
 
 def test_the_devnet_has_one_genesis_hash() -> None:
@@ -31,3 +32,12 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
         assert done.exit_code == 2
         assert done.stderr.count("\n") == 1
         assert str(path) in done.stderr
+
+
+def test_devices_and_pipes_are_not_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        done = RUNNER.invoke(application, ["genesis", str(path)])
+        assert done.exit_code == 2
+        assert done.stderr.count("\n") == 1
