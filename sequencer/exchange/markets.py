@@ -59,6 +59,9 @@ def update_market(step: Step, command: UpdateMarket) -> None:
     if not _refines(market.parameters, parameters) and _is_in_use(state, parameters.symbol):
         raise refuse(Reason.MARKET_IN_USE, f"{parameters.symbol} has orders or positions")
     step.put(Table.MARKET, parameters.symbol, replace(market, parameters=parameters))
+    # Other margins are a reason to look at the accounts again: no mark is 0.
+    price = state.prices[parameters.symbol]
+    step.put(Table.PRICE, parameters.symbol, replace(price, swept_mark=0))
     step.emit(MarketChanged(parameters.symbol, market.status))
 
 

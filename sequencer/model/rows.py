@@ -111,7 +111,9 @@ class Price(msgspec.Struct, frozen=True):
     of the last minute, oldest first. Averages and `basis` are rates of 1e-9; each average has the
     chain time of its last sample (0: none yet). `accepted_in_row` counts accepted prices at least a
     second apart since the last gap, `counted_at_ms` is the time of the last one counted.
-    `candidates` are prices that wait for an operator to seed the market.
+    `candidates` are prices that wait for an operator to seed the market. `swept_mark` and
+    `swept_index` are what accounts were last looked at with; a market whose figures differ has
+    moved, whoever moved it.
     """
 
     index: int = 0
@@ -130,6 +132,8 @@ class Price(msgspec.Struct, frozen=True):
     accepted_in_row: int = 0
     counted_at_ms: int = 0
     candidates: tuple[Extreme, ...] = ()
+    swept_mark: int = 0
+    swept_index: int = 0
 
 
 class OrderRow(msgspec.Struct, frozen=True, gc=False):

@@ -14,7 +14,7 @@ from sequencer.chain.replay import replay_chain
 from sequencer.model.refusals import Reason, Refused
 
 ROOT = Path(__file__).parents[2]
-HEAD = "0x18e16dbb41443d262728266fed60a763b88ac0de46699fb7a11d5403d68fb13"
+HEAD = "0x1bd695b66d74f1ab425c517c34190e053521702902f7bf1f989149082e45929"
 
 
 @cache

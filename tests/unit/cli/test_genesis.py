@@ -10,7 +10,7 @@ from sequencer.cli.application import application
 
 FILE = Path(__file__).parents[3] / "devnet" / "genesis.json"
 RUNNER = CliRunner()
-GENESIS_HASH = "0x6508013352cd6cc9e4da7e14f0360277fce08a234c8fe10ac19be2f63e5249f"
+GENESIS_HASH = "0x510f2863b799dd6b06dfe5732534c5f12768501385917b5bc0980a7e8a21930"
 
 
 def test_the_devnet_has_one_genesis_hash() -> None:
