@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 
-from tests.tidy import bans, dead, documents, imports, sizes
+from tests.tidy import bans, dead, documents, imports, key_kinds, sizes
 from tests.tidy.samples import BROKEN, BROKEN_TEXT, FINE
 from tests.tidy.source import Finding, Source, entry_points, parse, read_sources, read_texts
 
@@ -28,6 +28,7 @@ FILE_CHECKS: tuple[FileCheck, ...] = (
     imports.check_plyvel,
     imports.check_relative_imports,
     imports.check_rooms,
+    key_kinds.check_key_kinds,
     sizes.check_body_length,
     sizes.check_file_length,
 )
@@ -112,6 +113,7 @@ def test_every_rule_for_code_has_a_sample() -> None:
         "broad-except",
         "docstring",
         "file-length",
+        "key-kinds",
         "late-import",
         "libraries",
         "module-docstring",

@@ -180,6 +180,30 @@ CALLS_MAX = 64
 GENESIS_ACCOUNTS_MAX = 200_000
 """Accounts that a genesis file may name."""
 
+STORE_SEQUENCE_MAX = 2**64 - 1
+"""The largest sequence, and all that eight bytes can count."""
+
+STORE_KEY_PART_BYTES_MAX = 255
+"""Bytes of a part of a store's key that may have any length: a row's key, a plugin's name."""
+
+STORE_HEADERS_CHECKED = 256
+"""Blocks below the head whose chain of hashes is checked at start."""
+
+STORE_VERSIONS_SKIPPED_MAX = 16
+"""Versions of one row that a listing steps over before it jumps."""
+
+STORE_ROWS_COMPARED_MAX = 64
+"""Rows of a block whose value before is compared with the disk; the others take their turn."""
+
+STORE_WRITE_BUFFER_BYTES = 8 * 1024 * 1024
+"""Bytes that the database keeps in its log: more make a restart slower, fewer every commit."""
+
+STORE_CACHE_BYTES = 64 * 1024 * 1024
+"""Bytes of the database's block cache."""
+
+CHECKPOINT_LABEL_CHARACTERS_MAX = 64
+"""Characters of a checkpoint's label, and of the name of who pinned it."""
+
 FILLS_PER_ORDER_MAX = 1_000
 """Fills of one order as a taker; what is left of it then is cancelled."""
 

@@ -12,6 +12,7 @@ Sample = tuple[str, str, str]
 CORE = "sequencer/model/sample.py"
 RULES = "sequencer/exchange/sample.py"
 ENGINE = "sequencer/engine/sample.py"
+KEYS = "sequencer/storage/keys.py"
 FELT_HASH = "sequencer/starknet/felt_hash.py"
 SCRIPT = "scripts/sample.py"
 
@@ -54,6 +55,9 @@ BROKEN: tuple[Sample, ...] = (
     ("relative-import", SCRIPT, "from .bench import run\n"),
     ("late-import", ENGINE, body("import asyncio")),
     ("late-import", "tests/unit/test_sample.py", body("from pathlib import Path")),
+    ("key-kinds", KEYS, "_A = Kind(b'A')\n_B = Kind(b'B')\n'''A block.'''\n"),
+    ("key-kinds", KEYS, "_A = Kind(b'A')\n'One.'\n_B = Kind(b'A')\n'Another.'\n"),
+    ("key-kinds", KEYS, "_A = Kind(b'AB')\n'Two bytes.'\n"),
     ("file-length", CORE, "\n" * FILE_LINES_MAX),
     ("body-length", CORE, body(*["pass"] * (BODY_LINES_MAX + 1))),
     ("float", RULES, "_MARGIN = 5e-2\n"),
@@ -105,6 +109,7 @@ FINE: tuple[tuple[str, str], ...] = (
     ("sequencer/cli/sample.py", body("from devnet import genesis")),
     ("sequencer/settlement/signer.py", "from starknet_py.net.signer import BaseSigner\n"),
     ("sequencer/storage/level.py", "import plyvel\n" + body("db.write_batch(sync=True)")),
+    (KEYS, "_A = Kind(b'A')\n'One.'\n_B = Kind(b'B', ())\n'Another.'\n_C = b'A'\n"),
     ("sequencer/config.py", "import os\nos.environ['HOME']\n"),
     ("sequencer/engine/clock.py", "import time\ntime.time()\n"),
     (ENGINE, "import time\ntime.monotonic()\n"),
