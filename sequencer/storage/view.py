@@ -56,9 +56,9 @@ class View:
 
         Refusals: STATE_COLLECTED, STATE_PRUNED; the latter by `node` where only rows are kept.
         """
-        retention, base = self._require_kept(block), self._base(block)
+        retention = self._require_kept(block)
         skips = self.dead.skips_before(block.sequence)
-        nodes_kept = base >= retention.nodes.sequence
+        nodes_kept = block.sequence >= retention.nodes.sequence
         return StateAt(self.source, block.sequence, skips, nodes_kept=nodes_kept)
 
     def state_before(self, block: BlockRecord) -> StateAt:
@@ -182,11 +182,6 @@ class View:
         live = [place for place in places if self.dead.is_live(place.sequence)]
         return next(iter(live + places), None)
 
-    def _base(self, block: BlockRecord) -> int:
-        """Return the last sequence at which a block's own branch was the live chain's."""
-        containing = self.dead.containing(block.sequence)
-        return min([block.sequence, *(each.first - 1 for each in containing)])
-
     def _require_kept(self, block: BlockRecord) -> Retention:
         containing = self.dead.containing(block.sequence)
         gone = next((each for each in containing if each.collection is not Collection.WHOLE), None)
@@ -196,7 +191,8 @@ class View:
                 f"state of block {block.height} is collected: reorg {gone.epoch} orphaned it",
             )
         retention = self.retention()
-        if self._base(block) < retention.rows.sequence:
+        # The floor is a live block, so it is below an orphan's whole branch or above all of it.
+        if block.sequence < retention.rows.sequence:
             raise StoreRefused(
                 StoreProblem.STATE_PRUNED,
                 f"state of block {block.height} is pruned, "

@@ -46,6 +46,10 @@ _values = st.none() | st.sampled_from((b"", b"x", b"y"))
 _rows = st.dictionaries(st.tuples(_tables, _names), _values, max_size=6)
 _leaves = st.dictionaries(st.sampled_from((0, 1, 2, 127, 128, 255)), st.integers(0, 3), max_size=4)
 
+_histories = st.sampled_from(
+    ([History.NODES], [History.ROWS], [History.NODES, History.ROWS], [History.NODES, History.ROWS])
+)
+
 
 @dataclass(frozen=True)
 class Made:
@@ -164,9 +168,13 @@ class StoreMachine(RuleBasedStateMachine):
                 assert not undone.lifted
                 undone.collecting = True
 
-    @rule(history=st.sampled_from(History), changes_max=st.integers(1, 9), data=st.data())
-    def prune(self, history: History, changes_max: int, data: st.DataObject) -> None:
+    @rule(histories=_histories, changes_max=st.integers(1, 9), data=st.data())
+    def prune(self, histories: list[History], changes_max: int, data: st.DataObject) -> None:
         height = data.draw(st.integers(0, len(self.model.chain) - 1), "floor")
+        for history in histories:
+            self.prune_to(history, height, changes_max)
+
+    def prune_to(self, history: History, height: int, changes_max: int) -> None:
         finalized = len(self.model.chain) - 1
         targets = [journal.target_height for journal in self.store.open_journals()]
         targets += [self.model.floors[History.NODES]] if history is History.ROWS else []
@@ -248,6 +256,9 @@ class StoreMachine(RuleBasedStateMachine):
                 assert state.row(table, name) == made.rows.get((table, name))
         if base >= self.model.floor_sequence(History.NODES):
             assert walked(state) == made.leaves
+        else:
+            with pytest.raises(StoreRefused, match="STATE_PRUNED"):
+                walked(state)
 
     def teardown(self) -> None:
         """Take everything away that may go: what is left is the head's own state, once."""

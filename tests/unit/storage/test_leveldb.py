@@ -122,6 +122,21 @@ def test_a_damaged_table_gives_an_error_never_a_value(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("third", [1, 2])
+def test_a_hole_in_the_log_is_refused(tmp_path: Path, third: int) -> None:
+    """By default LevelDB drops the block with the flipped bit and goes on behind it."""
+    store = open_leveldb(tmp_path, create=True)
+    for number in range(300):
+        store.write([(b"%05d" % number, bytes(400))])
+    store.close()
+    log = next((tmp_path / DATABASE_FOLDER).glob("*.log"))
+    data = bytearray(log.read_bytes())
+    data[len(data) * third // 3] ^= 1
+    log.write_bytes(data)
+    with failing(StoreProblem.STORE_CORRUPT):
+        open_leveldb(tmp_path, create=False)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_both_stores_agree_on_everything(tmp_path: Path, seed: int) -> None:
     random = Random(seed)
