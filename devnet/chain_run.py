@@ -22,7 +22,6 @@ from sequencer.chain.genesis import (
     GenesisPublisher,
     start_chain,
 )
-from sequencer.exchange.invariants import check_laws
 from sequencer.exchange.state import Journal
 from sequencer.feeds.recorded import Recorded, read_recorded
 from sequencer.model.commands import Command, PriceReport, Tick
@@ -95,7 +94,6 @@ class ChainRun:
         if not self._executed:
             return
         chain, parent = self.chain, self.chain.head
-        check_laws(chain.state)
         executed, journal = self._executed, self._journal
         block, committed = seal_block(
             chain.state, chain.tries, parent, journal, executed, chain.chain_id

@@ -95,7 +95,11 @@ def seal_block(
     executed: Sequence[tuple[Transaction, Receipt]],
     chain_id: Felt,
 ) -> tuple[Block, Committed]:
-    """Commit to what a journal holds: slots, tries, commitments, block hash."""
+    """Commit to what a journal holds: slots, tries, commitments, block hash.
+
+    Broken laws stop here, before anything is sealed.
+    """
+    check_laws(state)
     committed = commit_changes(net_changes(journal.changes), tries.reader, tries.leaf, _VERSION)
     transactions = tuple(transaction for transaction, _ in executed)
     receipts = tuple(receipt for _, receipt in executed)
@@ -114,7 +118,6 @@ def _run(
     environment: Environment,
 ) -> tuple[Block, Committed]:
     executed = [(item, execute(state, journal, item, environment)) for item in transactions]
-    check_laws(state)
     return seal_block(state, tries, parent, journal, executed, environment.chain_id)
 
 

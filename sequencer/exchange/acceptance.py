@@ -9,9 +9,9 @@ Laws
   of an account that cannot pay its loss: that is for liquidation, where the loss is covered.
 """
 
+from sequencer.exchange.freshness import is_stale
 from sequencer.exchange.margin import VALUE_PER_QUOTE, Margin, margin_of
 from sequencer.exchange.state import State
-from sequencer.model.limits import INDEX_AGE_MS_MAX
 from sequencer.model.orders import OrderType, Side
 from sequencer.model.rows import Guard, OrderRow
 from sequencer.model.units import ONE, divide_up
@@ -65,9 +65,8 @@ def may_fill(
 
 def is_frozen(state: State, account: int) -> bool:
     """Say whether an account holds a market at a stale index price."""
-    oldest_ms = state.system.time_ms - INDEX_AGE_MS_MAX
     for market in state.holding(account).positions:
-        if state.prices[market].index_at_ms < oldest_ms:
+        if is_stale(state, market):
             return Guard.STALE_PRICE not in state.system.guards_off
     return False
 

@@ -27,7 +27,6 @@ def add_subkey(step: Step, command: AddSubkey) -> None:
     """
     account, key = command.account, command.key
     require_owner(step, account)
-    require_mode(step, Mode.CANCEL_ONLY)
     _require_cross(step.state, account)
     if not 0 < key <= FELT_MAX:
         raise refuse(Reason.PARAMETER_INVALID, f"{key:#x} is no key")
@@ -42,7 +41,6 @@ def add_subkey(step: Step, command: AddSubkey) -> None:
 def revoke_subkey(step: Step, command: RevokeSubkey) -> None:
     """Take a key's right to trade away. Refusals: NOT_AUTHORIZED, MODE_FORBIDS, SUBKEY_UNKNOWN."""
     require_owner(step, command.account)
-    require_mode(step, Mode.CANCEL_ONLY)
     if not drop_subkey(step, command.account, command.key):
         raise refuse(Reason.SUBKEY_UNKNOWN, f"{command.key:#x} of {command.account:#x}")
 
@@ -64,7 +62,6 @@ def open_isolated(step: Step, command: OpenIsolated) -> None:
     """
     owner, account, market = command.owner, command.account, command.market
     require_owner(step, owner)
-    require_mode(step, Mode.CANCEL_ONLY)
     _require_cross(step.state, owner)
     require_market(step, market)
     require_address(account)

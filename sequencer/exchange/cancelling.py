@@ -1,18 +1,16 @@
 """Cancelling by the trader: one order by its id or client id, or many at once."""
 
-from sequencer.exchange.authority import require_mode, require_trader
+from sequencer.exchange.authority import require_trader
 from sequencer.exchange.closing import close_order, orders_of
 from sequencer.exchange.step import Step, refuse
 from sequencer.model.commands import CancelAll, CancelClientOrder, CancelOrder
 from sequencer.model.events import CloseReason
 from sequencer.model.refusals import Reason
-from sequencer.model.rows import Mode
 
 
 def cancel_order(step: Step, command: CancelOrder) -> None:
     """Cancel one order. Refusals: ORDER_UNKNOWN, NOT_AUTHORIZED, MODE_FORBIDS."""
     require_trader(step, command.account)
-    require_mode(step, Mode.CANCEL_ONLY)
     row = step.state.orders.get(command.order_id)
     if row is None or row.order.account != command.account:
         raise refuse(Reason.ORDER_UNKNOWN, f"no open order {command.order_id:#x}")
@@ -22,7 +20,6 @@ def cancel_order(step: Step, command: CancelOrder) -> None:
 def cancel_client_order(step: Step, command: CancelClientOrder) -> None:
     """Cancel the oldest order with a client id. Refusals as above."""
     require_trader(step, command.account)
-    require_mode(step, Mode.CANCEL_ONLY)
     for order_id, row in orders_of(step, command.account, command.market):
         if command.client_id and row.order.client_id == command.client_id:
             close_order(step, order_id, row, CloseReason.USER)
@@ -33,6 +30,5 @@ def cancel_client_order(step: Step, command: CancelClientOrder) -> None:
 def cancel_all(step: Step, command: CancelAll) -> None:
     """Cancel all orders of a market or of every market; none is no refusal."""
     require_trader(step, command.account)
-    require_mode(step, Mode.CANCEL_ONLY)
     for order_id, row in orders_of(step, command.account, command.market):
         close_order(step, order_id, row, CloseReason.USER)

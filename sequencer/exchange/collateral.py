@@ -31,7 +31,6 @@ def deposit(step: Step, command: Deposit) -> None:
     """
     if step.context.signer or step.context.key:
         raise refuse(Reason.NOT_AUTHORIZED, "a deposit comes from the settlement chain alone")
-    require_mode(step, Mode.CANCEL_ONLY)
     nonce, account = command.nonce, command.account
     if nonce in step.state.deposits:
         raise refuse(Reason.DEPOSIT_CREDITED, f"deposit {nonce} is credited already")

@@ -11,6 +11,7 @@ from sequencer.exchange.acceptance import MARKET_TYPES, margin_to_open
 from sequencer.exchange.authority import require_mode, require_trader
 from sequencer.exchange.closing import cancel_excess_reduce_only, close_order
 from sequencer.exchange.derived import NO_EXPOSURE
+from sequencer.exchange.freshness import is_stale
 from sequencer.exchange.matching import Taker, match
 from sequencer.exchange.orders import (
     PLAIN_TYPES,
@@ -28,7 +29,7 @@ from sequencer.exchange.state import ONLY, Table
 from sequencer.exchange.step import Step, refuse
 from sequencer.model.commands import PlaceOrder
 from sequencer.model.events import CloseReason, OrderClosed, OrderOpened
-from sequencer.model.limits import INDEX_AGE_MS_MAX, POST_ONLY_BAND, PRICE_MAX
+from sequencer.model.limits import POST_ONLY_BAND, PRICE_MAX
 from sequencer.model.markets import MarketParameters
 from sequencer.model.orders import Instruction, Order, Side
 from sequencer.model.refusals import Reason
@@ -82,7 +83,7 @@ def enter_book(step: Step, order_id: int, order: Order, signer: int) -> None:
         raise refuse(Reason.ORDER_WOULD_CROSS, "a post-only order would trade")
     if step.state.system.mode is not Mode.OPEN:
         _require_post_only_mode(order, price)
-    _require_fresh_price(step, order, price)
+    _require_fresh_price(step, order)
     margin = margin_to_open(step.state, row)
     if margin is None:
         raise refuse(Reason.MARGIN_INSUFFICIENT, f"account {order.account:#x}")
@@ -187,9 +188,9 @@ def is_outside_post_only_band(order: Order, price: Price) -> bool:
     return order.price * BASIS_ONE * ONE < fair * (ONE - POST_ONLY_BAND)
 
 
-def _require_fresh_price(step: Step, order: Order, price: Price) -> None:
+def _require_fresh_price(step: Step, order: Order) -> None:
     takes = order.instruction is not Instruction.POST_ONLY
-    stale = step.state.system.time_ms - price.index_at_ms > INDEX_AGE_MS_MAX
+    stale = is_stale(step.state, order.market)
     if step.guarded(Guard.STALE_PRICE, takes and stale, f"{order.market}: an order takes"):
         raise refuse(Reason.PRICE_STALE, f"{order.market} has an old index price")
 

@@ -10,7 +10,7 @@ from typing import assert_never
 
 import msgspec
 
-from sequencer.exchange.authority import require_mode, require_operator
+from sequencer.exchange.authority import require_operator
 from sequencer.exchange.closing import orders_of
 from sequencer.exchange.state import Table
 from sequencer.exchange.step import Step, refuse
@@ -18,7 +18,7 @@ from sequencer.model.commands import Fault, FaultKind
 from sequencer.model.events import FaultDone
 from sequencer.model.limits import FAULT_DECIMALS_MAX, QUOTE_MAX
 from sequencer.model.refusals import Reason
-from sequencer.model.rows import Guard, Mode, Price
+from sequencer.model.rows import Guard, Price
 from sequencer.model.units import INDEX_ONE
 
 _GUARDS = {
@@ -36,7 +36,6 @@ def do_fault(step: Step, command: Fault) -> None:
     require_operator(step)
     if not step.state.system.drill:
         raise refuse(Reason.NOT_A_DRILL, "faults exist in drills only")
-    require_mode(step, Mode.CANCEL_ONLY)
     match command.kind:
         case FaultKind.ZERO_PRICE | FaultKind.WRONG_DECIMALS | FaultKind.INDEX_RESET:
             price = step.state.prices.get(command.market)

@@ -12,7 +12,7 @@ Laws
 
 from msgspec.structs import replace
 
-from sequencer.exchange.authority import require_mode, require_operator
+from sequencer.exchange.authority import require_operator
 from sequencer.exchange.closing import close_order
 from sequencer.exchange.freshness import is_stale
 from sequencer.exchange.losses import cover_deficit, settle_insurance
@@ -26,7 +26,7 @@ from sequencer.model.events import CloseReason, MarketChanged, Settled
 from sequencer.model.limits import MARKETS_MAX, PRICE_MAX
 from sequencer.model.markets import MarketParameters, MarketStatus
 from sequencer.model.refusals import Reason
-from sequencer.model.rows import Extreme, Guard, Market, Mode, Price
+from sequencer.model.rows import Extreme, Guard, Market, Price
 from sequencer.model.units import INDEX_ONE
 
 
@@ -71,7 +71,6 @@ def set_market_status(step: Step, command: SetMarketStatus) -> None:
     Refusals: NOT_OPERATOR, MODE_FORBIDS, MARKET_UNKNOWN, MARKET_CLOSED, PRICE_MISSING, PRICE_STALE.
     """
     require_operator(step)
-    require_mode(step, Mode.CANCEL_ONLY)
     market = _require_live(step.state, command.market)
     if command.status is MarketStatus.DELISTED:
         _delist(step, market.parameters)

@@ -7,21 +7,20 @@ Laws
 
 import msgspec
 
-from sequencer.exchange.authority import require_mode, require_operator
+from sequencer.exchange.authority import require_operator
 from sequencer.exchange.limiter import settle_limiter
 from sequencer.exchange.step import Step, refuse
 from sequencer.model.commands import AllowTick, SetGuard, SetOperator, SetRisk
 from sequencer.model.events import GuardChanged, SettingChanged
 from sequencer.model.limits import ADDRESS_MAX, FELT_MAX, QUOTE_MAX, SHARE_STEP_MIN
 from sequencer.model.refusals import Reason
-from sequencer.model.rows import Guard, Mode, Risk
+from sequencer.model.rows import Guard, Risk
 from sequencer.model.units import ONE
 
 
 def set_guard(step: Step, command: SetGuard) -> None:
     """Switch a guard. Refusals: NOT_OPERATOR, MODE_FORBIDS, NOT_A_DRILL."""
     require_operator(step)
-    require_mode(step, Mode.CANCEL_ONLY)
     switch_guard(step, command.guard, command.on)
 
 
@@ -53,7 +52,6 @@ def _require_prices(step: Step) -> None:
 def set_risk(step: Step, command: SetRisk) -> None:
     """Replace the risk bounds. Refusals: NOT_OPERATOR, MODE_FORBIDS, PARAMETER_INVALID."""
     require_operator(step)
-    require_mode(step, Mode.CANCEL_ONLY)
     _require_risk(command.risk)
     settle_limiter(step)
     step.put_system(msgspec.structs.replace(step.state.system, risk=command.risk))
@@ -63,7 +61,6 @@ def set_risk(step: Step, command: SetRisk) -> None:
 def set_operator(step: Step, command: SetOperator) -> None:
     """Hand the operator's rights over. Refusals: NOT_OPERATOR, MODE_FORBIDS, PARAMETER_INVALID."""
     require_operator(step)
-    require_mode(step, Mode.CANCEL_ONLY)
     hand_over(step, command.operator)
 
 
@@ -81,7 +78,6 @@ def allow_tick(step: Step, command: AllowTick) -> None:
     Refusals: NOT_OPERATOR, MODE_FORBIDS, PARAMETER_INVALID.
     """
     require_operator(step)
-    require_mode(step, Mode.CANCEL_ONLY)
     if not 0 <= command.tick_hash <= FELT_MAX:
         raise refuse(Reason.PARAMETER_INVALID, f"{command.tick_hash:#x} is no hash")
     allowed = msgspec.structs.replace(step.state.system, tick_allowed=command.tick_hash)

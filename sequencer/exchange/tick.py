@@ -10,7 +10,7 @@ Laws
 
 from msgspec.structs import replace
 
-from sequencer.exchange.authority import require_mode, require_operator
+from sequencer.exchange.authority import require_operator
 from sequencer.exchange.chain_time import advance_time
 from sequencer.exchange.expiry import expire_orders, forget_used_orders
 from sequencer.exchange.freshness import is_stale
@@ -33,7 +33,6 @@ def tick(step: Step, command: Tick) -> None:
     and HALTED_BY_TRIPWIRE.
     """
     require_operator(step)
-    require_mode(step, Mode.CANCEL_ONLY)
     stale = _stale(step.state)
     elapsed_ms = advance_time(step, command.time_ms)
     forget_used_orders(step)
