@@ -11,9 +11,9 @@ import msgspec
 
 from devnet.market_run import BASES, MARKET_DATA, first_spots
 from devnet.replay import Cast, Replay, Sent, replay_markets
-from sequencer.chain.block import Block, seal_block
-from sequencer.chain.commitment import EXCHANGE_ADDRESS
-from sequencer.chain.exchange_contract import SignedReport, entry_point_of, snake_case
+from sequencer.chain.block import Block, close_block, seal_block
+from sequencer.chain.calls import command_call, write_calls
+from sequencer.chain.exchange_contract import SignedReport
 from sequencer.chain.executor import Environment, execute
 from sequencer.chain.genesis import (
     Genesis,
@@ -32,7 +32,6 @@ from sequencer.starknet.block import Receipt
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.felt_hash import grind_key, public_key, sign, verify
 from sequencer.starknet.messages import order_hash, price_report_hash
-from sequencer.starknet.names import selector
 from sequencer.starknet.transactions import (
     InvokeV3,
     ResourceBound,
@@ -94,23 +93,17 @@ class ChainRun:
         if not self._executed:
             return
         chain, parent = self.chain, self.chain.head
-        executed, journal = self._executed, self._journal
-        block, committed = seal_block(
-            chain.state, chain.tries, parent, journal, executed, chain.chain_id
-        )
+        number = parent.header.number + 1
+        closed = close_block(chain.state, number, self._journal, self._executed)
+        block, committed = seal_block(closed, parent.hash, chain.tries)
         chain.tries.apply(committed)
         chain.head = block
         self.blocks.append(block)
         self._journal, self._executed = Journal(chain.state), []
 
     def _invoke(self, signer: Felt, command: Command) -> InvokeV3:
-        name = snake_case(type(command).__name__)
-        inputs = entry_point_of(type(command)).inputs
-        data: list[Felt] = []
-        for field, kind in inputs:
-            value = getattr(command, field)
-            kind.write(self._signed(value) if field == "reports" else value, data)
-        calldata = (1, EXCHANGE_ADDRESS, selector(name), len(data), *data)
+        reports = self._signed(command.reports) if isinstance(command, Tick) else ()
+        calldata = write_calls((command_call(command, reports),))
         nonce = self.chain.state.contracts[signer].nonce
         bare = InvokeV3(signer, calldata, Terms(nonce, _BOUNDS))
         hash_ = transaction_hash(bare, self.chain.chain_id)

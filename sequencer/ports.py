@@ -6,11 +6,29 @@ Promises
 - Both carry a `StoreProblem`, a stable name that operators meet in logs and exit messages.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
-from sequencer.model.records import Witness
+from sequencer.model.commits import BlockCommit, BucketChange
+from sequencer.model.records import (
+    BlockRecord,
+    Checkpoint,
+    Collected,
+    Cursor,
+    Effect,
+    Head,
+    History,
+    Pruned,
+    Retention,
+    RollbackJournal,
+    SeenMark,
+    Stage,
+    TransactionPlace,
+    Witness,
+)
+
+_T = TypeVar("_T")
 
 Batch: TypeAlias = Sequence[tuple[bytes, bytes | None]]
 """Keys with their new values, None to delete; where a key comes twice, the last one counts."""
@@ -140,4 +158,220 @@ class WitnessSlots(Protocol):
 
     def close(self) -> None:
         """Let go of the file. Can be repeated."""
+        ...
+
+
+class StateReader(Protocol):
+    """State as one block saw it. Reads fail with the store's problems."""
+
+    def row(self, table: int, key: bytes) -> bytes | None:
+        """Return a row, None where there is none."""
+        ...
+
+    def rows(self, table: int | None = None) -> Iterator[tuple[int, bytes, bytes]]:
+        """List (table, key, value) of all rows, or of one table, in key order."""
+        ...
+
+    def node(self, trie: bytes, depth: int, path: int) -> bytes | None:
+        """Return the trie node at a position, None where there is none. Refusal: STATE_PRUNED."""
+        ...
+
+
+class ChainView(Protocol):
+    """The store as of one head: it never mixes two heights or two epochs."""
+
+    @property
+    def head(self) -> Head:
+        """The head that everything here belongs to."""
+        ...
+
+    def state(self) -> StateReader:
+        """Return the state at the head."""
+        ...
+
+    def state_at(self, block: BlockRecord) -> StateReader:
+        """Return the state after a block. Refusals: STATE_COLLECTED, STATE_PRUNED."""
+        ...
+
+    def retention(self) -> Retention:
+        """Return how far back history goes."""
+        ...
+
+    def block(self, height: int) -> BlockRecord | None:
+        """Return the live block at a height."""
+        ...
+
+    def block_at(self, height: int, sequence: int) -> BlockRecord | None:
+        """Return the block that took a sequence, live or orphaned."""
+        ...
+
+    def block_by_hash(self, block_hash: bytes) -> BlockRecord | None:
+        """Return the block with a hash: the live one, else the newest orphan."""
+        ...
+
+    def orphaned_by(self, block: BlockRecord) -> int:
+        """Return the id of the reorg that orphaned a block, 0 for a live one."""
+        ...
+
+    def undone_by(self, sequence: int) -> int:
+        """Return the id of the reorg that orphaned a sequence, 0 for a live one."""
+        ...
+
+    def body(self, block: BlockRecord) -> bytes:
+        """Return the body of a block."""
+        ...
+
+    def transaction(self, transaction_hash: bytes) -> TransactionPlace | None:
+        """Return where a transaction is in the live chain."""
+        ...
+
+    def seen(self, message_hash: bytes) -> SeenMark | None:
+        """Return the mark of a hash; `undone_by` its sequence says which reorg undid it."""
+        ...
+
+    def high_water(self, source: bytes) -> int:
+        """Return the newest time ever taken from a source of prices, 0 for none."""
+        ...
+
+    def effects(self, after: int, count_max: int) -> list[Effect]:
+        """List the outbox behind a number, in order."""
+        ...
+
+    def cursor(self, reader: str) -> Cursor | None:
+        """Return how far a reader of the outbox has come."""
+        ...
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """List checkpoints, oldest first, also those whose block is orphaned."""
+        ...
+
+
+class Store(Protocol):
+    """The chain on a disk; `storage/chain_store.py` has its promises and laws.
+
+    One thread changes it: the first one that does. Snapshots may be read in any thread.
+    """
+
+    acknowledged: bool
+
+    @property
+    def head(self) -> Head:
+        """The last committed head."""
+        ...
+
+    @property
+    def view(self) -> ChainView:
+        """The store at that head, for the thread that changes it."""
+        ...
+
+    def snapshot(self) -> tuple[ChainView, Callable[[], None]]:
+        """Return a view that stays as it is, for any thread, and what closes it."""
+        ...
+
+    def checked_rows(self) -> Iterator[tuple[int, bytes, bytes]]:
+        """List all live rows; DIGEST_MISMATCH at the end where they are not those committed."""
+        ...
+
+    def acknowledge(self) -> None:
+        """Take the store for the right one although no witness says so."""
+        ...
+
+    def commit_block(self, commit: BlockCommit) -> Head:
+        """Append a block, durably. Refusals: HEAD_MOVED, HALT_LATCHED, COMMIT_MALFORMED."""
+        ...
+
+    def advance(self, plan_id: bytes, stage: Stage) -> None:
+        """Take a rollback one stage on, or abort it. Refusal: JOURNAL_ORDER."""
+        ...
+
+    def open_journals(self) -> list[RollbackJournal]:
+        """List the rollbacks that still have something to do."""
+        ...
+
+    def create_checkpoint(self, height: int, label: str, pinned_by: str) -> None:
+        """Pin a live block. Refusals: TARGET_UNKNOWN, STATE_PRUNED, COMMIT_MALFORMED."""
+        ...
+
+    def drop_checkpoint(self, sequence: int) -> None:
+        """Let go of a checkpoint. Refusal: CHECKPOINT_UNKNOWN."""
+        ...
+
+    def advance_cursor(
+        self, reader: str, cursor: Cursor, buckets: Iterable[BucketChange] = ()
+    ) -> None:
+        """Move a reader of the outbox, with what it writes. Refusal: CURSOR_INVALID."""
+        ...
+
+    def forget_seen(self, before_ms: int, count_max: int) -> int:
+        """Forget marks that expired before a chain time, and return how many entries went."""
+        ...
+
+    def forget_effects(self, below: int, count_max: int) -> int:
+        """Forget outbox rows below a number that every reader is past; return how many went."""
+        ...
+
+    def collect(self, grace_over: int, versions_max: int) -> Collected:
+        """Remove a slice of orphaned state."""
+        ...
+
+    def prune(
+        self, history: History, height: int, finalized_height: int, changes_max: int
+    ) -> Pruned:
+        """Remove a slice of history below a height. Refusal: PRUNE_REFUSED."""
+        ...
+
+    def compact(self, history: History) -> None:
+        """Give back the space that pruning and collection freed; slow."""
+        ...
+
+    def close(self) -> None:
+        """Let go of store and witness. Can be repeated."""
+        ...
+
+
+class Clock(Protocol):
+    """The time outside. Chain time follows it, tick by tick, and never goes back."""
+
+    def now_ms(self) -> int:
+        """Return milliseconds since 1970."""
+        ...
+
+
+class Worker(Protocol):
+    """A thread of its own: one piece of work at a time, in order."""
+
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """Do a piece of work there and return what it returns, or raise what it raises."""
+        ...
+
+
+class Verifier(Protocol):
+    """Checks signatures, many at once, in a worker."""
+
+    def __call__(self, signed: Sequence[tuple[int, int, int, int]]) -> Sequence[bool]:
+        """Say of each (public key, message hash, r, s) whether it is a valid signature."""
+        ...
+
+
+class HaltNote(Protocol):
+    """A file beside the database: while it is there, every start comes up HALTED."""
+
+    def read(self) -> str:
+        """Return why the chain was halted, "" where there is no note."""
+        ...
+
+    def write(self, reason: str) -> None:
+        """Leave a note, durably if the disk lets us; a disk that does not is no second failure."""
+        ...
+
+    def clear(self) -> None:
+        """Take the note away: an operator has read it."""
+        ...
+
+
+class DiskSpace(Protocol):
+    """How much room there is for the data folder."""
+
+    def free_bytes(self) -> int:
+        """Return bytes that may still be written."""
         ...

@@ -14,10 +14,17 @@ from collections.abc import Sequence
 
 import msgspec
 
-from sequencer.chain.commitment import Committed, commit_changes, net_changes
+from sequencer.chain.commitment import (
+    PROTOCOL_VERSION,
+    STARKNET_VERSION,
+    Committed,
+    Net,
+    commit_changes,
+    net_changes,
+)
 from sequencer.chain.executor import Environment, execute
 from sequencer.chain.text import to_text
-from sequencer.chain.tries import Tries
+from sequencer.chain.tries import TrieSource
 from sequencer.exchange.invariants import check_laws
 from sequencer.exchange.state import Journal, State
 from sequencer.model.refusals import Reason, Refused
@@ -31,13 +38,8 @@ from sequencer.starknet.block import (
 )
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.state import StateDiff
-from sequencer.starknet.transactions import L1Handler, Transaction, transaction_hash
-from sequencer.starknet.version import parse_version
+from sequencer.starknet.transactions import L1Handler, Transaction
 
-STARKNET_VERSION = "0.14.2"
-"""The protocol version in every header."""
-
-_VERSION = parse_version(STARKNET_VERSION)
 _PRICES = GasPrices(1, 1, 1, 1, 1, 1)
 
 
@@ -53,7 +55,7 @@ class Block(msgspec.Struct, frozen=True):
 
 def build_block(
     state: State,
-    tries: Tries,
+    tries: TrieSource,
     parent: Block | None,
     transactions: Sequence[Transaction],
     environment: Environment,
@@ -69,7 +71,7 @@ def build_block(
 
 
 def verify_block(
-    state: State, tries: Tries, parent: Block | None, block: Block, environment: Environment
+    state: State, tries: TrieSource, parent: Block | None, block: Block, environment: Environment
 ) -> None:
     """Execute a block again on its parent's state and compare everything.
 
@@ -87,38 +89,64 @@ def verify_block(
     tries.apply(committed)
 
 
-def seal_block(
-    state: State,
-    tries: Tries,
-    parent: Block | None,
-    journal: Journal,
-    executed: Sequence[tuple[Transaction, Receipt]],
-    chain_id: Felt,
-) -> tuple[Block, Committed]:
-    """Commit to what a journal holds: slots, tries, commitments, block hash.
+class ClosedBlock(msgspec.Struct, frozen=True):
+    """What a block did: all that sealing needs, apart from the state, which may move on.
 
-    Broken laws stop here, before anything is sealed.
+    `operator` and `time_ms` are those of the state at its end. Receipts carry the hashes of their
+    transactions.
     """
+
+    number: int
+    operator: Felt
+    time_ms: int
+    net: Net
+    transactions: Sequence[Transaction]
+    receipts: Sequence[Receipt]
+
+
+def close_block(
+    state: State, number: int, journal: Journal, executed: Sequence[tuple[Transaction, Receipt]]
+) -> ClosedBlock:
+    """End a block: whatever a journal holds since the block before. LawBroken stops here."""
     check_laws(state)
-    committed = commit_changes(net_changes(journal.changes), tries.reader, tries.leaf, _VERSION)
-    transactions = tuple(transaction for transaction, _ in executed)
-    receipts = tuple(receipt for _, receipt in executed)
-    signed = [(transaction_hash(item, chain_id), _signature(item)) for item in transactions]
-    content = commitments(signed, receipts, committed.diff, _VERSION)
-    header = _header(state, parent, committed, content)
-    return Block(header, block_hash(header), transactions, receipts, committed.diff), committed
+    return ClosedBlock(
+        number=number,
+        operator=state.system.operator,
+        time_ms=state.system.time_ms,
+        net=net_changes(journal.changes),
+        transactions=tuple(transaction for transaction, _ in executed),
+        receipts=tuple(receipt for _, receipt in executed),
+    )
+
+
+def seal_block(
+    closed: ClosedBlock, parent_hash: Felt, tries: TrieSource
+) -> tuple[Block, Committed]:
+    """Commit to what a closed block did: slots, tries, commitments, block hash.
+
+    Reads nothing but its arguments, so the state may execute the next block meanwhile. The tries
+    stay as they are; `apply` what comes back.
+    """
+    committed = commit_changes(closed.net, tries.reader, tries.leaf, PROTOCOL_VERSION)
+    pairs = zip(closed.receipts, closed.transactions, strict=True)
+    signed = [(receipt.transaction_hash, _signature(item)) for receipt, item in pairs]
+    content = commitments(signed, closed.receipts, committed.diff, PROTOCOL_VERSION)
+    header = _header(closed, parent_hash, committed, content)
+    block = Block(header, block_hash(header), closed.transactions, closed.receipts, committed.diff)
+    return block, committed
 
 
 def _run(
     state: State,
-    tries: Tries,
+    tries: TrieSource,
     parent: Block | None,
     transactions: Sequence[Transaction],
     journal: Journal,
     environment: Environment,
 ) -> tuple[Block, Committed]:
     executed = [(item, execute(state, journal, item, environment)) for item in transactions]
-    return seal_block(state, tries, parent, journal, executed, environment.chain_id)
+    number, parent_hash = (0, 0) if parent is None else (parent.header.number + 1, parent.hash)
+    return seal_block(close_block(state, number, journal, executed), parent_hash, tries)
 
 
 def _compare(stored: Block, again: Block) -> None:
@@ -138,14 +166,14 @@ def _require_equal(name: str, stored: object, again: object) -> None:
 
 
 def _header(
-    state: State, parent: Block | None, committed: Committed, content: Commitments
+    closed: ClosedBlock, parent_hash: Felt, committed: Committed, content: Commitments
 ) -> Header:
     return Header(
-        number=0 if parent is None else parent.header.number + 1,
-        parent_hash=0 if parent is None else parent.hash,
+        number=closed.number,
+        parent_hash=parent_hash,
         state_root=committed.commitment.state_root,
-        sequencer=state.system.operator,
-        timestamp=state.system.time_ms // 1_000,
+        sequencer=closed.operator,
+        timestamp=closed.time_ms // 1_000,
         commitments=content,
         blob=True,
         prices=_PRICES,

@@ -32,16 +32,23 @@ FELT_FIELDS = frozenset(
     (
         *("account", "owner", "sender", "receiver", "recipient", "operator", "signer"),
         *("taker", "maker", "taker_order", "maker_order", "order_id", "withdrawal_id"),
-        *("client_id", "pair_id", "replaces", "key", "r", "s"),
+        *("client_id", "pair_id", "replaces", "key", "r", "s", "chain_id"),
+        *("tick_hash", "tick_allowed", "message_hash", "System.insurance", "System.fees"),
     )
 )
-"""Fields that are whole felts: addresses, keys, hashes and a trader's own names."""
+"""Fields that are whole felts: addresses, keys, hashes and a trader's own names.
+
+A name alone counts in every struct, one with its struct in that one only.
+"""
 
 SIGNED_FIELDS = frozenset(
     (
         *("Fault.amount", "FaultDone.amount", "CreateMarket.funding_index"),
         *("Fill.size", "Liquidated.size", "Settled.size", "FundingPaid.amount"),
-        "FundingIndexMoved.index",
+        *("FundingIndexMoved.index", "Account.cash", "Position.size", "Position.cost"),
+        *("Position.index", "PriceView.funding_index", "PriceView.basis"),
+        *("MarginView.value", "MarginView.free", "MoneyView.insurance_cash"),
+        "System.wait_until_ms",
     )
 )
 """Fields, with their struct, whose number may be negative."""
@@ -137,7 +144,7 @@ def _field(name: str) -> str:
 
 
 def _integer_type(name: str) -> CairoType:
-    if _field(name) in FELT_FIELDS:
+    if name in FELT_FIELDS or _field(name) in FELT_FIELDS:
         return CairoType("core::felt252", _write_integer, _read_felt)
     if name in SIGNED_FIELDS:
         return CairoType("core::integer::i128", _write_integer, _read_signed)

@@ -6,14 +6,16 @@ Promises
 
 Laws
 - Integers are two's complement, big-endian, as short as possible, behind a length byte.
-- Text is UTF-8 behind two bytes of length; sequences have two bytes of count; a struct is its
-  fields in the order of its definition.
+- Text is UTF-8 behind its length; sequences and mappings have their count in front, both as such
+  integers. A struct is its fields in the order of its definition. A member of a union has its place
+  in the union in front; None is a place of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import cache
-from typing import Any, TypeAlias, get_args, get_origin
+from types import UnionType
+from typing import Any, TypeAlias, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -23,6 +25,8 @@ ROW_VERSION = 1
 """The version that this build writes, the only one that it reads."""
 
 _INTEGER_PART, _TEXT_PART = 0, 1
+
+Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 Writer: TypeAlias = Callable[[Any, bytearray], None]
 Reader: TypeAlias = Callable[[bytes, int], tuple[Any, int]]
@@ -44,6 +48,19 @@ def decode_row(data: bytes, row_type: type[msgspec.Struct]) -> Any:
         words = f"{row_type.__name__} of version {data[0]}; this build reads {ROW_VERSION}"
         raise Refused(Reason.ROW_VERSION_UNKNOWN, words)
     return _whole(_struct_codec(row_type)[1], data, 1)
+
+
+def encode_fields(value: msgspec.Struct) -> bytes:
+    """Write a struct without a version, for a layout that has one of its own in front."""
+    out = bytearray()
+    _struct_codec(type(value))[0](value, out)
+    return bytes(out)
+
+
+def decode_fields(data: bytes, at: int, struct: type[Struct]) -> Struct:
+    """Read such a struct from an offset to the end; lists are tuples. Refusal: ROW_MALFORMED."""
+    value: Struct = _whole(_struct_codec(struct)[1], data, at)
+    return value
 
 
 def encode_key(key: int | str | tuple[int | str, ...]) -> bytes:
@@ -118,7 +135,11 @@ def _codec(kind: Any) -> tuple[Writer, Reader]:
         return _write_boolean, _read_boolean
     if kind is str:
         return _write_text, _read_text
-    if get_origin(kind) is tuple:
+    if isinstance(kind, UnionType):
+        return _union_codec(get_args(kind))
+    if get_origin(kind) is Mapping:
+        return _mapping_codec(*get_args(kind))
+    if get_args(kind):
         return _sequence_codec(get_args(kind)[0])
     if issubclass(kind, StrEnum):
         return _enum_codec(kind)
@@ -129,17 +150,56 @@ def _sequence_codec(kind: Any) -> tuple[Writer, Reader]:
     write_item, read_item = _codec(kind)
 
     def write(values: Any, out: bytearray) -> None:
-        out += len(values).to_bytes(2, "big")
+        _write_integer(len(values), out)
         for value in values:
             write_item(value, out)
 
     def read(data: bytes, at: int) -> tuple[Any, int]:
-        count, at = int.from_bytes(_take(data, at, 2), "big"), at + 2
+        count, at = _read_integer(data, at)
         values = []
         for _ in range(count):
             value, at = read_item(data, at)
             values.append(value)
         return tuple(values), at
+
+    return write, read
+
+
+def _mapping_codec(key: Any, item: Any) -> tuple[Writer, Reader]:
+    """Write entries in the order of their keys, so that equal mappings are equal bytes."""
+    (write_key, read_key), (write_item, read_item) = _codec(key), _codec(item)
+
+    def write(values: Any, out: bytearray) -> None:
+        _write_integer(len(values), out)
+        for name in sorted(values):
+            write_key(name, out)
+            write_item(values[name], out)
+
+    def read(data: bytes, at: int) -> tuple[Any, int]:
+        count, at = _read_integer(data, at)
+        values: dict[Any, Any] = {}
+        for _ in range(count):
+            name, at = read_key(data, at)
+            if values and name <= next(reversed(values)):
+                raise ValueError("a mapping is out of order")
+            values[name], at = read_item(data, at)
+        return values, at
+
+    return write, read
+
+
+def _union_codec(members: tuple[Any, ...]) -> tuple[Writer, Reader]:
+    codecs = [_NOTHING if member is type(None) else _codec(member) for member in members]
+
+    def write(value: Any, out: bytearray) -> None:
+        place = members.index(type(value))
+        out.append(place)
+        codecs[place][0](value, out)
+
+    def read(data: bytes, at: int) -> tuple[Any, int]:
+        if data[at] >= len(codecs):
+            raise ValueError(f"no member {data[at]} of a union")
+        return codecs[data[at]][1](data, at + 1)
 
     return write, read
 
@@ -179,13 +239,13 @@ def _read_boolean(data: bytes, at: int) -> tuple[bool, int]:
 
 def _write_text(value: str, out: bytearray) -> None:
     raw = value.encode()
-    out += len(raw).to_bytes(2, "big")
+    _write_integer(len(raw), out)
     out += raw
 
 
 def _read_text(data: bytes, at: int) -> tuple[str, int]:
-    length = int.from_bytes(_take(data, at, 2), "big")
-    return _take(data, at + 2, length).decode(), at + 2 + length
+    length, at = _read_integer(data, at)
+    return _take(data, at, length).decode(), at + length
 
 
 def _take(data: bytes, at: int, length: int) -> bytes:
@@ -193,3 +253,6 @@ def _take(data: bytes, at: int, length: int) -> bytes:
     if len(raw) != length:
         raise ValueError("bytes are missing")
     return raw
+
+
+_NOTHING: tuple[Writer, Reader] = (lambda _, __: None, lambda _, at: (None, at))

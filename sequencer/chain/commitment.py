@@ -30,7 +30,13 @@ from sequencer.starknet.felt_hash import blake2s, starknet_keccak
 from sequencer.starknet.names import storage_address
 from sequencer.starknet.state import Commitment, ContractLeaf, StateDiff, commit
 from sequencer.starknet.trie import Node, Position, Reader, update
-from sequencer.starknet.version import Version
+from sequencer.starknet.version import Version, parse_version
+
+STARKNET_VERSION = "0.14.2"
+"""The protocol version in every header."""
+
+PROTOCOL_VERSION = parse_version(STARKNET_VERSION)
+"""The same in numbers."""
 
 EXCHANGE_ADDRESS = starknet_keccak(b"perpchain.exchange") % ADDRESS_BOUND
 """The address of the exchange's contract."""

@@ -1,22 +1,25 @@
 """The exchange behind its Starknet address: every command as an entry point, every event announced.
 
 Promises
-- A call by an account is signed by that account; an order in the operator's batch carries its own
-  SNIP-12 signature over every field, and is refused by itself without touching the others.
+- A call by an account is signed by that account; an order or a cancellation in the operator's batch
+  carries its own SNIP-12 signature over every field, and is refused by itself without touching the
+  others.
 - Ids are computed, never believed: of orders, withdrawals, isolated accounts and ticks.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias, assert_never
 
 import msgspec
 
 from sequencer.chain.calldata import CairoType, cairo_type, read_all, struct_type
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
+from sequencer.chain.exchange_views import VIEWS
 from sequencer.chain.native import Answer, Call, EntryPoint, NativeContract, by_selector
 from sequencer.exchange.step import Context
 from sequencer.exchange.transition import HANDLERS, transition
 from sequencer.model.commands import (
+    CancelOrder,
     Command,
     Deposit,
     OpenIsolated,
@@ -25,14 +28,14 @@ from sequencer.model.commands import (
     Tick,
     Withdraw,
 )
+from sequencer.model.events import CancelRefused, OrderRefused
 from sequencer.model.events import Event as ExchangeEvent
-from sequencer.model.events import OrderRefused
 from sequencer.model.orders import Order
 from sequencer.model.refusals import Reason, Refusal, Refused
 from sequencer.starknet.block import Event
 from sequencer.starknet.felt import ADDRESS_BOUND, Felt, encode_short_string
 from sequencer.starknet.felt_hash import poseidon_array
-from sequencer.starknet.messages import order_hash, price_report_hash
+from sequencer.starknet.messages import cancel_hash, order_hash, price_report_hash
 from sequencer.starknet.names import selector
 
 COMPUTED = {
@@ -66,6 +69,25 @@ class SignedOrder(msgspec.Struct, frozen=True, gc=False):
     key: int
     r: int
     s: int
+
+
+class SignedCancel(msgspec.Struct, frozen=True, gc=False):
+    """A cancellation of one order that its trader signed off chain; `key` as for an order.
+
+    It needs no nonce: an order's id is a hash that never comes back, so a cancellation sent again
+    is refused with ORDER_UNKNOWN.
+    """
+
+    account: int
+    order_id: int
+    signer: int
+    key: int
+    r: int
+    s: int
+
+
+Signed: TypeAlias = SignedOrder | SignedCancel
+"""What the operator's batch carries."""
 
 
 def snake_case(name: str) -> str:
@@ -157,33 +179,54 @@ _BUILDERS: dict[type[Command], Callable[[type[Command], Call, dict[str, Any]], C
     Tick: _build_tick,
 }
 
-_BATCH: Sequence[tuple[str, CairoType]] = (("orders", cairo_type(Sequence[SignedOrder])),)
+_BATCH: Sequence[tuple[str, CairoType]] = (("items", cairo_type(Sequence[Signed])),)
 
 
 def _run_batch(call: Call) -> Answer:
-    """Apply the operator's batch; each order stands or falls alone."""
+    """Apply the operator's batch; each item stands or falls alone."""
     if call.caller != call.state.system.operator:
-        raise Refused(Reason.NOT_OPERATOR, "only the operator carries orders of others")
+        raise Refused(Reason.NOT_OPERATOR, "only the operator carries what others signed")
     events: list[Event] = []
-    for signed in read_all(_BATCH, call.calldata)["orders"]:
+    for signed in read_all(_BATCH, call.calldata)["items"]:
         try:
             events += _run_signed(call, signed).events
         except Refused as refused:
-            order_id = order_hash(signed.order, signed.signer, call.chain_id)
-            events.append(announce(OrderRefused(order_id, signed.signer, refused.reason.value)))
+            events.append(announce(_refusal_of(call, signed, refused.reason)))
     return Answer(events=events)
 
 
-def _run_signed(call: Call, signed: SignedOrder) -> Answer:
+def _run_signed(call: Call, signed: Signed) -> Answer:
     contract = call.state.contracts.get(signed.signer)
     if contract is None or not contract.public_key:
         raise Refused(Reason.SIGNATURE_INVALID, f"{signed.signer:#x} has no key")
-    order_id = order_hash(signed.order, signed.signer, call.chain_id)
+    command, hash_ = _signed_command(call, signed)
     key = signed.key or contract.public_key
-    if not call.signature_ok(key, order_id, signed.r, signed.s):
-        raise Refused(Reason.SIGNATURE_INVALID, f"order {order_id:#x}")
-    context = Context(signed.signer, signed.key)
-    return run_command(call, PlaceOrder(signed.order, order_id), context)
+    if not call.signature_ok(key, hash_, signed.r, signed.s):
+        raise Refused(Reason.SIGNATURE_INVALID, f"message {hash_:#x}")
+    return run_command(call, command, Context(signed.signer, signed.key))
+
+
+def _signed_command(call: Call, signed: Signed) -> tuple[Command, Felt]:
+    """Return the command that was signed, and the hash that its signature is over."""
+    match signed:
+        case SignedOrder(order=order, signer=signer):
+            order_id = order_hash(order, signer, call.chain_id)
+            return PlaceOrder(order, order_id), order_id
+        case SignedCancel(account=account, order_id=order_id, signer=signer):
+            hash_ = cancel_hash(account, order_id, signer, call.chain_id)
+            return CancelOrder(account, order_id), hash_
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _refusal_of(call: Call, signed: Signed, reason: Reason) -> ExchangeEvent:
+    match signed:
+        case SignedOrder(order=order, signer=signer):
+            return OrderRefused(order_hash(order, signer, call.chain_id), signer, reason.value)
+        case SignedCancel(order_id=order_id, signer=signer):
+            return CancelRefused(order_id, signer, reason.value)
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _run_deposit(call: Call) -> Answer:
@@ -209,8 +252,10 @@ EXCHANGE = NativeContract(
         (
             *(_entry_point(kind) for kind in HANDLERS if kind is not Deposit),
             EntryPoint("execute_orders", _BATCH, _run_batch),
+            *VIEWS,
         )
     ),
     l1_handlers=by_selector((EntryPoint("deposit", _DEPOSIT, _run_deposit),)),
+    events=[struct_type(kind) for kind in ExchangeEvent.__subclasses__()],
 )
 """The exchange's contract."""

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from sequencer.chain.account_contract import ACCOUNT
-from sequencer.chain.block import Block, seal_block
+from sequencer.chain.block import Block, ClosedBlock, close_block, seal_block
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.chain.exchange_contract import EXCHANGE
 from sequencer.chain.token_contract import TOKEN, TOKEN_ADDRESS
@@ -100,21 +100,44 @@ def read_genesis(content: bytes) -> Genesis:
 
 def start_chain(genesis: Genesis) -> Chain:
     """Make block 0 and the chain that it begins. Refusal: GENESIS_INVALID, with the first cause."""
+    state, closed = open_genesis(genesis)
+    tries = Tries()
+    head, committed = seal_block(closed, 0, tries)
+    tries.apply(committed)
+    return Chain(state, tries, head, state.system.chain_id)
+
+
+def open_genesis(genesis: Genesis) -> tuple[State, ClosedBlock]:
+    """Make the first state, and block 0 ready to be sealed. Refusal: GENESIS_INVALID."""
     try:
-        return _start(genesis)
+        return _open(genesis)
     except Refused as refused:
         if refused.reason is Reason.GENESIS_INVALID:
             raise
         raise Refused(Reason.GENESIS_INVALID, str(refused)) from None
 
 
-def _start(genesis: Genesis) -> Chain:
+def _open(genesis: Genesis) -> tuple[State, ClosedBlock]:
+    state = State(_first_system(genesis))
+    journal = Journal(state)
+    # These rows stand in a new state from the start; this brings them under the root of block 0.
+    for table in (Table.SYSTEM, Table.ARRIVAL, Table.TOTALS, Table.LIMITER):
+        journal.changes.append((table, ONLY, None, state.rows[table][ONLY]))
+    _deploy(journal, genesis, _addresses(genesis))
+    for command in _commands(genesis):
+        outcome = transition(state, command, Context(state.system.operator), journal)
+        if isinstance(outcome, Refusal):
+            words = f"{type(command).__name__}: {outcome.reason.value}: {outcome.detail}"
+            raise Refused(Reason.GENESIS_INVALID, words)
+    return state, close_block(state, 0, journal, ())
+
+
+def _first_system(genesis: Genesis) -> System:
     chain_id = encode_short_string(genesis.chain_id)
     if chain_id == 0 or not 0 < genesis.time_ms <= TIME_MS_MAX:
         raise Refused(Reason.GENESIS_INVALID, "chain_id is empty, or time_ms out of range")
-    addresses = _addresses(genesis)
-    operator, insurance, fees = addresses[:3]
-    system = System(
+    operator, insurance, fees = _addresses(genesis)[:3]
+    return System(
         operator=operator,
         insurance=insurance,
         fees=fees,
@@ -123,21 +146,6 @@ def _start(genesis: Genesis) -> Chain:
         reopen_automatic=genesis.reopen_automatic,
         chain_id=chain_id,
     )
-    state = State(system)
-    journal = Journal(state)
-    # These rows stand in a new state from the start; this brings them under the root of block 0.
-    for table in (Table.SYSTEM, Table.ARRIVAL, Table.TOTALS, Table.LIMITER):
-        journal.changes.append((table, ONLY, None, state.rows[table][ONLY]))
-    _deploy(journal, genesis, addresses)
-    for command in _commands(genesis):
-        outcome = transition(state, command, Context(operator), journal)
-        if isinstance(outcome, Refusal):
-            words = f"{type(command).__name__}: {outcome.reason.value}: {outcome.detail}"
-            raise Refused(Reason.GENESIS_INVALID, words)
-    tries = Tries()
-    head, committed = seal_block(state, tries, None, journal, (), chain_id)
-    tries.apply(committed)
-    return Chain(state, tries, head, chain_id)
 
 
 def _accounts(genesis: Genesis) -> list[GenesisAccount]:

@@ -59,8 +59,8 @@ class EntryPoint(msgspec.Struct, frozen=True):
 class NativeContract(msgspec.Struct, frozen=True):
     """A contract class bound to Python.
 
-    `entry_points` and `l1_handlers` are by selector. `address` is 0 for a class with many contracts
-    (accounts).
+    `entry_points` and `l1_handlers` are by selector, `events` are the structs of what it emits.
+    `address` is 0 for a class with many contracts (accounts).
     """
 
     name: str
@@ -68,6 +68,7 @@ class NativeContract(msgspec.Struct, frozen=True):
     address: Felt
     entry_points: Mapping[Felt, EntryPoint]
     l1_handlers: Mapping[Felt, EntryPoint] = {}
+    events: Sequence[CairoType] = ()
 
 
 def by_selector(entry_points: Sequence[EntryPoint]) -> dict[Felt, EntryPoint]:
@@ -83,12 +84,15 @@ def make_abi(interface: str, contract: NativeContract) -> list[dict[str, Any]]:
         {**_function(entry, entries), "type": "l1_handler"}
         for entry in contract.l1_handlers.values()
     ]
+    events = [_event(kind, entries) for kind in contract.events]
     impl = {"type": "impl", "name": f"{contract.name}Impl", "interface_name": interface}
     return [
         impl,
         {"type": "interface", "name": interface, "items": functions},
         *entries.values(),
         *handlers,
+        *events,
+        _event_enum(contract),
     ]
 
 
@@ -103,6 +107,23 @@ def _function(entry: EntryPoint, entries: dict[str, dict[str, Any]]) -> dict[str
         "outputs": outputs,
         "state_mutability": mutability,
     }
+
+
+def _event(kind: CairoType, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Describe an event whose one key is the selector of its name, all fields being data."""
+    members = [
+        {"name": name, "type": _named(part, entries), "kind": "data"} for name, part in kind.parts
+    ]
+    return {"type": "event", "name": kind.name, "kind": "struct", "members": members}
+
+
+def _event_enum(contract: NativeContract) -> dict[str, Any]:
+    variants = [
+        {"name": kind.name.rpartition("::")[2], "type": kind.name, "kind": "nested"}
+        for kind in contract.events
+    ]
+    name = f"perpchain::{contract.name}::Event"
+    return {"type": "event", "name": name, "kind": "enum", "variants": variants}
 
 
 def _named(kind: CairoType, entries: dict[str, dict[str, Any]]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from sequencer.chain.block import Block, verify_block
 from sequencer.chain.executor import Environment
 from sequencer.chain.genesis import Chain, Genesis, start_chain
+from sequencer.exchange.rules import require_rules
 from sequencer.starknet.felt_hash import verify
 
 
@@ -12,11 +13,12 @@ def replay_chain(genesis: Genesis, blocks: Iterable[Block]) -> Chain:
     """Execute every block on the state of the one before it, and check every signature in it.
 
     Returns the chain at its last block. Refusals: GENESIS_INVALID, BLOCK_DIFFERS naming the first
-    difference; and those of whoever reads the blocks.
+    difference, RULES_VERSION_UNKNOWN; and those of whoever reads the blocks.
     """
     chain = start_chain(genesis)
     environment = Environment(chain.chain_id, verify)
     for block in blocks:
+        require_rules(chain.state)
         verify_block(chain.state, chain.tries, chain.head, block, environment)
         chain.head = block
     return chain

@@ -1,9 +1,29 @@
-"""The state's tries, whole and in memory: for genesis, verification and tests."""
+"""The state's tries: what sealing needs of them, and a keeper that has them whole in memory."""
 
-from sequencer.chain.commitment import Committed
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from sequencer.chain.commitment import PROTOCOL_VERSION, Committed, commit_changes
+from sequencer.exchange.state import Table
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.state import ContractLeaf
 from sequencer.starknet.trie import Node, Position, Reader
+
+
+class TrieSource(Protocol):
+    """Somebody who keeps the tries as of one block and takes over what the next one changes."""
+
+    def reader(self, trie: int) -> Reader:
+        """Return how a trie is read."""
+        ...
+
+    def leaf(self, address: Felt) -> ContractLeaf:
+        """Return a contract's leaf, all zero where there is none."""
+        ...
+
+    def apply(self, committed: Committed) -> None:
+        """Take over what a block changed."""
+        ...
 
 
 class Tries:
@@ -31,3 +51,14 @@ class Tries:
                 else:
                     nodes[position] = node
         self._leaves.update(committed.commitment.contracts)
+
+
+def root_of_rows(rows: Mapping[Table, Mapping[Any, Any]]) -> Felt:
+    """Work out the state root of rows from nothing: the proof that rows and root belong together.
+
+    Cost: every slot and every row of the state is hashed.
+    """
+    tries = Tries()
+    net = {(table, key): (None, row) for table, of in rows.items() for key, row in of.items()}
+    committed = commit_changes(net, tries.reader, tries.leaf, PROTOCOL_VERSION)
+    return committed.commitment.state_root

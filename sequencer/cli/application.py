@@ -8,6 +8,7 @@ Promises
 import typer
 
 from sequencer.cli.genesis import genesis
+from sequencer.cli.node import node
 from sequencer.cli.run import run
 from sequencer.cli.vectors import vectors
 
@@ -18,6 +19,7 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
 )
 application.command()(genesis)
+application.command()(node)
 application.command()(run)
 application.command()(vectors)
 

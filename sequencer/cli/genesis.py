@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from sequencer.chain.genesis import read_genesis, start_chain
-from sequencer.cli.files import read_limited
+from sequencer.config import read_limited
 from sequencer.model.limits import GENESIS_FILE_BYTES_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.felt import format_felt

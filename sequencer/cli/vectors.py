@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sequencer.cli.files import read_limited
+from sequencer.config import read_limited
 from sequencer.model.limits import VECTOR_FILE_BYTES_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.published import PublishedFile, read_published

@@ -20,7 +20,7 @@ def cancel_order(step: Step, command: CancelOrder) -> None:
 def cancel_client_order(step: Step, command: CancelClientOrder) -> None:
     """Cancel the oldest order with a client id. Refusals as above."""
     require_trader(step, command.account)
-    for order_id, row in orders_of(step, command.account, command.market):
+    for order_id, row in orders_of(step.state, command.account, command.market):
         if command.client_id and row.order.client_id == command.client_id:
             close_order(step, order_id, row, CloseReason.USER)
             return
@@ -30,5 +30,5 @@ def cancel_client_order(step: Step, command: CancelClientOrder) -> None:
 def cancel_all(step: Step, command: CancelAll) -> None:
     """Cancel all orders of a market or of every market; none is no refusal."""
     require_trader(step, command.account)
-    for order_id, row in orders_of(step, command.account, command.market):
+    for order_id, row in orders_of(step.state, command.account, command.market):
         close_order(step, order_id, row, CloseReason.USER)

@@ -1,6 +1,6 @@
 """Taking orders out: by their owner, by a rule, or by what happened to their account."""
 
-from sequencer.exchange.state import Table
+from sequencer.exchange.state import State, Table
 from sequencer.exchange.step import Step
 from sequencer.model.events import CloseReason, OrderClosed
 from sequencer.model.orders import Side
@@ -14,9 +14,9 @@ def close_order(step: Step, order_id: int, row: OrderRow, reason: CloseReason) -
     step.emit(OrderClosed(order_id, order.account, order.market, row.remaining, reason))
 
 
-def orders_of(step: Step, account: int, market: str = "") -> list[tuple[int, OrderRow]]:
+def orders_of(state: State, account: int, market: str = "") -> list[tuple[int, OrderRow]]:
     """List an account's orders, resting and waiting, of one market or of all, oldest first."""
-    exposures = step.state.holding(account).exposures
+    exposures = state.holding(account).exposures
     found = [
         item
         for name, exposure in exposures.items()

@@ -77,7 +77,7 @@ def _lose_position(step: Step, command: Fault) -> None:
 
 
 def _lose_order(step: Step, command: Fault) -> None:
-    orders = orders_of(step, command.account, command.market)
+    orders = orders_of(step.state, command.account, command.market)
     if not orders:
         raise refuse(Reason.FAULT_INVALID, f"{command.account:#x} has no order")
     step.put(Table.ORDER, orders[0][0], None)

@@ -62,7 +62,7 @@ def _compare_ratio(one: Ranked, other: Ranked) -> int:
 def _liquidate(step: Step, account: int, before: Margin) -> None:
     positions = _gains_first(step.state, account)
     for market in positions:
-        for order_id, row in orders_of(step, account, market):
+        for order_id, row in orders_of(step.state, account, market):
             close_order(step, order_id, row, CloseReason.LIQUIDATION)
     share = _choose_share(step.state, before, positions)
     if share == ONE:

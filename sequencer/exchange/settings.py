@@ -1,4 +1,4 @@
-"""What the operator sets: guards, risk bounds, who operates, the one tick let through.
+"""What the operator sets: guards, risk bounds, who operates, the rules, the tick let through.
 
 Laws
 - A guard is switched off in drills only; switching one on is always allowed.
@@ -9,8 +9,9 @@ import msgspec
 
 from sequencer.exchange.authority import require_operator
 from sequencer.exchange.limiter import settle_limiter
+from sequencer.exchange.rules import require_version
 from sequencer.exchange.step import Step, refuse
-from sequencer.model.commands import AllowTick, SetGuard, SetOperator, SetRisk
+from sequencer.model.commands import AllowTick, SetGuard, SetOperator, SetRisk, SetRulesVersion
 from sequencer.model.events import GuardChanged, SettingChanged
 from sequencer.model.limits import ADDRESS_MAX, FELT_MAX, QUOTE_MAX, SHARE_STEP_MIN
 from sequencer.model.refusals import Reason
@@ -83,6 +84,20 @@ def allow_tick(step: Step, command: AllowTick) -> None:
     allowed = msgspec.structs.replace(step.state.system, tick_allowed=command.tick_hash)
     step.put_system(allowed)
     step.emit(SettingChanged("tick_allowed"))
+
+
+def set_rules_version(step: Step, command: SetRulesVersion) -> None:
+    """Go on by other rules; naming those in force changes nothing and is no refusal.
+
+    Refusals: NOT_OPERATOR, MODE_FORBIDS, RULES_VERSION_UNKNOWN.
+    """
+    require_operator(step)
+    require_version(command.version)
+    system = step.state.system
+    if command.version == system.rules_version:
+        return
+    step.put_system(msgspec.structs.replace(system, rules_version=command.version))
+    step.emit(SettingChanged("rules_version"))
 
 
 def _require_risk(risk: Risk) -> None:

@@ -109,7 +109,7 @@ def _initial(state: State, account: int, market: str, loss: int) -> int:
 def _uncovered(step: Step, account: int) -> Iterator[tuple[int, OrderRow]]:
     """Go through the orders that may have to go, in the order in which they do."""
     state = step.state
-    orders = [item for item in orders_of(step, account) if not item[1].waiting]
+    orders = [item for item in orders_of(step.state, account) if not item[1].waiting]
     closing: dict[str, list[tuple[int, OrderRow]]] = {}
     for item in reversed(orders):
         market, side = item[1].order.market, item[1].order.side

@@ -24,7 +24,13 @@ from sequencer.exchange.markets import create_market, set_market_status, update_
 from sequencer.exchange.modes import set_mode
 from sequencer.exchange.oracle import register_publisher, remove_publisher
 from sequencer.exchange.reopening import reopen
-from sequencer.exchange.settings import allow_tick, set_guard, set_operator, set_risk
+from sequencer.exchange.settings import (
+    allow_tick,
+    set_guard,
+    set_operator,
+    set_risk,
+    set_rules_version,
+)
 from sequencer.exchange.state import Journal, State
 from sequencer.exchange.step import Context, Step
 from sequencer.exchange.tick import tick
@@ -50,6 +56,7 @@ from sequencer.model.commands import (
     SetMode,
     SetOperator,
     SetRisk,
+    SetRulesVersion,
     Tick,
     Transfer,
     UpdateMarket,
@@ -77,6 +84,7 @@ HANDLERS: dict[type[Command], Handler] = {
     SetGuard: set_guard,
     SetRisk: set_risk,
     SetOperator: set_operator,
+    SetRulesVersion: set_rules_version,
     AllowTick: allow_tick,
     Fault: do_fault,
     CreateMarket: create_market,

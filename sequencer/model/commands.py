@@ -191,6 +191,12 @@ class SetOperator(Command, frozen=True, gc=False):
     operator: int
 
 
+class SetRulesVersion(Command, frozen=True, gc=False):
+    """Go on by other rules from the next command on, if this build has them."""
+
+    version: int
+
+
 class FaultKind(StrEnum):
     """Harm that a drill does on purpose."""
 

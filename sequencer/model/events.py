@@ -57,6 +57,17 @@ class OrderRefused(Event, frozen=True, gc=False):
     reason: str
 
 
+class CancelRefused(Event, frozen=True, gc=False):
+    """A cancellation in the operator's batch was refused, with the stable code.
+
+    `account` is the one that is said to have signed it, as in `OrderRefused`.
+    """
+
+    order_id: int
+    account: int
+    reason: str
+
+
 class OrderTriggered(Event, frozen=True, gc=False):
     """The mark price reached an order's trigger."""
 
@@ -240,7 +251,7 @@ class Reopened(Event, frozen=True, gc=False):
 
 
 class SettingChanged(Event, frozen=True, gc=False):
-    """An operator setting changed: the operator, the risk bounds, a tick let through."""
+    """An operator setting changed: the operator, the risk bounds, the rules, a tick let through."""
 
     name: str
 

@@ -27,6 +27,9 @@ VECTOR_FILE_BYTES_MAX = 256 * 1024 * 1024
 MESSAGE_DOMAINS_CACHED = 64
 """Domains, type names and words of off-chain messages whose hash or felt is remembered."""
 
+ORDER_HASHES_CACHED = 16_384
+"""Orders whose hash is remembered: admission and execution hash the same one."""
+
 RECEIVE_WINDOW_MS_MAX = 300_000
 """Milliseconds between an order's signature and its last moment to arrive."""
 
@@ -174,6 +177,9 @@ SLOT_ADDRESSES_CACHED = 262_144
 CALLDATA_ITEMS_MAX = 4_096
 """Items of one list in calldata."""
 
+DEPTH_LEVELS_MAX = 100
+"""Levels of each side of a book that one view returns."""
+
 CALLS_MAX = 64
 """Calls in one transaction of an account."""
 
@@ -221,3 +227,76 @@ SHARE_STEP_MIN = 1_000_000
 
 GENESIS_FILE_BYTES_MAX = 64 * 1024 * 1024
 """Bytes of a genesis file."""
+
+TRIE_NODES_CACHED = 2_000_000
+"""Trie nodes in memory, all tries together; a node that is not there is read from the store."""
+
+CONTRACT_LEAVES_CACHED = 262_144
+"""Contracts whose class, nonce and storage root are in memory for sealing."""
+
+BLOCK_INTERVAL_MS = 200
+"""Milliseconds for which a block stays open."""
+
+HEARTBEAT_MS = 1_000
+"""Milliseconds between the blocks of an idle chain."""
+
+BLOCK_COMMANDS_MAX = 1_000
+"""Orders, cancels and transactions in one block; a full block is closed at once."""
+
+BATCH_COMMANDS_MAX = 64
+"""Signed orders and cancels in one transaction of the operator: the longest piece of work between
+two looks at whatever else is waiting."""
+
+PENDING_COMMANDS_MAX = 4_096
+"""Commands that may wait or run before they are durable; one more is refused at once."""
+
+PENDING_COMMANDS_PER_ACCOUNT_MAX = 512
+"""The same for one signer."""
+
+VERIFIED_TOGETHER_MAX = 64
+"""Signatures that one piece of a worker's work checks."""
+
+TRANSACTION_FELTS_MAX = 8_192
+"""Felts of calldata in one transaction of an account."""
+
+SEAL_LAG_MS_MAX = 2_000
+"""Milliseconds that a block may take to become durable before new commands are refused."""
+
+DISK_FREE_BYTES_MIN = 512 * 1024 * 1024
+"""Free bytes below which the exchange takes cancels only."""
+
+DISK_FREE_BYTES_HALT = 128 * 1024 * 1024
+"""Free bytes below which the chain halts, while there is still room to say so."""
+
+UPKEEP_BLOCKS = 64
+"""Blocks from one round of upkeep to the next; it is due at multiples, in every process alike."""
+
+UPKEEP_ENTRIES_MAX = 4_096
+"""Entries of each kind that one round of upkeep removes."""
+
+TRIE_HISTORY_BLOCKS = 100_000
+"""Blocks below the head at which slots can be proven, and to which the chain can go back."""
+
+ROW_HISTORY_BLOCKS = 200_000
+"""Blocks below the head whose rows can be read."""
+
+EFFECTS_KEPT = 100_000
+"""Outbox rows that stay although every reader is past them."""
+
+EFFECTS_TOGETHER_MAX = 256
+"""Outbox rows that are delivered before a reader's cursor is moved."""
+
+KEY_FILE_BYTES_MAX = 1_024
+"""Bytes of a file with a private key."""
+
+LINE_BYTES_MAX = 64 * 1024
+"""Bytes of one line of commands."""
+
+JSON_DEPTH_MAX = 8
+"""Objects and lists inside one another in what clients send."""
+
+JSON_INTEGER_DIGITS_MAX = 80
+"""Digits of a number in what clients send: more than any felt has."""
+
+SWITCH_INTERVAL_MICROSECONDS = 200
+"""Microseconds after which a thread that computes lets another one have its turn."""

@@ -304,3 +304,29 @@ class Retention(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     rows: Floor = Floor()
     nodes: Floor = Floor()
+
+
+class History(StrEnum):
+    """The two histories that are kept and pruned apart."""
+
+    ROWS = "ROWS"
+    NODES = "NODES"
+
+
+class Collected(msgspec.Struct, frozen=True):
+    """What a slice did: versions removed, the reorg whose state it was, and what others wait for.
+
+    Nothing was left to do where `reorg_id` is 0 and `waiting` empty.
+    """
+
+    removed: int = 0
+    reorg_id: int = 0
+    waiting: tuple[str, ...] = ()
+
+
+class Pruned(msgspec.Struct, frozen=True):
+    """What a slice did: changes looked at, versions removed, and whether the floor is clean."""
+
+    looked_at: int
+    removed: int
+    done: bool

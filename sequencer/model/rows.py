@@ -235,7 +235,8 @@ class System(msgspec.Struct, frozen=True):
     `chain_id` tells chains apart that begin alike. `ticks` counts tick commands, one a block.
     `guards_off` is sorted. Withdrawals wait for `wait_until_ticks` and `wait_until_ms`; a negative
     time is a length that the next tick turns into a time. `tick_allowed` is the hash of the one
-    tick that the operator lets through, 0 for none.
+    tick that the operator lets through, 0 for none. `rules_version` says by which rules the chain
+    goes on from here; a build executes those of `exchange/rules.py` alone.
     """
 
     operator: int
@@ -253,6 +254,7 @@ class System(msgspec.Struct, frozen=True):
     wait_until_ms: int = 0
     tick_allowed: int = 0
     chain_id: int = 0
+    rules_version: int = 1
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):

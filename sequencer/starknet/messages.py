@@ -10,7 +10,7 @@ Promises
 from collections.abc import Sequence
 from functools import lru_cache
 
-from sequencer.model.limits import MESSAGE_DOMAINS_CACHED
+from sequencer.model.limits import MESSAGE_DOMAINS_CACHED, ORDER_HASHES_CACHED
 from sequencer.model.orders import Order, Side
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.felt import Felt, encode_short_string, is_felt
@@ -32,6 +32,9 @@ ORDER_TYPE_TEXT = (
 )
 """Our order as SNIP-12 revision 1 spells it."""
 
+CANCEL_TYPE_TEXT = '"CancelOrder"("account":"ContractAddress","order_id":"felt")'
+"""Our cancellation of one order as SNIP-12 revision 1 spells it."""
+
 _DOMAIN_TEXT = (
     '"StarknetDomain"("name":"shortstring","version":"shortstring",'
     '"chainId":"shortstring","revision":"shortstring")'
@@ -48,7 +51,9 @@ _MESSAGE = encode_short_string("StarkNet Message")
 _NAME = encode_short_string("perpchain")
 _PARADEX = encode_short_string("Paradex")
 _ORDER_TYPE_HASH = starknet_keccak(ORDER_TYPE_TEXT.encode())
+_CANCEL_TYPE_HASH = starknet_keccak(CANCEL_TYPE_TEXT.encode())
 _DOMAIN_TYPE_HASH = starknet_keccak(_DOMAIN_TEXT.encode())
+_FELT_BYTES = 32
 _PARADEX_SIDES = {Side.BUY: 1, Side.SELL: 2}
 
 
@@ -72,11 +77,37 @@ def order_hash(order: Order, signer: Felt, chain_id: Felt) -> Felt:
         *amounts,
         _word(order.instruction),
         _word(order.self_trade),
-        int(order.reduce_only),
+        1 if order.reduce_only else 0,
         *names,
         *times,
     )
-    return poseidon_array((_MESSAGE, _domain_hash(chain_id), signer, poseidon_array(message)))
+    return _remembered_hash(_packed((signer, _domain_hash(chain_id), *message)))
+
+
+def _packed(felts: Sequence[Felt]) -> bytes:
+    # Bytes, because integers and structs of them can be made to collide in a dictionary by whoever
+    # chooses them, and because True, 1 and 1.0 are one key there.
+    return b"".join([felt.to_bytes(_FELT_BYTES, "big") for felt in felts])
+
+
+@lru_cache(maxsize=ORDER_HASHES_CACHED)
+def _remembered_hash(packed: bytes) -> Felt:
+    starts = range(0, len(packed), _FELT_BYTES)
+    felts = [int.from_bytes(packed[start : start + _FELT_BYTES], "big") for start in starts]
+    signer, domain, *message = felts
+    return poseidon_array((_MESSAGE, domain, signer, poseidon_array(message)))
+
+
+def cancel_hash(account: Felt, order_id: Felt, signer: Felt, chain_id: Felt) -> Felt:
+    """Hash a cancellation of one order as its signer signs it, in the same domain as orders.
+
+    `account` is the order's, `signer` the account whose key, or one of whose subkeys, signs. It
+    needs no nonce: an order's id is a hash that never comes back, so a cancellation sent again is
+    refused with ORDER_UNKNOWN. Refusal: ORDER_FIELD_OUT_OF_RANGE.
+    """
+    _require_numbers((), (account, order_id, signer))
+    message_hash = poseidon_array((_CANCEL_TYPE_HASH, account, order_id))
+    return poseidon_array((_MESSAGE, _domain_hash(chain_id), signer, message_hash))
 
 
 def paradex_order_hash(

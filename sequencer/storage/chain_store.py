@@ -20,23 +20,25 @@ import msgspec
 
 from sequencer.model.commits import BlockCommit, BucketChange, RollbackOrder, UndoOrder
 from sequencer.model.records import (
+    Collected,
     Cursor,
     DeadInterval,
     Head,
+    History,
     InboxFact,
     Latch,
+    Pruned,
     RollbackJournal,
     Stage,
 )
 from sequencer.ports import KeyValue, StoreFailed, StoreProblem, StoreRefused, WitnessSlots
 from sequencer.storage import keys
-from sequencer.storage.changes import History
-from sequencer.storage.collection import Collected, collection_batch
+from sequencer.storage.collection import collection_batch
 from sequencer.storage.commit import Puts, block_batch, inbox_puts
 from sequencer.storage.digest import Digest
 from sequencer.storage.encoding import encode_record
 from sequencer.storage.opening import open_view, require_witness
-from sequencer.storage.pruning import Pruned, pruning_batch
+from sequencer.storage.pruning import pruning_batch
 from sequencer.storage.rollback import (
     is_open,
     prepare_batch,
@@ -49,6 +51,7 @@ from sequencer.storage.upkeep import (
     cursor_puts,
     dropped_checkpoint_puts,
     forgotten_puts,
+    spent_effect_puts,
 )
 from sequencer.storage.view import View, load_view
 from sequencer.storage.witness import witness_of
@@ -179,6 +182,12 @@ class ChainStore:
         puts, count = self._guarded(lambda: forgotten_puts(self._view, before_ms, count_max))
         self._apply(puts)
         return count
+
+    def forget_effects(self, below: int, count_max: int) -> int:
+        """Forget outbox rows below a number that every reader is past; return how many went."""
+        puts = self._guarded(lambda: spent_effect_puts(self._view, below, count_max))
+        self._apply(puts)
+        return len(puts)
 
     def collect(self, grace_over: int, versions_max: int) -> Collected:
         """Remove a slice of orphaned state. Reorgs up to `grace_over` have had their grace."""

@@ -1,18 +1,8 @@
 """What one block changed, as the keys of its versions: where collection and pruning find them."""
 
-from enum import StrEnum
-
-from sequencer.model.records import ChangedNodes, ChangedRows
+from sequencer.model.records import ChangedNodes, ChangedRows, History
 from sequencer.storage import keys
 from sequencer.storage.encoding import decode_record, encode_record
-
-
-class History(StrEnum):
-    """The two histories that are kept and pruned apart."""
-
-    ROWS = "ROWS"
-    NODES = "NODES"
-
 
 LISTS = {History.ROWS: keys.CHANGED_ROWS, History.NODES: keys.CHANGED_NODES}
 """Under which keys the changes of each history are listed."""

@@ -10,23 +10,12 @@ Laws
 
 import msgspec
 
-from sequencer.model.records import Collection, DeadInterval
+from sequencer.model.records import Collected, Collection, DeadInterval, History
 from sequencer.storage import keys
-from sequencer.storage.changes import LISTS, History, changed_items, shortened
+from sequencer.storage.changes import LISTS, changed_items, shortened
 from sequencer.storage.commit import Puts, put_record
 from sequencer.storage.rollback import is_open
 from sequencer.storage.view import View
-
-
-class Collected(msgspec.Struct, frozen=True):
-    """What a slice did: versions removed, the reorg whose state it was, and what others wait for.
-
-    Nothing was left to do where `reorg_id` is 0 and `waiting` empty.
-    """
-
-    removed: int = 0
-    reorg_id: int = 0
-    waiting: tuple[str, ...] = ()
 
 
 def collection_batch(

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from sequencer.ports import StoreFailed, StoreProblem
-from sequencer.storage.sync import durable_sync, sync_folder
+from sequencer.storage.sync import replace_durably
 
 if sys.platform != "win32":
     import fcntl
@@ -45,7 +45,7 @@ class WriterLock:
         with ExitStack() as opened:
             opened.callback(self.close)
             _lock(self._folder, folder)
-            _write_token(self._token_path, self._token)
+            replace_durably(self._token_path, self._token)
             opened.pop_all()
 
     def check(self) -> None:
@@ -73,13 +73,3 @@ def _lock(descriptor: int, folder: Path) -> None:
         raise StoreFailed(
             StoreProblem.STORE_LOCKED, f"another writer has {folder}: {error}"
         ) from error
-
-
-def _write_token(path: Path, token: bytes) -> None:
-    fresh = path.with_suffix(".new")
-    with fresh.open("wb") as file:
-        file.write(token)
-        file.flush()
-        durable_sync(file.fileno())
-    fresh.replace(path)
-    sync_folder(path.parent)

@@ -14,23 +14,15 @@ from collections.abc import Iterator
 
 import msgspec
 
-from sequencer.model.records import BlockRecord, Floor, Retention
+from sequencer.model.records import BlockRecord, Floor, History, Pruned, Retention
 from sequencer.ports import StoreProblem, StoreRefused
 from sequencer.storage import keys
-from sequencer.storage.changes import LISTS, History, changed_items, shortened
+from sequencer.storage.changes import LISTS, changed_items, shortened
 from sequencer.storage.commit import Puts, put_record
 from sequencer.storage.encoding import decode_version
 from sequencer.storage.keys import OLDEST
 from sequencer.storage.rollback import is_open
 from sequencer.storage.view import View
-
-
-class Pruned(msgspec.Struct, frozen=True):
-    """What a slice did: changes looked at, versions removed, and whether the floor is clean."""
-
-    looked_at: int
-    removed: int
-    done: bool
 
 
 def pruning_batch(

@@ -19,3 +19,14 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def replace_durably(path: Path, content: bytes) -> None:
+    """Put a file in place of another one: whatever happens, one of the two is there whole."""
+    fresh = path.with_suffix(".new")
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        durable_sync(file.fileno())
+    fresh.replace(path)
+    sync_folder(path.parent)

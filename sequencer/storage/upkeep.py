@@ -69,3 +69,13 @@ def forgotten_puts(view: View, before_ms: int, count_max: int) -> tuple[Puts, in
         if mark is not None and keys.SEEN_UNTIL.key(mark.until_ms, until_key[-32:]) == until_key:
             puts.append((key, None))
     return puts, sum(key[:1] == b"s" for key, _ in puts)
+
+
+def spent_effect_puts(view: View, below: int, count_max: int) -> Puts:
+    """Build the batch that forgets the oldest outbox rows: below a number, and read by everybody.
+
+    A parked reader holds nothing back.
+    """
+    unread = [cursor.effect + 1 for cursor in view.cursors().values() if not cursor.parked]
+    start, stop = keys.EFFECT.range()[0], keys.EFFECT.key(min([below, *unread]))
+    return [(key, None) for key, _ in islice(view.source.scan(start, stop), count_max)]

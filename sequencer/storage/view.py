@@ -97,6 +97,10 @@ class View:
         """Return the id of the reorg that orphaned a block, 0 for a live one."""
         return self.dead.orphaned_by(block.sequence)
 
+    def undone_by(self, sequence: int) -> int:
+        """Return the id of the reorg that orphaned a sequence, 0 for a live one."""
+        return self.dead.orphaned_by(sequence)
+
     def body(self, block: BlockRecord) -> bytes:
         """Return the body of a block."""
         key = keys.BODY.key(block.height, block.sequence)

@@ -14,7 +14,7 @@ from sequencer.chain.replay import replay_chain
 from sequencer.model.refusals import Reason, Refused
 
 ROOT = Path(__file__).parents[2]
-HEAD = "0x1bd695b66d74f1ab425c517c34190e053521702902f7bf1f989149082e45929"
+HEAD = "0x449f47d31e8a523ec1d96b6861782dbe205c144285a3f0ca5fa3ff88648160a"
 
 
 @cache

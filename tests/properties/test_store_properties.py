@@ -20,10 +20,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from sequencer.model.records import BlockRecord, Stage
+from sequencer.model.records import BlockRecord, History, Stage
 from sequencer.ports import StoreProblem, StoreRefused
 from sequencer.storage.chain_store import ChainStore
-from sequencer.storage.changes import History
 from sequencer.storage.folder import open_folder
 from sequencer.storage.keys import CHANGED_NODES, CHANGED_ROWS, NODE, ROW
 from sequencer.storage.simulated import SimulatedDisk

@@ -24,8 +24,7 @@ _CHAIN = "the engine, the store and the RPC call it; they stand on this room and
 _OF_CHAIN = dict.fromkeys(
     (
         "sequencer.chain.block:build_block",
-        "sequencer.chain.codec:decode_key",
-        "sequencer.chain.codec:decode_row",
+        "sequencer.chain.stored:block_of",
         "sequencer.chain.executor:call_view",
         "sequencer.chain.native:make_abi",
         "sequencer.chain.slots:row_of",
@@ -35,7 +34,6 @@ _OF_CHAIN = dict.fromkeys(
 _STORE = "the engine's room stands on the store; it comes next"
 _OF_STORE = dict.fromkeys(
     (
-        "sequencer.storage.folder:open_folder",
         "sequencer.storage.simulated:SimulatedKeyValue",
         "sequencer.storage.simulated:SimulatedWitness",
     ),

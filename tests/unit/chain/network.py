@@ -1,23 +1,23 @@
 """A small chain with real keys and signatures, for the tests of the chain's room."""
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import msgspec
 
+from sequencer.chain import calls
 from sequencer.chain.block import Block, build_block
-from sequencer.chain.commitment import EXCHANGE_ADDRESS
-from sequencer.chain.exchange_contract import EXCHANGE, SignedOrder, SignedReport
+from sequencer.chain.calls import ContractCall, write_calls
+from sequencer.chain.exchange_contract import SignedCancel, SignedOrder, SignedReport
 from sequencer.chain.executor import Environment
 from sequencer.chain.genesis import Chain, Genesis, GenesisAccount, read_genesis, start_chain
 from sequencer.model.orders import Instruction, Order, OrderType, SelfTrade, Side
 from sequencer.model.rows import Mode, ModeCause
 from sequencer.model.units import ONE
+from sequencer.starknet.block import Receipt
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.felt_hash import public_key, sign, verify
-from sequencer.starknet.messages import order_hash, price_report_hash
-from sequencer.starknet.names import selector
+from sequencer.starknet.messages import cancel_hash, order_hash, price_report_hash
 from sequencer.starknet.transactions import (
     InvokeV3,
     ResourceBound,
@@ -30,7 +30,6 @@ START_MS = 1_700_000_000_000
 MARKET = "BTC-USD-PERP"
 PRIVATE = {name: 1_001 + index for index, name in enumerate(("op", "ins", "fee", "alice", "bob"))}
 PUBLISHERS = {"Alpha": 71, "Bravo": 72, "Carol": 73}
-ContractCall = tuple[Felt, Felt, Sequence[Felt]]
 
 
 @cache
@@ -68,12 +67,8 @@ def address_of(name: str) -> Felt:
     return GenesisAccount(hex(key_of(PRIVATE[name]))).address()
 
 
-def exchange_call(entry_point: str, **values: Any) -> ContractCall:  # noqa: ANN401
-    (entry,) = (one for one in EXCHANGE.entry_points.values() if one.name == entry_point)
-    data: list[Felt] = []
-    for name, kind in entry.inputs:
-        kind.write(values[name], data)
-    return EXCHANGE_ADDRESS, selector(entry_point), data
+def exchange_call(entry_point: str, /, **values: Any) -> ContractCall:  # noqa: ANN401
+    return calls.exchange_call(entry_point, values)
 
 
 class Network:
@@ -94,12 +89,9 @@ class Network:
         nonce: int = self.state.contracts[address_of(name)].nonce
         return nonce
 
-    def invoke(self, name: str, *calls: ContractCall, nonce: int | None = None) -> InvokeV3:
-        data: list[Felt] = [len(calls)]
-        for address, entry_point, felts in calls:
-            data += [address, entry_point, len(felts), *felts]
+    def invoke(self, name: str, *made: ContractCall, nonce: int | None = None) -> InvokeV3:
         terms = Terms(self.nonce(name) if nonce is None else nonce, (ResourceBound(),) * 3)
-        bare = InvokeV3(address_of(name), tuple(data), terms)
+        bare = InvokeV3(address_of(name), write_calls(made), terms)
         hash_ = transaction_hash(bare, self.chain.chain_id)
         return msgspec.structs.replace(bare, signature=sign(PRIVATE[name], hash_))
 
@@ -152,3 +144,16 @@ class Network:
     def signed(self, name: str, order: Order, signer: str = "", key: Felt = 0) -> SignedOrder:
         hash_ = order_hash(order, address_of(name), self.chain.chain_id)
         return SignedOrder(order, address_of(name), key, *sign(PRIVATE[signer or name], hash_))
+
+    def cancel(
+        self, name: str, order_id: Felt, account: Felt = 0, signer: str = "", key: Felt = 0
+    ) -> SignedCancel:
+        account = account or address_of(name)
+        hash_ = cancel_hash(account, order_id, address_of(name), self.chain.chain_id)
+        signature = sign(PRIVATE[signer or name], hash_)
+        return SignedCancel(account, order_id, address_of(name), key, *signature)
+
+    def receipt(self, name: str, *made: ContractCall) -> Receipt:
+        """Seal a block with one transaction, and return what came of that."""
+        (receipt,) = self.build(self.invoke(name, *made)).receipts
+        return receipt

@@ -38,7 +38,7 @@ def busy_network() -> Network:
         sell = network.order("alice", Side.SELL, 60_010 + number, number)
         network.build(network.invoke("alice", exchange_call("place_order", order=sell)))
         buy = network.signed("bob", network.order("bob", Side.BUY, 60_010 + number))
-        orders = exchange_call("execute_orders", orders=[buy])
+        orders = exchange_call("execute_orders", items=[buy])
         network.build(network.invoke("op", network.tick(60_000 + number), orders))
     cancel = exchange_call("cancel_all", account=address_of("alice"), market="")
     send = exchange_call(

@@ -97,6 +97,6 @@ def test_every_prefix_and_every_addition_is_refused() -> None:
 
 
 def test_known_bytes() -> None:
-    assert encode_row(Account(-1, 300, "A")).hex() == "0101ff02012c000141"
-    assert encode_key((1, "A")).hex() == "0001010100" + "0141"
+    assert encode_row(Account(-1, 300, "A")).hex() == "0101ff02012c010141"
+    assert encode_key((1, "A")).hex() == "0001010101" + "0141"
     assert decode_row(encode_row(System(1, 2, 3, guards_off=(Guard.HEALTH,))), System).guards_off

@@ -119,7 +119,7 @@ def test_an_order_trades_through_the_operators_batch() -> None:
     forged = network.signed("alice", network.order("alice", Side.BUY, 59_000), signer="bob")
     foreign = network.signed("bob", network.order("alice", Side.BUY, 59_000))
     orders = [forged, buy, buy, foreign]
-    block = network.build(network.invoke("op", exchange_call("execute_orders", orders=orders)))
+    block = network.build(network.invoke("op", exchange_call("execute_orders", items=orders)))
     names = {selector(name): name for name in ("OrderRefused", "Fill", "OrderClosed")}
     kinds = [names[event.keys[0]] for event in block.receipts[0].events]
     closed = ["Fill", "OrderClosed", "OrderClosed"]
@@ -134,7 +134,7 @@ def test_a_subkey_signs_in_the_batch_until_it_is_revoked() -> None:
     alice = address_of("alice")
     order = network.order("alice", Side.BUY, 59_000)
     signed_order = network.signed("alice", order, signer="bob", key=subkey)
-    call = exchange_call("execute_orders", orders=[signed_order])
+    call = exchange_call("execute_orders", items=[signed_order])
     network.build(network.invoke("op", call))
     assert not network.state.orders
     add = exchange_call("add_subkey", account=alice, key=subkey)
@@ -147,7 +147,7 @@ def test_a_subkey_signs_in_the_batch_until_it_is_revoked() -> None:
     again = network.signed(
         "alice", network.order("alice", Side.BUY, 58_000), signer="bob", key=subkey
     )
-    network.build(network.invoke("op", exchange_call("execute_orders", orders=[again])))
+    network.build(network.invoke("op", exchange_call("execute_orders", items=[again])))
     assert len(network.state.orders) == 1
 
 

@@ -10,7 +10,7 @@ from sequencer.cli.application import application
 
 FILE = Path(__file__).parents[3] / "devnet" / "genesis.json"
 RUNNER = CliRunner()
-GENESIS_HASH = "0x510f2863b799dd6b06dfe5732534c5f12768501385917b5bc0980a7e8a21930"
+GENESIS_HASH = "0x42033283f039ae5f10af7b950f2d74cb17c92a8718cb35fdf5c0e991fb752b2"
 
 
 def test_the_devnet_has_one_genesis_hash() -> None:

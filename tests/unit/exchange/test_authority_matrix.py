@@ -25,6 +25,7 @@ from sequencer.model.commands import (
     SetMode,
     SetOperator,
     SetRisk,
+    SetRulesVersion,
     Transfer,
     Withdraw,
 )
@@ -91,6 +92,7 @@ ALLOWED: tuple[tuple[Command, frozenset[str]], ...] = (
     (SetGuard(Guard.HEALTH, False), THE_OPERATOR),
     (SetRisk(Risk()), THE_OPERATOR),
     (SetOperator(BOB), THE_OPERATOR),
+    (SetRulesVersion(1), THE_OPERATOR),
     (AllowTick(1), THE_OPERATOR),
     (Fault(FaultKind.CASH_MINTED, "", ALICE, 1), THE_OPERATOR),
 )

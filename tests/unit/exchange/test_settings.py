@@ -1,13 +1,14 @@
-"""What the operator sets: guards, risk bounds, the next operator, the one tick let through."""
+"""What the operator sets: guards, risk bounds, the next operator, the rules, a tick let through."""
 
 from typing import Any
 
 import pytest
 
-from sequencer.model.commands import AllowTick, SetGuard, SetOperator, SetRisk
+from sequencer.exchange.rules import RULES_VERSIONS, require_rules
+from sequencer.model.commands import AllowTick, SetGuard, SetOperator, SetRisk, SetRulesVersion
 from sequencer.model.events import GuardChanged, SettingChanged
 from sequencer.model.limits import ADDRESS_MAX, FELT_MAX, QUOTE_MAX
-from sequencer.model.refusals import Reason
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Guard, Risk
 from sequencer.model.units import ONE
 from tests.unit.exchange.builders import BOB, OPERATOR, guards_off, make_state, refused, run
@@ -86,3 +87,18 @@ def test_one_tick_is_let_through_until_that_is_taken_back() -> None:
     assert state.system.tick_allowed == FELT_MAX
     run(state, AllowTick(0), OPERATOR)
     assert state.system.tick_allowed == 0
+
+
+def test_the_rules_change_to_those_that_this_build_has() -> None:
+    state = make_state(rules_version=max(RULES_VERSIONS) + 1)
+    with pytest.raises(Refused) as caught:
+        require_rules(state)
+    assert caught.value.reason is Reason.RULES_VERSION_UNKNOWN
+    for version in RULES_VERSIONS:
+        assert run(state, SetRulesVersion(version), OPERATOR) == [SettingChanged("rules_version")]
+        assert state.system.rules_version == version
+        require_rules(state)
+        assert run(state, SetRulesVersion(version), OPERATOR) == []
+    for version in (-1, 0, max(RULES_VERSIONS) + 1):
+        answer = refused(state, SetRulesVersion(version), OPERATOR)
+        assert answer is Reason.RULES_VERSION_UNKNOWN

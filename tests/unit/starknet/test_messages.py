@@ -13,7 +13,9 @@ from sequencer.model.refusals import Reason
 from sequencer.starknet.felt import FELT_PRIME, encode_short_string
 from sequencer.starknet.felt_hash import starknet_keccak
 from sequencer.starknet.messages import (
+    CANCEL_TYPE_TEXT,
     ORDER_TYPE_TEXT,
+    cancel_hash,
     order_hash,
     paradex_order_hash,
     price_report_hash,
@@ -122,6 +124,58 @@ def test_the_type_text_names_every_field_of_an_order() -> None:
     fields = ",".join(f'"{name}":"{kind}"' for name, kind in FIELD_TYPES.items())
     assert f'"Order"({fields})' == ORDER_TYPE_TEXT
     assert tuple(FIELD_TYPES) == Order.__struct_fields__
+
+
+def cancel_data(account: int, order_id: int, chain_id: int) -> dict[str, Unchecked]:
+    """Write a cancellation as a wallet would be asked to sign it."""
+    fields = (("account", "ContractAddress"), ("order_id", "felt"))
+    like_orders = order_data(SAMPLE, chain_id)
+    domain = like_orders["types"]["StarknetDomain"]
+    types = [{"name": name, "type": kind} for name, kind in fields]
+    return like_orders | {
+        "types": {"StarknetDomain": domain, "CancelOrder": types},
+        "primaryType": "CancelOrder",
+        "message": {"account": hex(account), "order_id": hex(order_id)},
+    }
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(felts, felts, felts, felts)
+def test_a_cancellation_hashes_as_typed_data_does(
+    account: int, order_id: int, signer: int, chain_id: int
+) -> None:
+    data = cancel_data(account, order_id, chain_id)
+    expected = cancel_hash(account, order_id, signer, chain_id)
+    assert message_hash(data, signer) == expected
+    assert TypedData.from_dict(data).message_hash(signer) == expected  # type: ignore[arg-type]
+
+
+def test_each_part_of_a_cancellation_counts() -> None:
+    parts = [(1, 2, 3, 4), (2, 1, 3, 4), (1, 2, 4, 3), (3, 2, 1, 4), (0, 2, 3, 4), (1, 0, 3, 4)]
+    assert len({cancel_hash(*part) for part in parts}) == len(parts)
+    assert CANCEL_TYPE_TEXT == '"CancelOrder"("account":"ContractAddress","order_id":"felt")'
+    for place in range(3):
+        for bad in BAD_FELTS:
+            part: list[Unchecked] = [1, 2, 3, 4]
+            part[place] = bad
+            with refused(Reason.ORDER_FIELD_OUT_OF_RANGE):
+                cancel_hash(*part)
+
+
+def test_a_remembered_order_lends_its_hash_to_no_other() -> None:
+    """Equal is not alike: True == 1 == 1.0, as fields and as signers."""
+    order = replace(SAMPLE, {"size": 1, "client_id": 1, "account": 1})
+    expected = order_hash(order, 1, 1)
+    for field in ("size", "client_id", "account"):
+        for alike in (True, 1.0):
+            for _ in range(2):
+                with refused(Reason.ORDER_FIELD_OUT_OF_RANGE):
+                    order_hash(replace(order, {field: alike}), 1, 1)
+    for alike in (True, 1.0):
+        with refused(Reason.ORDER_FIELD_OUT_OF_RANGE):
+            order_hash(order, alike, 1)  # type: ignore[arg-type]
+    assert order_hash(order, 1, 1) == expected
+    assert order_hash(replace(order, {"side": "BUY"}), 1, 1) == expected
 
 
 def changes_of(value: Unchecked) -> list[Unchecked]:

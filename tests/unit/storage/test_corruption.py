@@ -14,10 +14,9 @@ from typing import NamedTuple
 
 import pytest
 
-from sequencer.model.records import Head, Stage
+from sequencer.model.records import Head, History, Stage
 from sequencer.ports import StoreFailed, StoreProblem
 from sequencer.storage.chain_store import ChainStore
-from sequencer.storage.changes import History
 from sequencer.storage.folder import open_folder
 from sequencer.storage.leveldb import DATABASE_FOLDER
 from tests.unit.storage.builders import block, hash_of, rollback, row_table, trie_changes, walked

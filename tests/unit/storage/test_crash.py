@@ -10,11 +10,10 @@ from functools import partial
 import msgspec
 import pytest
 
-from sequencer.model.records import Cursor, Head, InboxFact, Stage
+from sequencer.model.records import Cursor, Head, History, InboxFact, Stage
 from sequencer.ports import StoreFailed, StoreProblem
 from sequencer.storage import keys
 from sequencer.storage.chain_store import ChainStore
-from sequencer.storage.changes import History
 from sequencer.storage.encoding import decode_record
 from sequencer.storage.simulated import Fault, SimulatedDisk, SimulatedKeyValue, Trace
 from tests.unit.storage.builders import (

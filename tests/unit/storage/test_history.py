@@ -3,11 +3,10 @@
 import msgspec
 import pytest
 
-from sequencer.model.records import Collection, Cursor, Stage
+from sequencer.model.records import Collection, Cursor, History, Stage
 from sequencer.ports import StoreProblem, StoreRefused
 from sequencer.storage import keys
 from sequencer.storage.chain_store import ChainStore
-from sequencer.storage.changes import History
 from sequencer.storage.simulated import SimulatedDisk, SimulatedKeyValue
 from tests.unit.storage.builders import (
     block,

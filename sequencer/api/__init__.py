@@ -1,0 +1,1 @@
+"""EDGES: where commands come in and answers go out. Nothing here changes anything by itself."""

@@ -1,0 +1,70 @@
+"""Calls of the exchange as calldata: what an account signs, and what the operator's batch becomes.
+
+Promises
+- What is written here is what the executor and the exchange's contract read; both come from the
+  same table of types.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from sequencer.chain.commitment import EXCHANGE_ADDRESS
+from sequencer.chain.exchange_contract import (
+    COMPUTED,
+    EXCHANGE,
+    Signed,
+    SignedReport,
+    entry_point_of,
+    snake_case,
+)
+from sequencer.exchange.transition import HANDLERS
+from sequencer.model.commands import Command, Deposit
+from sequencer.starknet.felt import Felt
+from sequencer.starknet.names import selector
+
+ContractCall: TypeAlias = tuple[Felt, Felt, Sequence[Felt]]
+"""A contract's address, the selector of an entry point, and its calldata."""
+
+
+COMMANDS: Mapping[str, type[Command]] = {
+    kind.__name__: kind
+    for kind in HANDLERS
+    if kind is not Deposit and kind.__name__ not in COMPUTED
+}
+"""The commands by name whose fields are all in their calldata: nothing has to be computed."""
+
+
+def write_calls(calls: Sequence[ContractCall]) -> tuple[Felt, ...]:
+    """Write a multicall as Cairo 1 accounts encode it: count, then (to, selector, length, data)."""
+    felts = [len(calls)]
+    for address, entry_point, data in calls:
+        felts += (address, entry_point, len(data), *data)
+    return tuple(felts)
+
+
+def exchange_call(entry_point: str, values: Mapping[str, Any]) -> ContractCall:
+    """Return the call of one of the exchange's entry points with values by the names of inputs."""
+    chosen = selector(entry_point)
+    data: list[Felt] = []
+    for name, kind in EXCHANGE.entry_points[chosen].inputs:
+        kind.write(values[name], data)
+    return EXCHANGE_ADDRESS, chosen, data
+
+
+def command_call(command: Command, reports: Sequence[SignedReport] = ()) -> ContractCall:
+    """Return the call that sends a command, any but a deposit.
+
+    `reports` are those of a tick, which are signed on their way to the chain.
+    """
+    kind = type(command)
+    inputs = entry_point_of(kind).inputs
+    values = {name: getattr(command, name) for name, _ in inputs if name != "reports"}
+    return exchange_call(snake_case(kind.__name__), values | {"reports": reports})
+
+
+def batch_calldata(items: Sequence[Signed]) -> tuple[Felt, ...]:
+    """Return the calldata of the operator's account that carries signed orders and cancellations.
+
+    At most CALLDATA_ITEMS_MAX of them: the contract refuses a longer batch.
+    """
+    return write_calls((exchange_call("execute_orders", {"items": items}),))

@@ -1,0 +1,197 @@
+"""What a block leaves behind, as the store keeps it: rows, trie nodes, headers and bodies as bytes.
+
+Promises
+- Reading gives back exactly what was written; bytes that nobody wrote are refused by code.
+- Equal values are equal bytes in every process, whatever order they were made in.
+
+Laws
+- A table's number is never given to another table, nor used again.
+- Headers and bodies have a version in front; one that this build does not know is refused by name.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from sequencer.chain.block import Block
+from sequencer.chain.codec import (
+    Struct,
+    decode_fields,
+    decode_key,
+    decode_row,
+    encode_fields,
+    encode_key,
+    encode_row,
+)
+from sequencer.chain.commitment import Net
+from sequencer.exchange.state import Table
+from sequencer.model.commits import NodeChange, RowChange
+from sequencer.model.refusals import Reason, Refused
+from sequencer.model.rows import (
+    Account,
+    Arrival,
+    Contract,
+    DeclaredClass,
+    DepositRow,
+    LastTrade,
+    Limiter,
+    Market,
+    OrderRow,
+    Position,
+    Price,
+    Publisher,
+    ReportTime,
+    Subkey,
+    System,
+    Totals,
+    Unhealthy,
+    UsedOrder,
+    Withdrawal,
+)
+from sequencer.starknet.block import Header, Receipt
+from sequencer.starknet.felt import Felt
+from sequencer.starknet.state import StateDiff
+from sequencer.starknet.transactions import Transaction
+from sequencer.starknet.trie import Binary, Edge, Node
+from sequencer.starknet.trie import Position as TriePosition
+
+BLOCK_VERSION = 1
+"""The layout of headers and bodies that this build writes, the only one that it reads."""
+
+_BINARY, _EDGE = 0, 1
+_FELT_BYTES = 32
+
+
+class StoredTable(NamedTuple):
+    """A table's number in the store and the type of its rows."""
+
+    number: int
+    row: type[msgspec.Struct]
+
+
+TABLES: Mapping[Table, StoredTable] = {
+    Table.SYSTEM: StoredTable(1, System),
+    Table.ARRIVAL: StoredTable(2, Arrival),
+    Table.TOTALS: StoredTable(3, Totals),
+    Table.LIMITER: StoredTable(4, Limiter),
+    Table.CONTRACT: StoredTable(5, Contract),
+    Table.CLASS: StoredTable(6, DeclaredClass),
+    Table.MARKET: StoredTable(7, Market),
+    Table.PRICE: StoredTable(8, Price),
+    Table.TRADE: StoredTable(9, LastTrade),
+    Table.PUBLISHER: StoredTable(10, Publisher),
+    Table.REPORT_TIME: StoredTable(11, ReportTime),
+    Table.ACCOUNT: StoredTable(12, Account),
+    Table.POSITION: StoredTable(13, Position),
+    Table.SUBKEY: StoredTable(14, Subkey),
+    Table.ORDER: StoredTable(15, OrderRow),
+    Table.USED_ORDER: StoredTable(16, UsedOrder),
+    Table.DEPOSIT: StoredTable(17, DepositRow),
+    Table.WITHDRAWAL: StoredTable(18, Withdrawal),
+    Table.UNHEALTHY: StoredTable(19, Unhealthy),
+}
+"""Every table, as the store knows it."""
+
+_BY_NUMBER = {stored.number: (table, stored.row) for table, stored in TABLES.items()}
+
+
+class Body(msgspec.Struct, frozen=True):
+    """What a block holds behind its header. `genesis` is the genesis file, in block 0 alone."""
+
+    transactions: Sequence[Transaction]
+    receipts: Sequence[Receipt]
+    diff: StateDiff
+    genesis: str = ""
+
+
+def row_changes(net: Net) -> Iterator[RowChange]:
+    """Write row changes as the store takes them."""
+    for (table, key), (before, after) in net.items():
+        was = None if before is None else encode_row(before)
+        now = None if after is None else encode_row(after)
+        yield TABLES[table].number, encode_key(key), was, now
+
+
+def decode_stored(number: int, key: bytes, value: bytes) -> tuple[Table, Any, Any]:
+    """Read a row as (table, key, row). Refusals: ROW_MALFORMED, ROW_VERSION_UNKNOWN."""
+    if number not in _BY_NUMBER:
+        raise Refused(Reason.ROW_MALFORMED, f"no table {number}")
+    table, row_type = _BY_NUMBER[number]
+    return table, decode_key(key), decode_row(value, row_type)
+
+
+def trie_name(trie: int) -> bytes:
+    """Write a trie's id: an address, or one of the small negative ids of `starknet.state`."""
+    return trie.to_bytes(_FELT_BYTES, "big", signed=True)
+
+
+def node_changes(nodes: Mapping[int, Mapping[TriePosition, Node | None]]) -> Iterator[NodeChange]:
+    """Write changed nodes as the store takes them."""
+    for trie, changes in nodes.items():
+        name = trie_name(trie)
+        for (depth, path), node in changes.items():
+            yield name, depth, path, None if node is None else encode_node(node)
+
+
+def encode_node(node: Node) -> bytes:
+    """Write a trie node: its kind, then two children, or child, length and path."""
+    if isinstance(node, Binary):
+        return bytes((_BINARY,)) + _felt(node.left) + _felt(node.right)
+    path = node.path.to_bytes(node.length + 7 >> 3, "big")
+    return bytes((_EDGE,)) + _felt(node.child) + bytes((node.length,)) + path
+
+
+def decode_node(data: bytes) -> Node:
+    """Read a trie node. Refusal: ROW_MALFORMED."""
+    first, rest = data[1 : 1 + _FELT_BYTES], data[1 + _FELT_BYTES :]
+    if data[:1] == bytes((_BINARY,)) and len(rest) == _FELT_BYTES:
+        return Binary(int.from_bytes(first, "big"), int.from_bytes(rest, "big"))
+    if data[:1] == bytes((_EDGE,)) and rest and len(rest) == 1 + (rest[0] + 7 >> 3):
+        return Edge(int.from_bytes(first, "big"), int.from_bytes(rest[1:], "big"), rest[0])
+    raise Refused(Reason.ROW_MALFORMED, f"no trie node: {data.hex():.80}")
+
+
+def encode_header(header: Header) -> bytes:
+    """Write a header."""
+    return bytes((BLOCK_VERSION,)) + encode_fields(header)
+
+
+def decode_header(data: bytes) -> Header:
+    """Read a header. Refusals: BLOCK_VERSION_UNSUPPORTED, ROW_MALFORMED."""
+    return _versioned(data, Header)
+
+
+def encode_body(body: Body) -> bytes:
+    """Write a body."""
+    return bytes((BLOCK_VERSION,)) + encode_fields(body)
+
+
+def decode_body(data: bytes) -> Body:
+    """Read a body. Refusals: as for a header."""
+    return _versioned(data, Body)
+
+
+def block_of(block_hash: Felt, header: Header, body: Body) -> Block:
+    """Put a block together again."""
+    return Block(header, block_hash, body.transactions, body.receipts, body.diff)
+
+
+def rows_by_table(stored: Iterable[tuple[int, bytes, bytes]]) -> dict[Table, dict[Any, Any]]:
+    """Read all rows of a state, as `State.rebuilt` takes them. Refusals: as for a row."""
+    tables: dict[Table, dict[Any, Any]] = {table: {} for table in Table}
+    for number, key, value in stored:
+        table, name, row = decode_stored(number, key, value)
+        tables[table][name] = row
+    return tables
+
+
+def _versioned(data: bytes, struct: type[Struct]) -> Struct:
+    if data[:1] != bytes((BLOCK_VERSION,)):
+        words = f"{struct.__name__} of version {data[:1].hex()}, this build reads {BLOCK_VERSION}"
+        raise Refused(Reason.BLOCK_VERSION_UNSUPPORTED, words)
+    return decode_fields(data, 1, struct)
+
+
+def _felt(value: Felt) -> bytes:
+    return value.to_bytes(_FELT_BYTES, "big")

@@ -1,0 +1,1 @@
+"""TIME: admission, the one writer, sealing, recovery, the outbox and views."""

@@ -1,0 +1,220 @@
+"""The gate: what may wait for a block, decided before anything is executed.
+
+Promises
+- Bounded: in all and for each signer. What is one too many is refused at once, with BUSY.
+- Cheap checks come first: size, shape, time, seen before; signatures are checked last, many
+  together in a worker's thread.
+- Nothing that is refused here has changed anything.
+
+Laws
+- Order is kept: what was admitted first is executed first.
+- The seen set is asked here and nowhere else. Whether a key may do something, a nonce fits or an
+  order id is free is decided by the chain alone.
+"""
+
+from collections import Counter
+from functools import partial
+
+from sequencer.chain.account_contract import ACCOUNT
+from sequencer.chain.exchange_contract import SignedCancel, SignedOrder, SignedReport
+from sequencer.engine.inbox import Inbox
+from sequencer.engine.items import Item
+from sequencer.engine.producer import Signature
+from sequencer.engine.reports import Reports
+from sequencer.engine.sealer import as_bytes
+from sequencer.engine.views import Views
+from sequencer.engine.writer import Writer
+from sequencer.model.limits import (
+    CLOCK_TOLERANCE_MS,
+    PENDING_COMMANDS_MAX,
+    PENDING_COMMANDS_PER_ACCOUNT_MAX,
+    RECEIVE_WINDOW_MS_MAX,
+    TRANSACTION_FELTS_MAX,
+    VERIFIED_TOGETHER_MAX,
+)
+from sequencer.model.refusals import Reason, Refused
+from sequencer.ports import Clock, Verifier, Worker
+from sequencer.starknet.felt import Felt, is_felt
+from sequencer.starknet.messages import cancel_hash, order_hash
+from sequencer.starknet.transactions import (
+    DeclareV3,
+    DeployAccountV3,
+    InvokeV3,
+    Transaction,
+    transaction_hash,
+)
+
+_SIGNATURE_FELTS = 2
+_FELT_LISTS = ("calldata", "account_deployment_data", "proof_facts", "signature")
+
+
+class Admission:
+    """Checks commands and queues them for the writer."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        views: Views,
+        clock: Clock,
+        reports: Reports,
+        verifier: tuple[Worker, Verifier],
+    ) -> None:
+        self._state = writer.state
+        self._gate = writer.gate
+        self._queue = writer.queue
+        self._views = views
+        self._clock = clock
+        self._reports = reports
+        self._worker, self._verify = verifier
+        self._unverified: Inbox[Item] = Inbox()
+        self._pending: set[Felt] = set()
+        self._by_signer: Counter[Felt] = Counter()
+
+    def order(self, signed: SignedOrder) -> Item:
+        """Queue a signed order; its answer comes with the item.
+
+        Refusals: BUSY, ACCOUNT_BUSY, HALTED, SHUTTING_DOWN, DUPLICATE_COMMAND, ORPHANED_COMMAND,
+        ORDER_EXPIRED, ORDER_FROM_FUTURE, ORDER_FIELD_OUT_OF_RANGE, SHORT_STRING_MALFORMED,
+        FELT_OUT_OF_RANGE, SIGNATURE_INVALID.
+        """
+        self._require_room(signed.signer)
+        order = signed.order
+        window_ms = min(order.receive_window_ms, RECEIVE_WINDOW_MS_MAX)
+        _require_timely(order.signed_at_ms, window_ms, self._clock.now_ms())
+        hash_ = order_hash(order, signed.signer, self._chain_id())
+        until_ms = order.signed_at_ms + window_ms + CLOCK_TOLERANCE_MS
+        return self._admit_signed(signed, hash_, until_ms)
+
+    def cancel(self, signed: SignedCancel) -> Item:
+        """Queue a signed cancellation. Refusals: those of an order, but for its times."""
+        self._require_room(signed.signer)
+        fields = (signed.account, signed.order_id, signed.signer)
+        return self._admit_signed(signed, cancel_hash(*fields, self._chain_id()), 0)
+
+    def transaction(self, transaction: Transaction) -> Item:
+        """Queue a transaction of an account.
+
+        Refusals: those of an order; CONTRACT_UNKNOWN, CLASS_UNKNOWN, TRANSACTION_TOO_LARGE,
+        TRANSACTION_MALFORMED, TRANSACTION_UNSUPPORTED, and OPERATOR_RESERVED for the account whose
+        transactions the node makes itself.
+        """
+        signer = _sender(transaction)
+        self._require_room(signer)
+        if signer == self._state.system.operator:
+            words = "the node makes the operator's transactions"
+            raise Refused(Reason.OPERATOR_RESERVED, words)
+        public_key = self._key_of(transaction, signer)
+        hash_ = transaction_hash(transaction, self._chain_id())
+        signature = getattr(transaction, "signature", ())
+        if len(signature) != _SIGNATURE_FELTS:
+            raise Refused(Reason.SIGNATURE_INVALID, "a signature is r and s")
+        self._require_unseen(hash_)
+        item = Item(transaction, hash_, signer, (public_key, hash_, *signature))
+        return self._admit(item)
+
+    def report(self, report: SignedReport) -> None:
+        """Keep a price report for the next tick. Refusals: those of `Reports.add`."""
+        self._reports.add(report, self._state)
+
+    async def verify_all(self) -> None:
+        """Check signatures as they come and hand on what is valid, until cancelled."""
+        while True:
+            await self._unverified.wait()
+            items = self._unverified.take(VERIFIED_TOGETHER_MAX)
+            verdicts = await self._worker.run(partial(self._verify, [*map(_signature, items)]))
+            for item, valid in zip(items, verdicts, strict=True):
+                if valid:
+                    self._queue.put(item)
+                else:
+                    item.refuse(Reason.SIGNATURE_INVALID, f"message {item.hash:#x}")
+
+    def refuse_all(self, reason: Reason, detail: str) -> None:
+        """Answer whatever still waits for its signature to be checked."""
+        for item in self._unverified.take(len(self._unverified)):
+            item.refuse(reason, detail)
+
+    def _admit_signed(self, signed: SignedOrder | SignedCancel, hash_: Felt, until_ms: int) -> Item:
+        if not all(is_felt(felt) for felt in (signed.key, signed.r, signed.s)):
+            raise Refused(Reason.FELT_OUT_OF_RANGE, "key, r or s is no felt")
+        contract = self._state.contracts.get(signed.signer)
+        if contract is None or not contract.public_key:
+            raise Refused(Reason.SIGNATURE_INVALID, f"{signed.signer:#x} has no key")
+        self._require_unseen(hash_)
+        key = signed.key or contract.public_key
+        signature = (key, hash_, signed.r, signed.s)
+        return self._admit(Item(signed, hash_, signed.signer, signature, until_ms))
+
+    def _admit(self, item: Item) -> Item:
+        self._pending.add(item.hash)
+        self._by_signer[item.signer] += 1
+        item.answer.add_done_callback(lambda _: self._forget(item))
+        self._unverified.put(item)
+        return item
+
+    def _forget(self, item: Item) -> None:
+        self._pending.discard(item.hash)
+        self._by_signer[item.signer] -= 1
+        if not self._by_signer[item.signer]:
+            del self._by_signer[item.signer]
+
+    def _require_room(self, signer: Felt) -> None:
+        self._gate.require_open(self._state)
+        if len(self._pending) >= PENDING_COMMANDS_MAX:
+            raise Refused(Reason.BUSY, f"{PENDING_COMMANDS_MAX} commands are waiting")
+        if self._by_signer[signer] >= PENDING_COMMANDS_PER_ACCOUNT_MAX:
+            words = f"{PENDING_COMMANDS_PER_ACCOUNT_MAX} commands of {signer:#x} are waiting"
+            raise Refused(Reason.ACCOUNT_BUSY, words)
+
+    def _require_unseen(self, hash_: Felt) -> None:
+        if hash_ in self._pending:
+            raise Refused(Reason.DUPLICATE_COMMAND, f"{hash_:#x} is waiting already")
+        view = self._views.view
+        mark = view.seen(as_bytes(hash_))
+        if mark is None:
+            return
+        reorg_id = view.undone_by(mark.sequence)
+        if reorg_id:
+            words = f"{hash_:#x} was undone by reorg {reorg_id}; with another tip it is new"
+            raise Refused(Reason.ORPHANED_COMMAND, words)
+        raise Refused(Reason.DUPLICATE_COMMAND, f"{hash_:#x} was applied already")
+
+    def _key_of(self, transaction: Transaction, signer: Felt) -> Felt:
+        """Return the key that must have signed."""
+        if isinstance(transaction, DeployAccountV3):
+            if transaction.class_hash != ACCOUNT.class_hash or len(transaction.calldata) != 1:
+                raise Refused(Reason.CLASS_UNKNOWN, "an account has one class and one key")
+            return transaction.calldata[0]
+        contract = self._state.contracts.get(signer)
+        if contract is None or not contract.public_key:
+            raise Refused(Reason.CONTRACT_UNKNOWN, f"{signer:#x} is no account")
+        return contract.public_key
+
+    def _chain_id(self) -> Felt:
+        return self._state.system.chain_id
+
+
+def _signature(item: Item) -> Signature:
+    if item.signature is None:
+        raise TypeError("only what was signed is verified")
+    return item.signature
+
+
+def _sender(transaction: Transaction) -> Felt:
+    felts = sum(len(getattr(transaction, name, ())) for name in _FELT_LISTS)
+    if felts > TRANSACTION_FELTS_MAX:
+        words = f"{felts} felts, {TRANSACTION_FELTS_MAX} allowed"
+        raise Refused(Reason.TRANSACTION_TOO_LARGE, words)
+    match transaction:
+        case InvokeV3(sender=sender) | DeclareV3(sender=sender):
+            return sender
+        case DeployAccountV3():
+            return transaction.address()
+        case _:
+            raise Refused(Reason.TRANSACTION_UNSUPPORTED, "only accounts send transactions")
+
+
+def _require_timely(signed_at_ms: int, window_ms: int, now_ms: int) -> None:
+    if signed_at_ms > now_ms + CLOCK_TOLERANCE_MS:
+        raise Refused(Reason.ORDER_FROM_FUTURE, f"signed at {signed_at_ms}, it is {now_ms}")
+    if now_ms > signed_at_ms + window_ms:
+        raise Refused(Reason.ORDER_EXPIRED, f"signed at {signed_at_ms} for {window_ms} ms")

@@ -1,0 +1,86 @@
+"""Whether the node takes commands, and why not: the halts, the stop, the lag.
+
+Laws
+- A final halt leaves a note beside the database before anybody hears of it, so that the next start
+  comes up HALTED; losing the folder to another writer leaves none, for it is not ours any more.
+- Halts that are not final end together, by an operator's change of mode.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from sequencer.exchange.state import State
+from sequencer.model.halts import Halt, HaltCause
+from sequencer.model.limits import SEAL_LAG_MS_MAX
+from sequencer.model.refusals import Reason, Refused
+from sequencer.model.rows import Mode
+from sequencer.model.units import MS_PER_SECOND
+from sequencer.ports import HaltNote
+
+_WITHOUT_NOTE = frozenset({HaltCause.WRITER_REPLACED, HaltCause.START_CHECK})
+
+
+class Gate:
+    """The halts of a node and whether it is stopping."""
+
+    def __init__(self, note: HaltNote, halts: Sequence[Halt] = ()) -> None:
+        self._note = note
+        self.halts = list(halts)
+        reason = note.read()
+        if reason:
+            self.halts.append(Halt(HaltCause.NOTE, reason))
+        self._stops = False
+        self.sealing_since: float | None = None
+        self.halted = asyncio.Event()
+        if self.final() is not None:
+            self.halted.set()
+
+    def final(self) -> Halt | None:
+        """Return the first halt that only another start can end."""
+        return next((halt for halt in self.halts if halt.is_final), None)
+
+    def is_stopping(self) -> bool:
+        """Say whether the node takes no more commands."""
+        return self._stops
+
+    def is_halted(self, state: State, ends_halt: bool = False) -> bool:
+        """Say whether no block is made. `ends_halt`: the open block ends whatever can be ended."""
+        halts = [halt for halt in self.halts if halt.is_final] if ends_halt else self.halts
+        return bool(halts) or state.system.mode is Mode.HALTED
+
+    def words(self, state: State) -> str:
+        """Say why no block is made."""
+        return "; ".join(map(str, self.halts)) or f"the mode is {state.system.mode.value}"
+
+    def require_open(self, state: State) -> None:
+        """Refuse with SHUTTING_DOWN, HALTED or BUSY where no command would be executed."""
+        if self._stops:
+            raise Refused(Reason.SHUTTING_DOWN, "the node is stopping")
+        if self.is_halted(state):
+            raise Refused(Reason.HALTED, self.words(state))
+        lag_ms = self.lag_ms()
+        if lag_ms > SEAL_LAG_MS_MAX:
+            raise Refused(Reason.BUSY, f"a block has been under way to the disk for {lag_ms} ms")
+
+    def lag_ms(self) -> int:
+        """Return how long the block under way to the disk has taken so far."""
+        since = self.sealing_since
+        elapsed = 0.0 if since is None else asyncio.get_running_loop().time() - since
+        return int(elapsed * MS_PER_SECOND)
+
+    def halt(self, halt: Halt) -> None:
+        """Stop making blocks."""
+        self.halts.append(halt)
+        if halt.cause not in _WITHOUT_NOTE:
+            self._note.write(str(halt))
+        if halt.is_final:
+            self.halted.set()
+
+    def end_halt(self) -> None:
+        """Forget the halts that are not final, and their note."""
+        self.halts = [halt for halt in self.halts if halt.is_final]
+        self._note.clear()
+
+    def stop(self) -> None:
+        """Take no more commands."""
+        self._stops = True

@@ -1,0 +1,123 @@
+"""How a block opens: the operator's changes of mode, then the tick, or the halt that it causes.
+
+Laws
+- A tick that trips the tripwire is never part of a block: the open block is dropped, and one is
+  made that holds only the halt with the counts.
+- After a rollback the first change of mode becomes the recorded `Reopen`, ahead of the tick.
+- A block whose changes of mode leave the chain halted as it was is no block.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from sequencer.engine.filling import Filling
+from sequencer.engine.gate import Gate
+from sequencer.engine.items import Item
+from sequencer.engine.producer import Producer
+from sequencer.engine.reports import Reports
+from sequencer.model.commands import Reopen, SetMode
+from sequencer.model.halts import Halt, HaltCause
+from sequencer.model.limits import DISK_FREE_BYTES_HALT, DISK_FREE_BYTES_MIN
+from sequencer.model.records import Latch
+from sequencer.model.refusals import Reason
+from sequencer.model.rows import Mode, ModeCause
+from sequencer.ports import DiskSpace
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """What came of it: whether there is a block, the tripwire's words or "", and a final halt.
+
+    With a block the halt comes after it, without one at once.
+    """
+
+    stands: bool
+    tripped: str = ""
+    halt: Halt | None = None
+
+
+class Opener:
+    """Opens blocks. `modes` are the changes of mode that wait; `latch` returns the head's."""
+
+    def __init__(
+        self, producer: Producer, gate: Gate, latch: Callable[[], Latch | None], disk: DiskSpace
+    ) -> None:
+        self.modes: list[Item] = []
+        self._producer = producer
+        self._gate = gate
+        self._latch = latch
+        self._disk = disk
+
+    def open(self, filling: Filling, now_ms: int, reports: Reports) -> Opened:
+        """Open a block at a time."""
+        changed = self._change_modes(filling)
+        filling.ends_halt = changed and bool(self._gate.halts)
+        low = self._watch_disk()
+        if self._gate.is_halted(self._producer.state, filling.ends_halt):
+            if changed or low is not None:
+                return Opened(True, halt=low)
+            self._producer.drop()
+            _refuse_each(filling)
+            return Opened(False)
+        taken = reports.take()
+        receipt = self._producer.tick(now_ms, taken.reports, taken.verified)
+        if receipt.revert_reason is None:
+            filling.high_water += taken.high_water
+            return Opened(True)
+        self._producer.drop()
+        return self._refused(filling, receipt.revert_reason)
+
+    def _change_modes(self, filling: Filling) -> bool:
+        """Execute the changes of mode that wait; says whether one of them took effect."""
+        waiting, self.modes = self.modes, []
+        changed = False
+        for item in waiting:
+            latch = None if filling.reopens else self._latch()
+            if latch is None:
+                changed |= filling.operate(item)
+            elif _as_reopening(item, latch):
+                filling.reopens = filling.operate(item)
+                changed |= filling.reopens
+            else:
+                item.refuse(Reason.MODE_ORDER, "after a rollback CANCEL_ONLY comes first")
+        return changed
+
+    def _watch_disk(self) -> Halt | None:
+        """Lower the mode while there is still room to record it; the last step is a halt."""
+        free, mode = self._disk.free_bytes(), self._producer.state.system.mode
+        words = f"{free} bytes are free on the disk"
+        if free < DISK_FREE_BYTES_HALT and mode is not Mode.HALTED:
+            self._producer.operate(SetMode(Mode.HALTED, words))
+            return Halt(HaltCause.DISK_LOW, words)
+        if free < DISK_FREE_BYTES_MIN and mode in (Mode.POST_ONLY, Mode.OPEN):
+            self._producer.operate(SetMode(Mode.CANCEL_ONLY, words))
+        return None
+
+    def _refused(self, filling: Filling, reason: str) -> Opened:
+        code, _, detail = reason.partition(": ")
+        if code != Reason.HALTED_BY_TRIPWIRE:
+            filling.refuse(Reason.HALTED, reason)
+            return Opened(False, halt=Halt(HaltCause.TICK_REFUSED, reason))
+        filling.refuse(Reason.HALTED_BY_TRIPWIRE, detail)
+        filling.outcomes.clear()
+        self._producer.operate(SetMode(Mode.HALTED, detail, cause=ModeCause.TRIPWIRE))
+        return Opened(True, tripped=detail)
+
+
+def _as_reopening(item: Item, latch: Latch) -> bool:
+    """Make of a change of mode what a latched chain needs first; False where it cannot be that."""
+    command = item.payload
+    if isinstance(command, Reopen):
+        return command.reorg_id == latch.reorg_id
+    if not isinstance(command, SetMode) or command.mode is not Mode.CANCEL_ONLY:
+        return False
+    if latch.reorg_id:
+        item.payload = Reopen(latch.reorg_id, latch.policy)
+    return True
+
+
+def _refuse_each(filling: Filling) -> None:
+    for outcome in filling.outcomes:
+        reason, words = outcome.refusal or Reason.HALTED, outcome.receipt.revert_reason or ""
+        outcome.item.refuse(Reason(reason), words.partition(": ")[2])
+    filling.outcomes.clear()

@@ -1,0 +1,85 @@
+"""Telling the world: every row of the outbox to every reader, in order, each with a cursor.
+
+Promises
+- A reader gets every row at least once and in order, also after a crash: its cursor moves, durably,
+  only after it has taken what is before it. The row's number tells it what it had already.
+- A reader that fails is parked: it holds nothing back, and its cursor says where it stopped.
+
+Laws
+- Nothing is told before it is durable.
+"""
+
+import asyncio
+from typing import Protocol
+
+from sequencer.engine.views import Views
+from sequencer.model.limits import EFFECTS_TOGETHER_MAX
+from sequencer.model.records import NO_HASH, BlockRecord, Cursor, Effect, EffectKind
+from sequencer.ports import ChainView, Store, Worker
+
+
+class EffectReader(Protocol):
+    """Somebody who is told. `name` is that of its cursor, for ever."""
+
+    name: str
+
+    async def deliver(self, effect: Effect, block: BlockRecord | None) -> None:
+        """Take one row, with its block if it is one's. OSError: it cannot take any more."""
+        ...
+
+
+class Outbox:
+    """Delivers to one reader; `wake` says that there may be something new."""
+
+    def __init__(self, store: Store, worker: Worker, views: Views, reader: EffectReader) -> None:
+        self._store = store
+        self._worker = worker
+        self._views = views
+        self._reader = reader
+        self._news = asyncio.Event()
+        self._news.set()
+        self._finishing = False
+
+    def wake(self) -> None:
+        """Look again."""
+        self._news.set()
+
+    def finish(self) -> None:
+        """Deliver what there is, and end."""
+        self._finishing = True
+        self._news.set()
+
+    async def run(self) -> None:
+        """Deliver until told to finish, or until the reader fails and is parked."""
+        # A reader that was parked begins again where it stopped: this is another process.
+        known = self._views.view.cursor(self._reader.name) or Cursor(0, 0, NO_HASH)
+        cursor = Cursor(known.effect, known.sequence, known.block_hash)
+        while not self._finishing:
+            await self._news.wait()
+            self._news.clear()
+            while (moved := await self._deliver(cursor)) is not cursor:
+                cursor = moved
+                if cursor.parked:
+                    return
+
+    async def _deliver(self, cursor: Cursor) -> Cursor:
+        """Deliver a number of rows and move the cursor behind them."""
+        moved = cursor
+        with self._views.at_head() as view:
+            for effect in view.effects(cursor.effect, EFFECTS_TOGETHER_MAX):
+                try:
+                    await self._reader.deliver(effect, _block_of(effect, view))
+                except OSError:
+                    moved = Cursor(moved.effect, moved.sequence, moved.block_hash, parked=True)
+                    break
+                moved = Cursor(effect.number, effect.sequence, view.head.block_hash)
+        if moved is not cursor:
+            name = self._reader.name
+            await self._worker.run(lambda: self._store.advance_cursor(name, moved))
+        return moved
+
+
+def _block_of(effect: Effect, view: ChainView) -> BlockRecord | None:
+    if effect.kind is not EffectKind.BLOCK:
+        return None
+    return view.block_at(int.from_bytes(effect.payload, "big"), effect.sequence)

@@ -1,0 +1,204 @@
+"""Start-up, which is recovery: the state from the store, and everything that must agree about it.
+
+Promises
+- A store is believed only after its rows add up to the head's digest, its last headers hash to
+  their blocks, its tries' root nodes to the head's root, and every running law holds.
+- After a stop that was not planned the whole root is worked out again from the rows.
+- What disagrees is named, and then the chain comes up HALTED: nothing is repaired by guessing.
+
+Laws
+- Recovery writes nothing but this: a rollback that was prepared and not carried out is aborted.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from sequencer.chain.commitment import PROTOCOL_VERSION
+from sequencer.chain.genesis import open_genesis, read_genesis
+from sequencer.chain.stored import decode_body, decode_header, rows_by_table
+from sequencer.chain.tries import root_of_rows
+from sequencer.engine.sealer import Extras, Sealer, as_bytes
+from sequencer.engine.trie_cache import TrieCache
+from sequencer.exchange.invariants import check_laws, recount
+from sequencer.exchange.rules import require_rules
+from sequencer.exchange.state import State, Table
+from sequencer.model.halts import Halt, HaltCause
+from sequencer.model.laws import LawBroken
+from sequencer.model.limits import STORE_HEADERS_CHECKED, TRIE_HEIGHT_MAX
+from sequencer.model.records import BlockRecord, Stage
+from sequencer.model.refusals import Reason, Refused
+from sequencer.ports import ChainView, Store, StoreFailed, StoreProblem
+from sequencer.starknet.block import Header, block_hash
+from sequencer.starknet.felt_hash import pedersen, poseidon
+from sequencer.starknet.state import CLASSES_TRIE, CONTRACTS_TRIE, state_root
+from sequencer.starknet.trie import root_of
+
+PLANNED_STOP = "planned stop"
+"""Label of the checkpoint that a planned stop leaves at the head."""
+
+NODE = "node"
+"""Who pins the checkpoints that the node makes for itself."""
+
+
+class Recovered(msgspec.Struct):
+    """The chain at its head as it came from the store.
+
+    `was_planned` says whether the stop before was. `halts` are why it comes up HALTED.
+    """
+
+    state: State
+    header: Header
+    was_planned: bool
+    halts: Sequence[Halt]
+
+
+def begin_chain(store: Store, genesis: str) -> None:
+    """Write block 0 into an empty store. `genesis` is a genesis file. Refusal: GENESIS_INVALID."""
+    _, closed = open_genesis(read_genesis(genesis.encode()))
+    tries = TrieCache(lambda: store.view)
+    Sealer(store, tries).seal(closed, Extras(), genesis)
+
+
+def require_genesis(store: Store, genesis: str) -> None:
+    """Refuse with GENESIS_INVALID where a store's chain began with another genesis file."""
+    _, closed = open_genesis(read_genesis(genesis.encode()))
+    _, kept = open_genesis(read_genesis(genesis_of(store.view).encode()))
+    if closed.net != kept.net:
+        raise Refused(Reason.GENESIS_INVALID, "the store's chain began with another genesis file")
+
+
+def genesis_of(view: ChainView) -> str:
+    """Return the genesis file of a chain."""
+    return decode_body(view.body(_block(view, 0))).genesis
+
+
+def recover(store: Store, *, full: bool = False) -> Recovered:
+    """Load the chain of a store that holds one.
+
+    `full` works out the root from the rows also after a planned stop. Refusals: ROW_MALFORMED,
+    ROW_VERSION_UNKNOWN, RULES_VERSION_UNKNOWN, BLOCK_VERSION_UNSUPPORTED; failures: those of the
+    store. What the chain can be read without is a halt.
+    """
+    planned = was_planned(store.view)
+    rows, digest_halts = _load(store)
+    state = _rebuilt(rows)
+    require_rules(state)
+    halts = [*digest_halts, *_disagreements(store.view, state)]
+    if full or not planned:
+        halts += check_root(store.view, rows)
+    for journal in store.open_journals():
+        if journal.stage is Stage.PREPARED:
+            store.advance(journal.plan_id, Stage.ABORTED)
+    latch = store.head.latch
+    if latch is not None:
+        halts.append(Halt(HaltCause.LATCH, f"latched by reorg {latch.reorg_id}"))
+    if not store.acknowledged:
+        words = "no witness says that this store is the newest"
+        halts.append(Halt(HaltCause.WITNESS_UNACKNOWLEDGED, words))
+    return Recovered(state, decode_header(_block(store.view).header), planned, halts)
+
+
+def was_planned(view: ChainView) -> bool:
+    """Say whether whoever wrote the head stopped as planned."""
+    sequence = view.head.block_sequence
+    marks = ((c.label, c.pinned_by) == (PLANNED_STOP, NODE) for c in _at(view, sequence))
+    return view.head.height == 0 or any(marks)
+
+
+def mark_planned_stop(store: Store) -> None:
+    """Leave a checkpoint at the head that says so, in place of that of an earlier stop."""
+    for checkpoint in store.view.checkpoints():
+        if (checkpoint.label, checkpoint.pinned_by) == (PLANNED_STOP, NODE):
+            store.drop_checkpoint(checkpoint.sequence)
+    store.create_checkpoint(store.head.height, PLANNED_STOP, NODE)
+
+
+def check_root(view: ChainView, rows: dict[Table, dict[Any, Any]]) -> Iterator[Halt]:
+    """Yield a halt unless the rows hash to the head's root."""
+    root = root_of_rows(rows)
+    if as_bytes(root) != view.head.state_root:
+        words = f"the rows at block {view.head.height} hash to {root:#x}, not to its root"
+        yield Halt(HaltCause.START_CHECK, words)
+
+
+def check_headers(view: ChainView, lowest: int) -> Iterator[Halt]:
+    """Yield a halt for the first header from a height on that is not its block's.
+
+    Each is hashed again; numbers, parents and roots must be those that the store says.
+    """
+    records = (_block(view, height) for height in range(max(0, lowest), view.head.height + 1))
+    headers = ((record, decode_header(record.header)) for record in records)
+    first = next(headers)
+    for (parent, _), (record, header) in pairwise(_chained(first, headers)):
+        told = (record.height, record.state_root, record.block_hash, parent.block_hash)
+        found = (
+            header.number,
+            as_bytes(header.state_root),
+            as_bytes(block_hash(header)),
+            as_bytes(header.parent_hash),
+        )
+        if told != found:
+            yield Halt(HaltCause.START_CHECK, f"the header of block {record.height} is another one")
+            return
+
+
+def _chained(
+    first: tuple[BlockRecord, Header], rest: Iterator[tuple[BlockRecord, Header]]
+) -> Iterator[tuple[BlockRecord, Header]]:
+    yield first
+    yield from rest
+
+
+def _load(store: Store) -> tuple[dict[Table, dict[Any, Any]], list[Halt]]:
+    stored: list[tuple[int, bytes, bytes]] = []
+    halts: list[Halt] = []
+    try:
+        stored.extend(store.checked_rows())
+    except StoreFailed as failure:
+        if failure.problem is not StoreProblem.DIGEST_MISMATCH:
+            raise
+        halts.append(Halt(HaltCause.START_CHECK, str(failure)))
+        stored = list(store.view.state().rows())
+    return rows_by_table(stored), halts
+
+
+def _rebuilt(rows: dict[Table, dict[Any, Any]]) -> State:
+    try:
+        return State.rebuilt(rows)
+    except (KeyError, IndexError, ValueError) as error:
+        words = f"the rows do not fit together: {type(error).__name__} {error}"
+        raise StoreFailed(StoreProblem.STORE_CORRUPT, words) from error
+
+
+def _disagreements(view: ChainView, state: State) -> Iterator[Halt]:
+    yield from check_headers(view, view.head.height - STORE_HEADERS_CHECKED + 1)
+    root = _root_of_tries(view)
+    if as_bytes(root) != view.head.state_root:
+        words = f"the tries at block {view.head.height} have root {root:#x}, not the head's"
+        yield Halt(HaltCause.START_CHECK, words)
+    try:
+        check_laws(state)
+        recount(state)
+    except LawBroken as broken:
+        yield Halt(HaltCause.START_CHECK, str(broken))
+
+
+def _root_of_tries(view: ChainView) -> int:
+    tries = TrieCache(lambda: view)
+    contracts = root_of(tries.reader(CONTRACTS_TRIE), TRIE_HEIGHT_MAX, pedersen)
+    classes = root_of(tries.reader(CLASSES_TRIE), TRIE_HEIGHT_MAX, poseidon)
+    return state_root(contracts, classes, PROTOCOL_VERSION)
+
+
+def _at(view: ChainView, sequence: int) -> Iterator[Any]:
+    return (each for each in view.checkpoints() if each.sequence == sequence)
+
+
+def _block(view: ChainView, height: int | None = None) -> BlockRecord:
+    block = view.block(view.head.height if height is None else height)
+    if block is None:
+        raise StoreFailed(StoreProblem.HEAD_MISSING, "the store holds no chain")
+    return block

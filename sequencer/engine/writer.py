@@ -1,0 +1,260 @@
+"""The one writer: it alone executes, opens and closes blocks, and decides when the chain halts.
+
+Promises
+- A command is acknowledged only after its block and the witness are on the disk.
+- The next block executes while one is sealed and committed, and never more than one.
+- After a broken law or a failed write nothing is written again; reads go on at the last head.
+
+Laws
+- One task executes and one task seals; both are here, and nobody else changes state or store.
+- Between reading the state and changing it nothing waits.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from sequencer.chain.block import ClosedBlock
+from sequencer.engine.filling import Filling
+from sequencer.engine.gate import Gate
+from sequencer.engine.inbox import Inbox
+from sequencer.engine.items import Item
+from sequencer.engine.opening import Opened, Opener
+from sequencer.engine.producer import Producer
+from sequencer.engine.reports import Reports
+from sequencer.engine.sealer import Sealer
+from sequencer.engine.upkeep import Keeping, keep_up
+from sequencer.engine.views import Views
+from sequencer.exchange.state import State
+from sequencer.model.commands import Command, Reopen, SetMode
+from sequencer.model.halts import Halt, HaltCause
+from sequencer.model.laws import LawBroken
+from sequencer.model.limits import (
+    BATCH_COMMANDS_MAX,
+    BLOCK_COMMANDS_MAX,
+    BLOCK_INTERVAL_MS,
+    HEARTBEAT_MS,
+)
+from sequencer.model.refusals import Reason
+from sequencer.model.units import MS_PER_SECOND
+from sequencer.ports import Clock, DiskSpace, Store, StoreError, StoreProblem, Worker
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How long a block stays open, and how long an idle chain waits for the next one."""
+
+    interval_ms: int = BLOCK_INTERVAL_MS
+    heartbeat_ms: int = HEARTBEAT_MS
+
+
+_PACE, _KEEPING = Pace(), Keeping()
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What a writer works with. `worker` is the thread that seals and changes the store."""
+
+    store: Store
+    producer: Producer
+    sealer: Sealer
+    worker: Worker
+    clock: Clock
+    views: Views
+    reports: Reports
+    gate: Gate
+    disk: DiskSpace
+
+
+class Writer:
+    """Makes blocks of what waits in `queue`, until it is told to stop."""
+
+    def __init__(self, parts: Parts, pace: Pace = _PACE, keeping: Keeping = _KEEPING) -> None:
+        self.queue: Inbox[Item] = Inbox()
+        self._parts = parts
+        self._pace = pace
+        self._keeping = keeping
+        self._opener = Opener(
+            parts.producer, parts.gate, lambda: parts.store.head.latch, parts.disk
+        )
+        self._closed: Inbox[tuple[ClosedBlock, Filling] | None] = Inbox()
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+        self._beat = 0.0
+        self._listeners: list[Callable[[], None]] = []
+
+    @property
+    def state(self) -> State:
+        """The state with the open block."""
+        return self._parts.producer.state
+
+    @property
+    def gate(self) -> Gate:
+        """Whether commands are taken, and why not."""
+        return self._parts.gate
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call somebody whenever a block has become durable."""
+        self._listeners.append(listener)
+
+    def operate(self, command: Command) -> Item:
+        """Queue a command of the operator: a change of mode goes ahead of the next tick."""
+        item = Item(command, 0)
+        if isinstance(command, SetMode | Reopen):
+            self._opener.modes.append(item)
+            self.queue.wake()
+        else:
+            self.queue.put(item)
+        return item
+
+    def stop(self) -> None:
+        """Finish the open block, and make no other."""
+        self._parts.gate.stop()
+        self.queue.wake()
+
+    async def run(self) -> None:
+        """Make blocks until told to stop; after a final halt only wait for that."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._make_blocks())
+            group.create_task(self._seal_blocks())
+
+    async def _make_blocks(self) -> None:
+        gate = self._parts.gate
+        while not gate.is_stopping():
+            await self._wait_for_work()
+            if gate.is_stopping():
+                break
+            if gate.final() is None:
+                await self._make_block()
+            if gate.final() is not None or (gate.is_halted(self.state) and not self._opener.modes):
+                self._refuse_waiting(Reason.HALTED, gate.words(self.state))
+        self._refuse_waiting(Reason.SHUTTING_DOWN, "the node is stopping")
+        await self._is_idle.wait()
+        self._closed.put(None)
+
+    async def _wait_for_work(self) -> None:
+        gate, loop = self._parts.gate, asyncio.get_running_loop()
+        while not (self.queue or self._opener.modes or gate.is_stopping()):
+            resting = gate.is_halted(self.state)
+            left = None if resting else self._beat - loop.time()
+            if left is not None and left <= 0:
+                return
+            await self.queue.wait(left)
+
+    async def _make_block(self) -> None:
+        filling = Filling(self._parts.producer)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        self._beat = started + self._pace.heartbeat_ms / MS_PER_SECOND
+        try:
+            opened = self._open(filling)
+            if opened.stands:
+                if not self._parts.gate.is_halted(self.state, filling.ends_halt):
+                    await self._fill(filling, started + self._pace.interval_ms / MS_PER_SECOND)
+                await self._hand_over(filling)
+            if opened.halt is not None:
+                await self._is_idle.wait()
+                self._halt(opened.halt)
+        except LawBroken as broken:
+            self._halt(Halt(HaltCause.LAW_BROKEN, str(broken)))
+        if self._parts.gate.final() is not None:
+            filling.refuse(Reason.HALTED, self._parts.gate.words(self.state))
+            self._parts.producer.drop()
+
+    def _open(self, filling: Filling) -> Opened:
+        parts = self._parts
+        now_ms = max(parts.clock.now_ms(), self.state.system.time_ms + 1)
+        opened = self._opener.open(filling, now_ms, parts.reports)
+        if opened.tripped:
+            self._refuse_waiting(Reason.HALTED_BY_TRIPWIRE, opened.tripped)
+        return opened
+
+    async def _fill(self, filling: Filling, deadline: float) -> None:
+        gate, loop = self._parts.gate, asyncio.get_running_loop()
+        while not gate.is_stopping() and gate.final() is None:
+            room = BLOCK_COMMANDS_MAX - len(filling)
+            if room <= 0:
+                return
+            items = self.queue.take(min(room, BATCH_COMMANDS_MAX))
+            if items:
+                self._execute(filling, items)
+                await asyncio.sleep(0)
+                continue
+            left = deadline - loop.time()
+            if left <= 0 and self._is_idle.is_set():
+                return
+            await self.queue.wait(left if left > 0 else None)
+
+    def _execute(self, filling: Filling, items: list[Item]) -> None:
+        try:
+            filling.execute(items)
+        except LawBroken as broken:
+            for item in items:
+                item.refuse(Reason.HALTED, str(broken))
+            raise
+
+    async def _hand_over(self, filling: Filling) -> None:
+        parts = self._parts
+        if parts.gate.final() is not None:
+            return
+        closed = parts.producer.close()
+        await self._is_idle.wait()
+        if parts.gate.final() is not None:
+            return
+        if filling.ends_halt:
+            await self._end_halt()
+        self._is_idle.clear()
+        parts.gate.sealing_since = asyncio.get_running_loop().time()
+        self._closed.put((closed, filling))
+
+    async def _end_halt(self) -> None:
+        """The operator has seen why the chain was halted: forget it before the block is written."""
+        parts = self._parts
+        if not parts.store.acknowledged:
+            await parts.worker.run(parts.store.acknowledge)
+        parts.gate.end_halt()
+
+    async def _seal_blocks(self) -> None:
+        parts = self._parts
+        while True:
+            await self._closed.wait()
+            for handed in self._closed.take(1):
+                if handed is None:
+                    return
+                await self._seal(*handed)
+                parts.gate.sealing_since = None
+                self._is_idle.set()
+                self.queue.wake()
+
+    async def _seal(self, closed: ClosedBlock, filling: Filling) -> None:
+        parts, extras = self._parts, filling.extras()
+        try:
+            sealed = await parts.worker.run(lambda: parts.sealer.seal(closed, extras))
+            parts.views.refresh()
+            parts.reports.note_durable(extras.high_water)
+            filling.answer(sealed)
+            for listener in self._listeners:
+                listener()
+            await parts.worker.run(lambda: keep_up(parts.store, closed.time_ms, self._keeping))
+        except StoreError as error:
+            self._halt(Halt(_cause_of(error), str(error)))
+            filling.refuse(Reason.OUTCOME_UNKNOWN, "the block may be on the disk or not")
+        except LawBroken as broken:
+            self._halt(Halt(HaltCause.LAW_BROKEN, str(broken)))
+            filling.refuse(Reason.HALTED, str(broken))
+
+    def _halt(self, halt: Halt) -> None:
+        self._parts.gate.halt(halt)
+        self.queue.wake()
+
+    def _refuse_waiting(self, reason: Reason, detail: str) -> None:
+        waiting = self.queue.take(len(self.queue))
+        if reason is not Reason.HALTED:
+            waiting += self._opener.modes
+            self._opener.modes.clear()
+        for item in waiting:
+            item.refuse(reason, detail)
+
+
+def _cause_of(error: StoreError) -> HaltCause:
+    replaced = (StoreProblem.WRITER_REPLACED, StoreProblem.WRITER_FORKED)
+    return HaltCause.WRITER_REPLACED if error.problem in replaced else HaltCause.WRITE_FAILED

@@ -1,0 +1,239 @@
+"""A node: the only place where parts are put together, started and ended.
+
+Promises
+- There is no other start than recovery, and it is the same after a crash and after a planned stop.
+- SIGTERM finishes the open block and leaves a mark that the stop was planned; then the exit code is
+  that of the first final halt, or 0.
+- Whatever goes wrong ends in a code of `model/halts.py` and one line that names it.
+"""
+
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from sequencer.api.lines import LinePipes, Lines
+from sequencer.config import NodeConfig
+from sequencer.engine.admission import Admission
+from sequencer.engine.clock import SystemClock
+from sequencer.engine.gate import Gate
+from sequencer.engine.outbox import EffectReader, Outbox
+from sequencer.engine.producer import Producer
+from sequencer.engine.recovery import (
+    Recovered,
+    begin_chain,
+    mark_planned_stop,
+    recover,
+    require_genesis,
+)
+from sequencer.engine.reports import Reports
+from sequencer.engine.sealer import Sealer
+from sequencer.engine.trie_cache import TrieCache
+from sequencer.engine.views import Views
+from sequencer.engine.worker import ThreadWorker
+from sequencer.engine.writer import Pace, Parts, Writer
+from sequencer.model.halts import ExitCode, HaltCause
+from sequencer.model.limits import BLOCK_INTERVAL_MS, SWITCH_INTERVAL_MICROSECONDS
+from sequencer.model.refusals import Reason, Refused
+from sequencer.ports import Store, StoreError, StoreFailed, StoreProblem
+from sequencer.starknet.felt import Felt
+from sequencer.starknet.felt_hash import public_key, sign, verify
+from sequencer.storage.folder import open_folder
+from sequencer.storage.halt_note import FolderSpace, HaltFile
+from sequencer.storage.leveldb import DATABASE_FOLDER
+
+_EXITS = {
+    StoreProblem.STORE_LOCKED: ExitCode.STORE_LOCKED,
+    StoreProblem.WRITER_REPLACED: ExitCode.WRITER_REPLACED,
+    StoreProblem.WRITER_FORKED: ExitCode.WRITER_REPLACED,
+}
+
+
+class KeyOperator:
+    """The operator's account with its key in this process."""
+
+    def __init__(self, address: Felt, key: int) -> None:
+        self.address = address
+        self._key = key
+
+    def sign(self, message_hash: Felt) -> tuple[Felt, Felt]:
+        """Sign a hash."""
+        return sign(self._key, message_hash)
+
+
+class Node:
+    """A node that has started: its engine, ready to run."""
+
+    def __init__(
+        self, config: NodeConfig, store: Store, recovered: Recovered, worker: ThreadWorker
+    ) -> None:
+        state = recovered.state
+        self.store = store
+        self.recovered = recovered
+        self.views = Views(store)
+        self._sealing = worker
+        self._verifying = ThreadWorker("verify")
+        clock, reports = SystemClock(), Reports(lambda: self.views.view)
+        operator = KeyOperator(state.system.operator, config.operator_key.value)
+        number = recovered.header.number + 1
+        parts = Parts(
+            store=store,
+            producer=Producer(state, number, state.system.chain_id, operator),
+            sealer=Sealer(store, TrieCache(lambda: store.view)),
+            worker=worker,
+            clock=clock,
+            views=self.views,
+            reports=reports,
+            gate=Gate(HaltFile(config.data_dir), recovered.halts),
+            disk=FolderSpace(config.data_dir),
+        )
+        self.writer = Writer(parts, Pace(config.block_interval_ms or BLOCK_INTERVAL_MS))
+        verifier = (self._verifying, _verify_many)
+        self.admission = Admission(self.writer, self.views, clock, reports, verifier)
+
+    async def run(
+        self, stop: asyncio.Event, readers: Sequence[EffectReader], *, exit_on_halt: bool = False
+    ) -> ExitCode:
+        """Make blocks until told to stop; returns the exit code."""
+        outboxes = [Outbox(self.store, self._sealing, self.views, reader) for reader in readers]
+        for outbox in outboxes:
+            self.writer.listen(outbox.wake)
+        async with asyncio.TaskGroup() as group:
+            helpers = [
+                group.create_task(self.admission.verify_all()),
+                group.create_task(self._watch(stop, exit_on_halt)),
+            ]
+            delivering = [group.create_task(outbox.run()) for outbox in outboxes]
+            await self.writer.run()
+            for task in helpers:
+                task.cancel()
+            self.admission.refuse_all(Reason.SHUTTING_DOWN, "the node is stopping")
+            for outbox in outboxes:
+                outbox.finish()
+            await asyncio.gather(*delivering)
+        halt = self.writer.gate.final()
+        if halt is None and self.store.acknowledged:
+            await self._sealing.run(lambda: mark_planned_stop(self.store))
+        return ExitCode.STOPPED if halt is None else halt.exit_code
+
+    def close(self) -> None:
+        """Let go of views, threads and store."""
+        self._verifying.close()
+        self.views.close()
+        self._sealing.close()
+        self.store.close()
+
+    async def _watch(self, stop: asyncio.Event, exit_on_halt: bool) -> None:
+        """Stop the writer when told to, or at once after a halt that allows no more reads."""
+        gate = self.writer.gate
+        async with asyncio.TaskGroup() as group:
+            told = group.create_task(stop.wait())
+            halted = group.create_task(self._halted_for_good(exit_on_halt))
+            await asyncio.wait((told, halted), return_when=asyncio.FIRST_COMPLETED)
+            told.cancel()
+            halted.cancel()
+        if not gate.is_stopping():
+            self.writer.stop()
+
+    async def _halted_for_good(self, exit_on_halt: bool) -> None:
+        gate = self.writer.gate
+        await gate.halted.wait()
+        halt = gate.final()
+        replaced = halt is not None and halt.cause is HaltCause.WRITER_REPLACED
+        if not (exit_on_halt or replaced):
+            await asyncio.Event().wait()
+
+
+async def start_node(config: NodeConfig) -> Node:
+    """Open or begin the chain of a data folder, recover it, and put the parts together.
+
+    Refusals: GENESIS_INVALID, PRIVATE_KEY_OUT_OF_RANGE for a key that is not the operator's, those
+    of `recover`; failures: those of the store.
+    """
+    worker = ThreadWorker("seal")
+    with ExitStack() as opened:
+        opened.callback(worker.close)
+        # The thread that opens the store is the one that will change it.
+        store, recovered = await worker.run(lambda: _recovered(config))
+        opened.callback(store.close)
+        _require_operator(config, recovered)
+        node = Node(config, store, recovered, worker)
+        opened.pop_all()
+    # What is loaded stays: the collector need not look at it again. Threads take turns quickly, so
+    # that a long computation in one does not hold up the loop.
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(SWITCH_INTERVAL_MICROSECONDS / 1_000_000)
+    return node
+
+
+def serve(
+    config: NodeConfig, say: Callable[[str], None], lines: LinePipes | None = None
+) -> ExitCode:
+    """Run a node until SIGTERM or SIGINT, and return the exit code. `say` takes lines of text."""
+    try:
+        return asyncio.run(_serve(config, say, lines))
+    except StoreError as error:
+        say(str(error))
+        return _EXITS.get(error.problem, ExitCode.STORE_UNUSABLE)
+    except Refused as refused:
+        say(str(refused))
+        return ExitCode.INPUT
+
+
+async def _serve(
+    config: NodeConfig, say: Callable[[str], None], pipes: LinePipes | None
+) -> ExitCode:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    node = await start_node(config)
+    try:
+        head = node.store.head
+        say(f"block {head.height} {head.block_hash.hex()}, epoch {head.epoch}")
+        for halt in node.writer.gate.halts:
+            say(f"HALTED {halt}")
+        readers: list[EffectReader] = []
+        if pipes is not None:
+            lines = Lines(node.writer, node.admission, pipes.write)
+            readers.append(lines)
+            pipes.pump(loop, lines.take)
+        code = await node.run(stop, readers, exit_on_halt=config.exit_on_halt)
+        for halt in node.writer.gate.halts:
+            say(f"HALTED {halt}")
+        head = node.store.head
+        say(f"stopped at block {head.height} {head.block_hash.hex()}, exit code {int(code)}")
+        return code
+    finally:
+        node.close()
+
+
+def _recovered(config: NodeConfig) -> tuple[Store, Recovered]:
+    database = config.data_dir / DATABASE_FOLDER
+    if not database.exists() and config.genesis is None:
+        words = f"{config.data_dir} holds no chain, and there is no genesis file to begin one"
+        raise StoreFailed(StoreProblem.STORE_ABSENT, words)
+    store = open_folder(config.data_dir, create=not database.exists(), witness=config.witness)
+    with ExitStack() as opened:
+        opened.callback(store.close)
+        if store.head.height < 0:
+            begin_chain(store, config.genesis or "")
+        elif config.genesis is not None:
+            require_genesis(store, config.genesis)
+        recovered = recover(store, full=config.verify_root)
+        opened.pop_all()
+        return store, recovered
+
+
+def _require_operator(config: NodeConfig, recovered: Recovered) -> None:
+    state = recovered.state
+    operator = state.contracts[state.system.operator]
+    if public_key(config.operator_key.value) != operator.public_key:
+        words = f"the key is not that of the operator {state.system.operator:#x}"
+        raise Refused(Reason.PRIVATE_KEY_OUT_OF_RANGE, words)
+
+
+def _verify_many(signed: Sequence[tuple[int, int, int, int]]) -> list[bool]:
+    return [verify(*signature) for signature in signed]
