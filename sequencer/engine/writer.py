@@ -125,8 +125,11 @@ class Writer:
                 break
             if gate.final() is None:
                 await self._make_block()
-            if gate.final() is not None or (gate.is_halted(self.state) and not self._opener.modes):
+            if gate.final() is not None:
                 self._refuse_waiting(Reason.HALTED, gate.words(self.state))
+            elif gate.is_halted(self.state):
+                for item in self.queue.take(len(self.queue)):
+                    item.refuse(Reason.HALTED, gate.words(self.state))
         self._refuse_waiting(Reason.SHUTTING_DOWN, "the node is stopping")
         await self._is_idle.wait()
         self._closed.put(None)
@@ -247,11 +250,9 @@ class Writer:
         self.queue.wake()
 
     def _refuse_waiting(self, reason: Reason, detail: str) -> None:
-        waiting = self.queue.take(len(self.queue))
-        if reason is not Reason.HALTED:
-            waiting += self._opener.modes
-            self._opener.modes.clear()
-        for item in waiting:
+        """Answer everything that waits, changes of mode too."""
+        modes, self._opener.modes = self._opener.modes, []
+        for item in (*modes, *self.queue.take(len(self.queue))):
             item.refuse(reason, detail)
 
 
