@@ -1,4 +1,4 @@
-"""The recorded market as blocks: every order signed by its account, every block sealed.
+"""The recorded market as blocks: every order signed by its account, every block on the disk.
 
 Promises
 - Keys are derived from names, so that a run gives the same blocks on every machine.
@@ -6,12 +6,13 @@ Promises
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from devnet.market_run import BASES, MARKET_DATA, first_spots
 from devnet.replay import Cast, Replay, Sent, replay_markets
-from sequencer.chain.block import Block, close_block, seal_block
+from sequencer.chain.block import close_block
 from sequencer.chain.calls import command_call, write_calls
 from sequencer.chain.exchange_contract import SignedReport
 from sequencer.chain.executor import Environment, execute
@@ -20,12 +21,15 @@ from sequencer.chain.genesis import (
     GenesisAccount,
     GenesisMarket,
     GenesisPublisher,
-    start_chain,
 )
+from sequencer.engine.recovery import begin_chain, mark_planned_stop, recover
+from sequencer.engine.sealer import Extras, Sealer
+from sequencer.engine.trie_cache import TrieCache
 from sequencer.exchange.state import Journal
 from sequencer.feeds.recorded import Recorded, read_recorded
 from sequencer.model.commands import Command, PriceReport, Tick
 from sequencer.model.orders import Order
+from sequencer.model.records import Head
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.units import ONE
 from sequencer.starknet.block import Receipt
@@ -39,6 +43,7 @@ from sequencer.starknet.transactions import (
     Transaction,
     transaction_hash,
 )
+from sequencer.storage.folder import open_folder
 
 CHAIN_ID = "PERPCHAIN_RECORDED"
 _BALANCE = "1000000000"
@@ -54,36 +59,39 @@ def devnet_key(name: str) -> int:
 
 
 class ChainRun:
-    """A run in progress: the genesis, the chain, and the blocks so far."""
+    """A run in progress on an empty data folder: the genesis, the store, the state."""
 
-    def __init__(self, seconds: int) -> None:
+    def __init__(self, seconds: int, data_dir: Path) -> None:
         rows = list(read_recorded(MARKET_DATA, BASES))
         self._first = first_spots(rows)
         last_ms = rows[0].time_ms + seconds * 1_000
         self._rows: Sequence[Recorded] = [row for row in rows if row.time_ms < last_ms]
         self._keys = {self._address(name): devnet_key(name) for name in _names()}
         self.genesis = self._make_genesis(rows[0].time_ms)
-        self.chain = start_chain(self.genesis)
-        self.environment = Environment(self.chain.chain_id, verify)
-        self.blocks: list[Block] = []
+        self.store = open_folder(data_dir, create=True)
+        begin_chain(self.store, msgspec.json.encode(self.genesis).decode())
+        self.state = recover(self.store).state
         self.transactions = 0
-        self._journal = Journal(self.chain.state)
+        self._sealer = Sealer(self.store, TrieCache(lambda: self.store.view))
+        self._environment = Environment(self.state.system.chain_id, verify)
+        self._journal = Journal(self.state)
         self._executed: list[tuple[Transaction, Receipt]] = []
 
-    def play(self) -> list[Block]:
-        """Play the record: each tick opens a block. Returns the blocks after genesis."""
-        replay = Replay(self.chain.state, self._cast(), self._order_id)
+    def play(self) -> Head:
+        """Play the record: each tick opens a block. Returns the head; the store stays open."""
+        replay = Replay(self.state, self._cast(), self._order_id)
         for sent in replay.commands(self._rows, self._first):
             if isinstance(sent[1], Tick):
                 self._seal()
             self._apply(sent)
         self._seal()
-        return self.blocks
+        mark_planned_stop(self.store)
+        return self.store.head
 
     def _apply(self, sent: Sent) -> None:
         context, command = sent
         transaction = self._invoke(context.signer, command)
-        receipt = execute(self.chain.state, self._journal, transaction, self.environment)
+        receipt = execute(self.state, self._journal, transaction, self._environment)
         if receipt.revert_reason is not None:
             raise Refused(Reason.BLOCK_DIFFERS, f"{receipt.revert_reason}: {command}")
         self._executed.append((transaction, receipt))
@@ -92,21 +100,17 @@ class ChainRun:
     def _seal(self) -> None:
         if not self._executed:
             return
-        chain, parent = self.chain, self.chain.head
-        number = parent.header.number + 1
-        closed = close_block(chain.state, number, self._journal, self._executed)
-        block, committed = seal_block(closed, parent.hash, chain.tries)
-        chain.tries.apply(committed)
-        chain.head = block
-        self.blocks.append(block)
-        self._journal, self._executed = Journal(chain.state), []
+        number = self.store.head.height + 1
+        closed = close_block(self.state, number, self._journal, self._executed)
+        self._sealer.seal(closed, Extras())
+        self._journal, self._executed = Journal(self.state), []
 
     def _invoke(self, signer: Felt, command: Command) -> InvokeV3:
         reports = self._signed(command.reports) if isinstance(command, Tick) else ()
         calldata = write_calls((command_call(command, reports),))
-        nonce = self.chain.state.contracts[signer].nonce
+        nonce = self.state.contracts[signer].nonce
         bare = InvokeV3(signer, calldata, Terms(nonce, _BOUNDS))
-        hash_ = transaction_hash(bare, self.chain.chain_id)
+        hash_ = transaction_hash(bare, self.state.system.chain_id)
         return msgspec.structs.replace(bare, signature=sign(self._keys[signer], hash_))
 
     def _signed(self, reports: Sequence[PriceReport]) -> list[SignedReport]:
@@ -118,7 +122,7 @@ class ChainRun:
         return signed
 
     def _order_id(self, order: Order, _: int) -> Felt:
-        return order_hash(order, order.account, self.chain.chain_id)
+        return order_hash(order, order.account, self.state.system.chain_id)
 
     def _cast(self) -> Cast:
         return Cast(

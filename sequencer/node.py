@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from traceback import format_exception
 
 from sequencer.api.lines import LinePipes, Lines
 from sequencer.config import NodeConfig
@@ -23,6 +24,7 @@ from sequencer.engine.outbox import EffectReader, Outbox
 from sequencer.engine.producer import Producer
 from sequencer.engine.recovery import (
     Recovered,
+    abort_prepared,
     begin_chain,
     mark_planned_stop,
     recover,
@@ -34,7 +36,7 @@ from sequencer.engine.trie_cache import TrieCache
 from sequencer.engine.views import Views
 from sequencer.engine.worker import ThreadWorker
 from sequencer.engine.writer import Pace, Parts, Writer
-from sequencer.model.halts import ExitCode, HaltCause
+from sequencer.model.halts import ExitCode, Halt, HaltCause
 from sequencer.model.limits import BLOCK_INTERVAL_MS, SWITCH_INTERVAL_MICROSECONDS
 from sequencer.model.refusals import Reason, Refused
 from sequencer.ports import Store, StoreError, StoreFailed, StoreProblem
@@ -113,9 +115,10 @@ class Node:
             for outbox in outboxes:
                 outbox.finish()
             await asyncio.gather(*delivering)
-        halt = self.writer.gate.final()
-        if halt is None and self.store.acknowledged:
-            await self._sealing.run(lambda: mark_planned_stop(self.store))
+        gate = self.writer.gate
+        if gate.final() is None and self.store.acknowledged:
+            await self._mark_stop()
+        halt = gate.final()
         return ExitCode.STOPPED if halt is None else halt.exit_code
 
     def close(self) -> None:
@@ -124,6 +127,15 @@ class Node:
         self.views.close()
         self._sealing.close()
         self.store.close()
+
+    async def _mark_stop(self) -> None:
+        """Write the mark of a planned stop; a disk that takes none is met here, if not before."""
+        try:
+            await self._sealing.run(lambda: mark_planned_stop(self.store))
+        except StoreFailed as failure:
+            replaced = _EXITS.get(failure.problem) is ExitCode.WRITER_REPLACED
+            cause = HaltCause.WRITER_REPLACED if replaced else HaltCause.WRITE_FAILED
+            self.writer.gate.halt(Halt(cause, str(failure)))
 
     async def _watch(self, stop: asyncio.Event, exit_on_halt: bool) -> None:
         """Stop the writer when told to, or at once after a halt that allows no more reads."""
@@ -156,7 +168,7 @@ async def start_node(config: NodeConfig) -> Node:
     with ExitStack() as opened:
         opened.callback(worker.close)
         # The thread that opens the store is the one that will change it.
-        store, recovered = await worker.run(lambda: _recovered(config))
+        store, recovered = await worker.run(lambda: open_chain(config))
         opened.callback(store.close)
         _require_operator(config, recovered)
         node = Node(config, store, recovered, worker)
@@ -200,17 +212,28 @@ async def _serve(
             lines = Lines(node.writer, node.admission, pipes.write)
             readers.append(lines)
             pipes.pump(loop, lines.take)
-        code = await node.run(stop, readers, exit_on_halt=config.exit_on_halt)
+        try:
+            code = await node.run(stop, readers, exit_on_halt=config.exit_on_halt)
+        except Exception as error:  # A bug: the writer cannot be trusted any more.
+            HaltFile(config.data_dir).write("".join(format_exception(error)))
+            say(f"UNEXPECTED {error!r:.200}; the file HALTED has all of it")
+            return ExitCode.UNEXPECTED
         for halt in node.writer.gate.halts:
             say(f"HALTED {halt}")
         head = node.store.head
         say(f"stopped at block {head.height} {head.block_hash.hex()}, exit code {int(code)}")
         return code
     finally:
+        if pipes is not None:
+            pipes.close()
         node.close()
 
 
-def _recovered(config: NodeConfig) -> tuple[Store, Recovered]:
+def open_chain(config: NodeConfig) -> tuple[Store, Recovered]:
+    """Open or begin the chain of a data folder, and recover it; the caller closes the store.
+
+    Refusals and failures are those of `start_node`.
+    """
     database = config.data_dir / DATABASE_FOLDER
     if not database.exists() and config.genesis is None:
         words = f"{config.data_dir} holds no chain, and there is no genesis file to begin one"
@@ -222,6 +245,7 @@ def _recovered(config: NodeConfig) -> tuple[Store, Recovered]:
             begin_chain(store, config.genesis or "")
         elif config.genesis is not None:
             require_genesis(store, config.genesis)
+        abort_prepared(store)
         recovered = recover(store, full=config.verify_root)
         opened.pop_all()
         return store, recovered

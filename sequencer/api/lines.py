@@ -18,7 +18,9 @@ Numbers are integers, or text in hexadecimal.
 import asyncio
 import os
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any
 
@@ -31,7 +33,11 @@ from sequencer.engine.admission import Admission
 from sequencer.engine.items import Applied, Item
 from sequencer.engine.writer import Writer
 from sequencer.model.commands import Command
-from sequencer.model.limits import LINE_BYTES_MAX
+from sequencer.model.limits import (
+    LINE_BYTES_MAX,
+    LINES_CLOSING_SECONDS_MAX,
+    LINES_WAITING_MAX,
+)
 from sequencer.model.records import BlockRecord, Effect
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.felt import format_felt
@@ -123,16 +129,61 @@ class Lines:
 
 
 class LinePipes:
-    """The two pipes of a process, by their descriptors."""
+    """The two pipes of a process, by their descriptors.
+
+    Lines go out in a thread of their own, so that a reader who is slow holds nobody up: while too
+    many lines wait for it no line is read, and one who reads nothing at all is told nothing more.
+    """
 
     def __init__(self, reading: int, writing: int) -> None:
         self._reading = reading
         self._writing = writing
+        self._waiting: deque[bytes] = deque()
+        self._changed = threading.Condition()
+        self._failure: OSError | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._drain, name="answers", daemon=True)
+        self._thread.start()
 
     def write(self, line: bytes) -> None:
-        """Write a line whole. OSError where nobody reads."""
-        while line:
-            line = line[os.write(self._writing, line) :]
+        """Have a line written whole. OSError where nobody reads."""
+        with self._changed:
+            if self._failure is None and len(self._waiting) >= 2 * LINES_WAITING_MAX:
+                self._failure = BlockingIOError("nobody reads the answers")
+            if self._failure is not None:
+                raise self._failure
+            self._waiting.append(line)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Write what waits, unless the reader takes too long."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(LINES_CLOSING_SECONDS_MAX)
+
+    def _drain(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._closing:
+                    self._changed.wait()
+                if not self._waiting:
+                    return
+                line = self._waiting.popleft()
+                self._changed.notify_all()
+            try:
+                while line:
+                    line = line[os.write(self._writing, line) :]
+            except OSError as failure:
+                with self._changed:
+                    self._failure = failure
+                    self._waiting.clear()
+                    self._changed.notify_all()
+
+    def _wait_for_room(self) -> None:
+        with self._changed:
+            while len(self._waiting) >= LINES_WAITING_MAX and not self._closing:
+                self._changed.wait()
 
     def pump(
         self, loop: asyncio.AbstractEventLoop, take: Callable[[bytes], Awaitable[None]]
@@ -143,8 +194,9 @@ class LinePipes:
             await take(line)
 
         def read() -> None:
-            with suppress(RuntimeError):  # The loop has ended before the pipe.
+            with suppress(RuntimeError, CancelledError):  # The loop has ended before the pipe.
                 for line in _lines_of(self._reading):
+                    self._wait_for_room()
                     asyncio.run_coroutine_threadsafe(taken(line), loop).result()
 
         threading.Thread(target=read, name="lines", daemon=True).start()

@@ -2,7 +2,8 @@
 
 Promises
 - What is not exactly one JSON value is refused by code: duplicate keys, NaN, Infinity, fractions,
-  numbers of too many digits, text that is not UTF-8, and more than so many levels.
+  numbers of too many digits, text that is not UTF-8 or cannot be written as such again, and more
+  than so many levels.
 - Nothing but `Refused` comes out, whatever goes in.
 
 Laws
@@ -68,23 +69,34 @@ def _fraction(text: str) -> NoReturn:
 
 def _with_numbers(value: Any) -> Any:
     match value:
-        case str() if value.startswith("0x"):
-            return _hexadecimal(value)
+        case str():
+            return _text(value)
         case list():
             return [_with_numbers(item) for item in value]
         case dict():
-            return {name: _with_numbers(item) for name, item in value.items()}
+            return {_encodable(name): _with_numbers(item) for name, item in value.items()}
     return value
 
 
-def _hexadecimal(text: str) -> int:
-    digits = text[2:]
-    if not digits or len(digits) > JSON_INTEGER_DIGITS_MAX or not digits.isalnum():
-        raise _malformed(f"no number: {shown(text)}")
+def _text(text: str) -> str | int:
+    return _hexadecimal(text) if text.startswith("0x") else _encodable(text)
+
+
+def _encodable(text: str) -> str:
+    # Half of a surrogate pair, written as an escape: no answer could quote it.
     try:
-        return int(digits, 16)
-    except ValueError:
-        raise _malformed(f"no number: {shown(text)}") from None
+        text.encode()
+    except UnicodeEncodeError:
+        raise _malformed(f"no text: {shown(text)}") from None
+    return text
+
+
+def _hexadecimal(text: str) -> int:
+    # int() by itself would take underscores, digits of any script and another 0x.
+    digits = text[2:]
+    if not 0 < len(digits) <= JSON_INTEGER_DIGITS_MAX or not _HEX_DIGITS.issuperset(digits):
+        raise _malformed(f"no number: {shown(text)}")
+    return int(digits, 16)
 
 
 def _malformed(detail: str) -> Refused:
@@ -93,3 +105,4 @@ def _malformed(detail: str) -> Refused:
 
 _QUOTE, _BACKSLASH = ord('"'), ord("\\")
 _OPENING, _CLOSING = frozenset(b"[{"), frozenset(b"]}")
+_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")

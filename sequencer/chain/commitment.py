@@ -47,7 +47,8 @@ PUBLIC_KEY_SLOT = storage_address("Account_public_key")
 ROWS_TRIE = -3
 """Trie id of the rows trie, beside those of `starknet.state`."""
 
-_ROWS_TAG = b"pc-node"
+ROWS_HASH = blake2s(b"pc-node")
+"""The hash of the rows trie."""
 
 Net: TypeAlias = dict[tuple[Table, Any], tuple[Any, Any]]
 """Row before and after, by table and key; the two differ."""
@@ -98,7 +99,7 @@ def commit_changes(
             leaves[row_place(table, key)] = row_leaf(after)
     rows_nodes: dict[Position, Node | None] = {}
     if leaves:
-        rows = update(read(ROWS_TRIE), leaves, ROWS_TRIE_HEIGHT, blake2s(_ROWS_TAG))
+        rows = update(read(ROWS_TRIE), leaves, ROWS_TRIE_HEIGHT, ROWS_HASH)
         rows_nodes = rows.changes
         storage.setdefault(EXCHANGE_ADDRESS, {})[ROWS_ROOT_SLOT] = rows.root
     filled = {address: slots for address, slots in storage.items() if slots}

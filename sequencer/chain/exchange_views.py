@@ -101,7 +101,8 @@ def _isolated(state: State, owner: Felt, market: str) -> Felt:
     return state.isolated.get((owner, market), 0)
 
 
-def _margin(state: State, account: Felt) -> MarginView:
+def margin_figures(state: State, account: Felt) -> MarginView:
+    """Return an account's figures in 1e-8: value and free rounded down, requirements up."""
     margin = margin_of(state, account)
     return MarginView(
         value=margin.value // VALUE_PER_QUOTE,
@@ -230,7 +231,7 @@ _ACCOUNT, _MARKET = ("account", _FELT), ("market", _WORD)
 VIEWS = (
     _view("get_account", _account, struct_type(Account), _ACCOUNT),
     _view("get_isolated", _isolated, _FELT, ("owner", _FELT), _MARKET),
-    _view("get_margin", _margin, struct_type(MarginView), _ACCOUNT),
+    _view("get_margin", margin_figures, struct_type(MarginView), _ACCOUNT),
     _view("get_position", _position, struct_type(Position), _ACCOUNT, _MARKET),
     _view("get_position_markets", _position_markets, _WORDS, _ACCOUNT),
     # The empty market is every market, as for `cancel_all`.

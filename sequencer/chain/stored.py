@@ -148,7 +148,9 @@ def decode_node(data: bytes) -> Node:
     if data[:1] == bytes((_BINARY,)) and len(rest) == _FELT_BYTES:
         return Binary(int.from_bytes(first, "big"), int.from_bytes(rest, "big"))
     if data[:1] == bytes((_EDGE,)) and rest and len(rest) == 1 + (rest[0] + 7 >> 3):
-        return Edge(int.from_bytes(first, "big"), int.from_bytes(rest[1:], "big"), rest[0])
+        path = int.from_bytes(rest[1:], "big")
+        if rest[0] and not path >> rest[0]:
+            return Edge(int.from_bytes(first, "big"), path, rest[0])
     raise Refused(Reason.ROW_MALFORMED, f"no trie node: {data.hex():.80}")
 
 

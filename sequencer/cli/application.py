@@ -7,10 +7,13 @@ Promises
 
 import typer
 
+from sequencer.cli.export import export
 from sequencer.cli.genesis import genesis
+from sequencer.cli.inspect import inspect
 from sequencer.cli.node import node
 from sequencer.cli.run import run
 from sequencer.cli.vectors import vectors
+from sequencer.cli.verify import verify
 
 application = typer.Typer(
     name="perpchain",
@@ -18,10 +21,13 @@ application = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+application.command()(export)
 application.command()(genesis)
 application.command()(node)
 application.command()(run)
 application.command()(vectors)
+application.command()(verify)
+application.add_typer(inspect)
 
 
 @application.callback()

@@ -29,10 +29,12 @@ from sequencer.model.limits import (
     PENDING_COMMANDS_MAX,
     PENDING_COMMANDS_PER_ACCOUNT_MAX,
     RECEIVE_WINDOW_MS_MAX,
+    REPORT_AHEAD_MS_MAX,
     TRANSACTION_FELTS_MAX,
     VERIFIED_TOGETHER_MAX,
 )
 from sequencer.model.refusals import Reason, Refused
+from sequencer.model.units import MS_PER_SECOND
 from sequencer.ports import Clock, Verifier, Worker
 from sequencer.starknet.felt import Felt, is_felt
 from sequencer.starknet.messages import cancel_hash, order_hash
@@ -46,6 +48,7 @@ from sequencer.starknet.transactions import (
 
 _SIGNATURE_FELTS = 2
 _FELT_LISTS = ("calldata", "account_deployment_data", "proof_facts", "signature")
+_PAYMASTER = "paymaster_data"
 
 
 class Admission:
@@ -67,7 +70,7 @@ class Admission:
         self._reports = reports
         self._worker, self._verify = verifier
         self._unverified: Inbox[Item] = Inbox()
-        self._pending: set[Felt] = set()
+        self._pending: dict[Felt, Item] = {}
         self._by_signer: Counter[Felt] = Counter()
 
     def order(self, signed: SignedOrder) -> Item:
@@ -113,7 +116,15 @@ class Admission:
         return self._admit(item)
 
     def report(self, report: SignedReport) -> None:
-        """Keep a price report for the next tick. Refusals: those of `Reports.add`."""
+        """Keep a price report for the next tick.
+
+        Refusals: those of `Reports.add`; REPORT_FROM_FUTURE, for a publisher whose clock is wrong
+        would otherwise leave a mark that none of its later reports is newer than.
+        """
+        now_ms = self._clock.now_ms()
+        if report.signed_at * MS_PER_SECOND > now_ms + REPORT_AHEAD_MS_MAX:
+            words = f"signed at {report.signed_at} s, it is {now_ms} ms"
+            raise Refused(Reason.REPORT_FROM_FUTURE, words)
         self._reports.add(report, self._state)
 
     async def verify_all(self) -> None:
@@ -129,8 +140,8 @@ class Admission:
                     item.refuse(Reason.SIGNATURE_INVALID, f"message {item.hash:#x}")
 
     def refuse_all(self, reason: Reason, detail: str) -> None:
-        """Answer whatever still waits for its signature to be checked."""
-        for item in self._unverified.take(len(self._unverified)):
+        """Answer whatever has no answer, wherever it is: nothing is executed any more."""
+        for item in [*self._pending.values()]:
             item.refuse(reason, detail)
 
     def _admit_signed(self, signed: SignedOrder | SignedCancel, hash_: Felt, until_ms: int) -> Item:
@@ -145,14 +156,14 @@ class Admission:
         return self._admit(Item(signed, hash_, signed.signer, signature, until_ms))
 
     def _admit(self, item: Item) -> Item:
-        self._pending.add(item.hash)
+        self._pending[item.hash] = item
         self._by_signer[item.signer] += 1
         item.answer.add_done_callback(lambda _: self._forget(item))
         self._unverified.put(item)
         return item
 
     def _forget(self, item: Item) -> None:
-        self._pending.discard(item.hash)
+        del self._pending[item.hash]
         self._by_signer[item.signer] -= 1
         if not self._by_signer[item.signer]:
             del self._by_signer[item.signer]
@@ -201,6 +212,7 @@ def _signature(item: Item) -> Signature:
 
 def _sender(transaction: Transaction) -> Felt:
     felts = sum(len(getattr(transaction, name, ())) for name in _FELT_LISTS)
+    felts += len(getattr(getattr(transaction, "terms", None), _PAYMASTER, ()))
     if felts > TRANSACTION_FELTS_MAX:
         words = f"{felts} felts, {TRANSACTION_FELTS_MAX} allowed"
         raise Refused(Reason.TRANSACTION_TOO_LARGE, words)

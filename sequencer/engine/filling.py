@@ -53,18 +53,18 @@ class Filling:
 
     def execute(self, items: Sequence[Item]) -> None:
         """Execute items in order."""
-        batch: list[Item] = []
+        # By name, for a transaction's events tell its refusals apart by nothing else.
+        batch: dict[_Name, Item] = {}
         for item in items:
-            if isinstance(item.payload, SignedOrder | SignedCancel):
-                batch.append(item)
-                if len(batch) >= BATCH_COMMANDS_MAX:
-                    self._carry(batch)
-                    batch = []
-                continue
-            self._carry(batch)
-            batch = []
-            self._execute_alone(item)
-        self._carry(batch)
+            name = _name_of(item)
+            if name is None or name in batch or len(batch) >= BATCH_COMMANDS_MAX:
+                self._carry([*batch.values()])
+                batch = {}
+            if name is None:
+                self._execute_alone(item)
+            else:
+                batch[name] = item
+        self._carry([*batch.values()])
 
     def operate(self, item: Item) -> bool:
         """Execute a command of the operator; says whether it was applied."""

@@ -17,8 +17,6 @@ from sequencer.model.rows import Mode
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.ports import HaltNote
 
-_WITHOUT_NOTE = frozenset({HaltCause.WRITER_REPLACED, HaltCause.START_CHECK})
-
 
 class Gate:
     """The halts of a node and whether it is stopping."""
@@ -32,8 +30,11 @@ class Gate:
         self._stops = False
         self.sealing_since: float | None = None
         self.halted = asyncio.Event()
-        if self.final() is not None:
+        final = self.final()
+        if final is not None:
             self.halted.set()
+            if not reason:
+                note.write(str(final))
 
     def final(self) -> Halt | None:
         """Return the first halt that only another start can end."""
@@ -71,14 +72,17 @@ class Gate:
     def halt(self, halt: Halt) -> None:
         """Stop making blocks."""
         self.halts.append(halt)
-        if halt.cause not in _WITHOUT_NOTE:
+        if halt.cause is not HaltCause.WRITER_REPLACED:
             self._note.write(str(halt))
         if halt.is_final:
             self.halted.set()
 
     def end_halt(self) -> None:
-        """Forget the halts that are not final, and their note."""
+        """Forget the halts that are not final; their note stays until that is durable."""
         self.halts = [halt for halt in self.halts if halt.is_final]
+
+    def clear_note(self) -> None:
+        """Take the note away: what ended the halt is durable."""
         self._note.clear()
 
     def stop(self) -> None:

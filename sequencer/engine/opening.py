@@ -52,7 +52,9 @@ class Opener:
         """Open a block at a time."""
         changed = self._change_modes(filling)
         filling.ends_halt = changed and bool(self._gate.halts)
-        low = self._watch_disk()
+        # What halts the chain already, halts it: nothing may be written over a latch.
+        halted = self._gate.is_halted(self._producer.state, filling.ends_halt)
+        low = None if halted else self._watch_disk()
         if self._gate.is_halted(self._producer.state, filling.ends_halt):
             if changed or low is not None:
                 return Opened(True, halt=low)
@@ -69,9 +71,10 @@ class Opener:
 
     def _change_modes(self, filling: Filling) -> bool:
         """Execute the changes of mode that wait; says whether one of them took effect."""
-        waiting, self.modes = self.modes, []
         changed = False
-        for item in waiting:
+        while self.modes:
+            # It waits until it is done with: a law that it breaks must not leave it unanswered.
+            item = self.modes[0]
             latch = None if filling.reopens else self._latch()
             if latch is None:
                 changed |= filling.operate(item)
@@ -80,6 +83,7 @@ class Opener:
                 changed |= filling.reopens
             else:
                 item.refuse(Reason.MODE_ORDER, "after a rollback CANCEL_ONLY comes first")
+            self.modes.pop(0)
         return changed
 
     def _watch_disk(self) -> Halt | None:
@@ -100,6 +104,9 @@ class Opener:
             return Opened(False, halt=Halt(HaltCause.TICK_REFUSED, reason))
         filling.refuse(Reason.HALTED_BY_TRIPWIRE, detail)
         filling.outcomes.clear()
+        if filling.reopens:
+            # The way back was dropped with the rest: only another one may end the latch.
+            return Opened(False, tripped=detail)
         self._producer.operate(SetMode(Mode.HALTED, detail, cause=ModeCause.TRIPWIRE))
         return Opened(True, tripped=detail)
 

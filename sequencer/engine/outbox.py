@@ -4,18 +4,21 @@ Promises
 - A reader gets every row at least once and in order, also after a crash: its cursor moves, durably,
   only after it has taken what is before it. The row's number tells it what it had already.
 - A reader that fails is parked: it holds nothing back, and its cursor says where it stopped.
+- A store that takes no cursor any more ends the telling, not the node: the next block meets the
+  same failure, and the writer halts.
 
 Laws
-- Nothing is told before it is durable.
+- Nothing is told before it is durable, nor from a store that nobody has acknowledged.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Protocol
 
 from sequencer.engine.views import Views
 from sequencer.model.limits import EFFECTS_TOGETHER_MAX
 from sequencer.model.records import NO_HASH, BlockRecord, Cursor, Effect, EffectKind
-from sequencer.ports import ChainView, Store, Worker
+from sequencer.ports import ChainView, Store, StoreError, Worker
 
 
 class EffectReader(Protocol):
@@ -51,12 +54,20 @@ class Outbox:
 
     async def run(self) -> None:
         """Deliver until told to finish, or until the reader fails and is parked."""
+        with suppress(StoreError):
+            await self._run()
+
+    async def _run(self) -> None:
         # A reader that was parked begins again where it stopped: this is another process.
         known = self._views.view.cursor(self._reader.name) or Cursor(0, 0, NO_HASH)
         cursor = Cursor(known.effect, known.sequence, known.block_hash)
-        while not self._finishing:
+        finishing = False
+        while not finishing:
             await self._news.wait()
             self._news.clear()
+            finishing = self._finishing
+            if not self._store.acknowledged:
+                continue
             while (moved := await self._deliver(cursor)) is not cursor:
                 cursor = moved
                 if cursor.parked:

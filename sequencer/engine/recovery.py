@@ -7,11 +7,11 @@ Promises
 - What disagrees is named, and then the chain comes up HALTED: nothing is repaired by guessing.
 
 Laws
-- Recovery writes nothing but this: a rollback that was prepared and not carried out is aborted.
+- Recovery reads. What a start writes is this: a rollback that was prepared and not carried out is
+  aborted.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -89,9 +89,6 @@ def recover(store: Store, *, full: bool = False) -> Recovered:
     halts = [*digest_halts, *_disagreements(store.view, state)]
     if full or not planned:
         halts += check_root(store.view, rows)
-    for journal in store.open_journals():
-        if journal.stage is Stage.PREPARED:
-            store.advance(journal.plan_id, Stage.ABORTED)
     latch = store.head.latch
     if latch is not None:
         halts.append(Halt(HaltCause.LATCH, f"latched by reorg {latch.reorg_id}"))
@@ -99,6 +96,13 @@ def recover(store: Store, *, full: bool = False) -> Recovered:
         words = "no witness says that this store is the newest"
         halts.append(Halt(HaltCause.WITNESS_UNACKNOWLEDGED, words))
     return Recovered(state, decode_header(_block(store.view).header), planned, halts)
+
+
+def abort_prepared(store: Store) -> None:
+    """Abort a rollback that was prepared and not carried out; the chain stays halted."""
+    for journal in store.open_journals():
+        if journal.stage is Stage.PREPARED and store.acknowledged:
+            store.advance(journal.plan_id, Stage.ABORTED)
 
 
 def was_planned(view: ChainView) -> bool:
@@ -113,12 +117,18 @@ def mark_planned_stop(store: Store) -> None:
     for checkpoint in store.view.checkpoints():
         if (checkpoint.label, checkpoint.pinned_by) == (PLANNED_STOP, NODE):
             store.drop_checkpoint(checkpoint.sequence)
-    store.create_checkpoint(store.head.height, PLANNED_STOP, NODE)
+    # A block has one checkpoint at most. Somebody else's stays, and the next start takes longer.
+    if not any(_at(store.view, store.head.block_sequence)):
+        store.create_checkpoint(store.head.height, PLANNED_STOP, NODE)
 
 
 def check_root(view: ChainView, rows: dict[Table, dict[Any, Any]]) -> Iterator[Halt]:
     """Yield a halt unless the rows hash to the head's root."""
-    root = root_of_rows(rows)
+    try:
+        root = root_of_rows(rows)
+    except LawBroken as broken:  # A row that no block of this chain can have written.
+        yield Halt(HaltCause.START_CHECK, str(broken))
+        return
     if as_bytes(root) != view.head.state_root:
         words = f"the rows at block {view.head.height} hash to {root:#x}, not to its root"
         yield Halt(HaltCause.START_CHECK, words)
@@ -129,11 +139,12 @@ def check_headers(view: ChainView, lowest: int) -> Iterator[Halt]:
 
     Each is hashed again; numbers, parents and roots must be those that the store says.
     """
-    records = (_block(view, height) for height in range(max(0, lowest), view.head.height + 1))
-    headers = ((record, decode_header(record.header)) for record in records)
-    first = next(headers)
-    for (parent, _), (record, header) in pairwise(_chained(first, headers)):
-        told = (record.height, record.state_root, record.block_hash, parent.block_hash)
+    parent: bytes | None = None
+    for height in range(max(0, lowest), view.head.height + 1):
+        record = _block(view, height)
+        header = decode_header(record.header)
+        parent = record.parent_hash if parent is None else parent
+        told = (height, record.state_root, record.block_hash, parent)
         found = (
             header.number,
             as_bytes(header.state_root),
@@ -141,15 +152,9 @@ def check_headers(view: ChainView, lowest: int) -> Iterator[Halt]:
             as_bytes(header.parent_hash),
         )
         if told != found:
-            yield Halt(HaltCause.START_CHECK, f"the header of block {record.height} is another one")
+            yield Halt(HaltCause.START_CHECK, f"the header of block {height} is another one")
             return
-
-
-def _chained(
-    first: tuple[BlockRecord, Header], rest: Iterator[tuple[BlockRecord, Header]]
-) -> Iterator[tuple[BlockRecord, Header]]:
-    yield first
-    yield from rest
+        parent = record.block_hash
 
 
 def _load(store: Store) -> tuple[dict[Table, dict[Any, Any]], list[Halt]]:

@@ -93,7 +93,16 @@ def as_bytes(felt: Felt) -> bytes:
 
 
 def _seen(block: Block, hashes: Sequence[bytes], extras: Extras) -> list[tuple[bytes, int]]:
-    """List what was applied. Messages of the settlement chain are exempt: they may come again."""
+    """List what was applied and could be sent again.
+
+    Messages of the settlement chain may come again; the operator's own transactions come from no
+    client.
+    """
+    operator = block.header.sequencer
     pairs = zip(block.transactions, hashes, strict=True)
-    transactions = [(hash_, FOR_EVER) for item, hash_ in pairs if not isinstance(item, L1Handler)]
+    transactions = [
+        (hash_, FOR_EVER)
+        for item, hash_ in pairs
+        if not isinstance(item, L1Handler) and getattr(item, "sender", 0) != operator
+    ]
     return transactions + [(as_bytes(hash_), until_ms) for hash_, until_ms in extras.orders]

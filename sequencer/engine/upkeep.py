@@ -2,7 +2,8 @@
 
 Laws
 - A round is due at heights that are multiples of UPKEEP_BLOCKS, and what it removes follows from
-  the store alone: two nodes at one height have the same keys and values.
+  the store alone: two nodes at one height have the same keys and values. (A crash right before a
+  round skips it; the next one takes what it left.)
 - What a checkpoint, an open rollback, a reader of the outbox or a block that is not final needs
   stays; the store refuses, and the round goes on with the next kind.
 """
@@ -34,7 +35,7 @@ def keep_up(store: Store, time_ms: int, keeping: Keeping) -> None:
     if head.height % UPKEEP_BLOCKS:
         return
     store.forget_seen(time_ms, UPKEEP_ENTRIES_MAX)
-    store.forget_effects(head.next_effect - keeping.effects, UPKEEP_ENTRIES_MAX)
+    store.forget_effects(max(0, head.next_effect - keeping.effects), UPKEEP_ENTRIES_MAX)
     store.collect(head.epoch - 1, UPKEEP_ENTRIES_MAX)
     for history, blocks in (
         (History.NODES, keeping.trie_blocks),

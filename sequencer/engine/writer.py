@@ -16,6 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from sequencer.chain.block import ClosedBlock
+from sequencer.chain.calls import command_call
 from sequencer.engine.filling import Filling
 from sequencer.engine.gate import Gate
 from sequencer.engine.inbox import Inbox
@@ -36,7 +37,7 @@ from sequencer.model.limits import (
     BLOCK_INTERVAL_MS,
     HEARTBEAT_MS,
 )
-from sequencer.model.refusals import Reason
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.ports import Clock, DiskSpace, Store, StoreError, StoreProblem, Worker
 
@@ -97,7 +98,13 @@ class Writer:
         self._listeners.append(listener)
 
     def operate(self, command: Command) -> Item:
-        """Queue a command of the operator: a change of mode goes ahead of the next tick."""
+        """Queue a command of the operator: a change of mode goes ahead of the next tick.
+
+        Refusals: SHUTTING_DOWN, SHORT_STRING_MALFORMED for text that no calldata takes.
+        """
+        if self._parts.gate.is_stopping():
+            raise Refused(Reason.SHUTTING_DOWN, "the node is stopping")
+        command_call(command)
         item = Item(command, 0)
         if isinstance(command, SetMode | Reopen):
             self._opener.modes.append(item)
@@ -159,6 +166,8 @@ class Writer:
                 self._halt(opened.halt)
         except LawBroken as broken:
             self._halt(Halt(HaltCause.LAW_BROKEN, str(broken)))
+        except StoreError as error:
+            self._halt(Halt(_cause_of(error), str(error)))
         if self._parts.gate.final() is not None:
             filling.refuse(Reason.HALTED, self._parts.gate.words(self.state))
             self._parts.producer.drop()
@@ -172,20 +181,20 @@ class Writer:
         return opened
 
     async def _fill(self, filling: Filling, deadline: float) -> None:
-        gate, loop = self._parts.gate, asyncio.get_running_loop()
+        gate, loop, began = self._parts.gate, asyncio.get_running_loop(), False
         while not gate.is_stopping() and gate.final() is None:
-            room = BLOCK_COMMANDS_MAX - len(filling)
-            if room <= 0:
+            room, left = BLOCK_COMMANDS_MAX - len(filling), deadline - loop.time()
+            # A tick may take all the time there is: what waits gets its turn all the same.
+            served = began or not self.queue
+            if room <= 0 or (left <= 0 and served and self._is_idle.is_set()):
                 return
+            began = True
             items = self.queue.take(min(room, BATCH_COMMANDS_MAX))
             if items:
                 self._execute(filling, items)
                 await asyncio.sleep(0)
-                continue
-            left = deadline - loop.time()
-            if left <= 0 and self._is_idle.is_set():
-                return
-            await self.queue.wait(left if left > 0 else None)
+            else:
+                await self.queue.wait(left if left > 0 else None)
 
     def _execute(self, filling: Filling, items: list[Item]) -> None:
         try:
@@ -210,7 +219,7 @@ class Writer:
         self._closed.put((closed, filling))
 
     async def _end_halt(self) -> None:
-        """The operator has seen why the chain was halted: forget it before the block is written."""
+        """The operator has seen why the chain was halted: forget it, and go on filling blocks."""
         parts = self._parts
         if not parts.store.acknowledged:
             await parts.worker.run(parts.store.acknowledge)
@@ -234,6 +243,8 @@ class Writer:
             sealed = await parts.worker.run(lambda: parts.sealer.seal(closed, extras))
             parts.views.refresh()
             parts.reports.note_durable(extras.high_water)
+            if filling.ends_halt:
+                parts.gate.clear_note()
             filling.answer(sealed)
             for listener in self._listeners:
                 listener()
@@ -241,6 +252,10 @@ class Writer:
         except StoreError as error:
             self._halt(Halt(_cause_of(error), str(error)))
             filling.refuse(Reason.OUTCOME_UNKNOWN, "the block may be on the disk or not")
+        except Refused as refused:
+            # What the store holds under the tries is not what was put there.
+            self._halt(Halt(HaltCause.WRITE_FAILED, str(refused)))
+            filling.refuse(Reason.HALTED, str(refused))
         except LawBroken as broken:
             self._halt(Halt(HaltCause.LAW_BROKEN, str(broken)))
             filling.refuse(Reason.HALTED, str(broken))

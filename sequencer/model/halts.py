@@ -37,6 +37,7 @@ class ExitCode(IntEnum):
     WRITE_FAILED = 15
     TICK_REFUSED = 16
     DISK_LOW = 17
+    UNEXPECTED = 18
 
 
 class Halt(msgspec.Struct, frozen=True):

@@ -292,6 +292,13 @@ KEY_FILE_BYTES_MAX = 1_024
 LINE_BYTES_MAX = 64 * 1024
 """Bytes of one line of commands."""
 
+LINES_WAITING_MAX = 8_192
+"""Lines of answers that may wait for their reader before no more lines of commands are read; at
+twice as many the reader is given up. More commands than wait for blocks fit in between."""
+
+LINES_CLOSING_SECONDS_MAX = 2
+"""Seconds for which the end of a node waits for its reader."""
+
 JSON_DEPTH_MAX = 8
 """Objects and lists inside one another in what clients send."""
 

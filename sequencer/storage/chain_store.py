@@ -39,6 +39,7 @@ from sequencer.storage.digest import Digest
 from sequencer.storage.encoding import encode_record
 from sequencer.storage.opening import open_view, require_witness
 from sequencer.storage.pruning import pruning_batch
+from sequencer.storage.reached import reached
 from sequencer.storage.rollback import (
     is_open,
     prepare_batch,
@@ -79,6 +80,7 @@ class ChainStore:
         # like any later one, and not a store of unknown origin.
         if self.acknowledged and remembered != witness_of(self.head):
             witness.write(witness_of(self.head))
+        reached("chain.opened")
 
     @property
     def head(self) -> Head:
@@ -224,6 +226,7 @@ class ChainStore:
         """Batch, witness, memory: in this order, and nothing is acknowledged before the last."""
         self._apply(puts)
         self._guarded(lambda: self._witness.write(witness_of(head)))
+        reached("witness.written")
         self._view = self._moved(head, interval)
         return head
 
@@ -235,7 +238,9 @@ class ChainStore:
 
     def _apply(self, puts: Puts) -> None:
         if puts:
+            reached("batch.begins")
             self._guarded(lambda: self._store.write(puts))
+            reached("batch.written")
 
     def _moved(self, head: Head, interval: DeadInterval | None) -> View:
         dead = self._view.dead

@@ -8,6 +8,7 @@ Laws
 import shutil
 from pathlib import Path
 
+from sequencer.ports import StoreFailed, StoreProblem
 from sequencer.storage.sync import replace_durably, sync_folder
 
 HALT_FILE = "HALTED"
@@ -39,10 +40,13 @@ class HaltFile:
             return
 
     def clear(self) -> None:
-        """Take the note away."""
-        if self._path.exists():
-            self._path.unlink()
-            sync_folder(self._path.parent)
+        """Take the note away. Failure: WRITE_FAILED."""
+        try:
+            if self._path.exists():
+                self._path.unlink()
+                sync_folder(self._path.parent)
+        except OSError as error:
+            raise _failed(self._path, error) from error
 
 
 class FolderSpace:
@@ -54,5 +58,12 @@ class FolderSpace:
         self._folder = folder
 
     def free_bytes(self) -> int:
-        """Return bytes that may still be written."""
-        return shutil.disk_usage(self._folder).free
+        """Return bytes that may still be written. Failure: WRITE_FAILED."""
+        try:
+            return shutil.disk_usage(self._folder).free
+        except OSError as error:
+            raise _failed(self._folder, error) from error
+
+
+def _failed(path: Path, error: OSError) -> StoreFailed:
+    return StoreFailed(StoreProblem.WRITE_FAILED, f"{path.name}: {error.strerror or error}")

@@ -5,9 +5,11 @@ Laws
   value, or a hole in the log, without an error (both measured).
 - One function writes, all or nothing and on the disk: `_write`. The first error is final; on a
   full disk LevelDB goes on acknowledging batches that the next open does not have (measured).
-- A folder without the file CURRENT is never taken for an empty one.
+- A folder without the file CURRENT is never taken for an empty one. So a new database is made
+  beside its place and moved there whole: a crash while it is made leaves none.
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +20,8 @@ import plyvel  # type: ignore[import-untyped]
 from sequencer.model.limits import STORE_CACHE_BYTES, STORE_WRITE_BUFFER_BYTES
 from sequencer.ports import Batch, StoreFailed, StoreProblem
 from sequencer.storage.lock import WriterLock
+from sequencer.storage.reached import reached
+from sequencer.storage.sync import sync_folder
 
 DATABASE_FOLDER = "database"
 """LevelDB's own folder, in the data folder."""
@@ -119,18 +123,29 @@ class LevelStore(LevelReads):
 def open_leveldb(folder: Path, *, create: bool) -> LevelStore:
     """Open the database of a data folder, or where `create` says so make it.
 
-    Failures: STORE_ABSENT, STORE_PRESENT, STORE_LOCKED, LOCK_UNSUPPORTED, STORE_CORRUPT.
+    Failures: STORE_ABSENT, STORE_PRESENT, STORE_LOCKED, LOCK_UNSUPPORTED, STORE_CORRUPT,
+    WRITE_FAILED.
     """
-    database = folder / DATABASE_FOLDER
     if create:
         folder.mkdir(parents=True, exist_ok=True)
     elif not folder.is_dir():
         raise StoreFailed(StoreProblem.STORE_ABSENT, f"no folder {folder}")
+    try:
+        return _locked_store(folder, create=create)
+    except OSError as error:
+        words = f"{error.filename or folder}: {error.strerror or error}"
+        raise StoreFailed(StoreProblem.WRITE_FAILED, words) from error
+
+
+def _locked_store(folder: Path, *, create: bool) -> LevelStore:
+    database = folder / DATABASE_FOLDER
     with ExitStack() as opened:
         lock = WriterLock(folder)
         opened.callback(lock.close)
         _require_folder(database, create=create)
-        store = LevelStore(_opened(database, create=create), lock)
+        if create:
+            _make(database)
+        store = LevelStore(_opened(database), lock)
         opened.pop_all()
         return store
 
@@ -145,7 +160,18 @@ def _require_folder(database: Path, *, create: bool) -> None:
         raise StoreFailed(StoreProblem.STORE_CORRUPT, f"no file CURRENT in {database}")
 
 
-def _opened(database: Path, *, create: bool) -> "plyvel.DB":
+def _make(database: Path) -> None:
+    fresh = database.with_suffix(".new")
+    # Somebody died while making it: nothing was ever written to it.
+    shutil.rmtree(fresh, ignore_errors=True)
+    _opened(fresh, create=True).close()
+    sync_folder(fresh)
+    reached("database.made")
+    fresh.rename(database)
+    sync_folder(database.parent)
+
+
+def _opened(database: Path, *, create: bool = False) -> "plyvel.DB":
     return _named(
         lambda: plyvel.DB(
             str(database),

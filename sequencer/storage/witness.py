@@ -75,7 +75,7 @@ def witness_of(head: Head) -> Witness:
 
 
 class WitnessFile:
-    """The slots in a file, which is made by the first write."""
+    """The slots in a file, which is made by the first write. Failure: WITNESS_FAILED."""
 
     __slots__ = ("_descriptor", "_failure", "_path", "_slots")
 
@@ -83,7 +83,11 @@ class WitnessFile:
         self._path = path
         self._descriptor: int | None = None
         self._failure: StoreFailed | None = None
-        data = path.read_bytes() if path.exists() else b""
+        try:
+            data = path.read_bytes() if path.exists() else b""
+        except OSError as error:
+            words = f"{path.name}: {error.strerror or error}"
+            raise StoreFailed(StoreProblem.WITNESS_FAILED, words) from error
         self._slots = decode_slots(data)
 
     def read(self) -> Witness | None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from devnet.chain_run import ChainRun
 from sequencer.chain.export import read_export, write_export
 from sequencer.chain.replay import replay_chain
+from sequencer.engine.lookup import live_blocks
 from sequencer.model.refusals import Reason, Refused
 
 ROOT = Path(__file__).parents[2]
@@ -19,8 +21,11 @@ HEAD = "0x449f47d31e8a523ec1d96b6861782dbe205c144285a3f0ca5fa3ff88648160a"
 
 @cache
 def exported() -> tuple[bytes, ...]:
-    chain_run = ChainRun(3)
-    blocks = chain_run.play()
+    with TemporaryDirectory() as folder:
+        chain_run = ChainRun(3, Path(folder) / "chain")
+        chain_run.play()
+        blocks = list(live_blocks(chain_run.store.view, 1))
+        chain_run.store.close()
     assert len(blocks) > 10
     assert any(len(block.transactions) > 20 for block in blocks)
     return tuple(write_export(msgspec.json.encode(chain_run.genesis), blocks))

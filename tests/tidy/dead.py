@@ -13,8 +13,6 @@ _PROTOCOL = "the protocol is whole, and held to published values, before the roo
 _OF_PROTOCOL = dict.fromkeys(
     (
         "sequencer.starknet.names:sierra_class_hash",
-        "sequencer.starknet.trie_proof:prove",
-        "sequencer.starknet.trie_proof:proven_value",
         "sequencer.starknet.typed_data:message_hash",
         "sequencer.starknet.typed_data:type_hash",
     ),
@@ -24,7 +22,6 @@ _CHAIN = "the engine, the store and the RPC call it; they stand on this room and
 _OF_CHAIN = dict.fromkeys(
     (
         "sequencer.chain.block:build_block",
-        "sequencer.chain.stored:block_of",
         "sequencer.chain.executor:call_view",
         "sequencer.chain.native:make_abi",
         "sequencer.chain.slots:row_of",

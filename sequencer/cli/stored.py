@@ -1,0 +1,53 @@
+"""How commands open the store of a node that is not running, and how they end when they cannot."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import msgspec
+import typer
+
+from sequencer.model.halts import ExitCode
+from sequencer.model.refusals import Refused
+from sequencer.ports import StoreError, StoreProblem
+from sequencer.storage.chain_store import ChainStore
+from sequencer.storage.folder import open_folder
+
+DataDir = Annotated[Path, typer.Argument(help="The data folder of a node that is not running.")]
+Witness = Annotated[Path | None, typer.Option(help="The witness file; else DATA_DIR.witness.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_EXITS = {StoreProblem.STORE_LOCKED: ExitCode.STORE_LOCKED}
+
+
+@contextmanager
+def opened(command: str, data_dir: Path, witness: Path | None) -> Iterator[ChainStore]:
+    """Open a chain's store; whatever is refused ends the command with one line and its code."""
+    try:
+        store = open_folder(data_dir, witness=witness)
+        try:
+            yield store
+        finally:
+            store.close()
+    except StoreError as error:
+        fail(command, str(error), _EXITS.get(error.problem, ExitCode.STORE_UNUSABLE))
+    except Refused as refused:
+        fail(command, str(refused), ExitCode.INPUT)
+
+
+def fail(command: str, words: str, code: ExitCode) -> NoReturn:
+    """End a command with one line on standard error."""
+    typer.echo(f"perpchain {command}: {words}", err=True)
+    raise typer.Exit(int(code)) from None
+
+
+def print_facts(facts: dict[str, object], as_json: bool) -> None:
+    """Print named facts as JSON, or as lines; a list has a line for each item."""
+    if as_json:
+        typer.echo(msgspec.json.encode(facts).decode())
+        return
+    width = max(map(len, facts), default=0)
+    for name, value in facts.items():
+        for item in (value or ["none"]) if isinstance(value, list) else [value]:
+            typer.echo(f"{name:{width}}  {item}")

@@ -1,0 +1,141 @@
+"""Looking things up in a view of the chain: blocks, transactions, states, roots.
+
+Promises
+- Everything comes from one view, so no answer mixes two heights or two epochs.
+- Orphaned blocks are found by hash, also their state until it is collected.
+
+Refusals of every function that takes a reference: BLOCK_UNKNOWN; the store's own are STATE_PRUNED
+and STATE_COLLECTED.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from sequencer.chain.block import Block
+from sequencer.chain.commitment import EXCHANGE_ADDRESS, ROWS_HASH, ROWS_TRIE
+from sequencer.chain.slots import ROWS_TRIE_HEIGHT
+from sequencer.chain.stored import (
+    block_of,
+    decode_body,
+    decode_header,
+    decode_node,
+    rows_by_table,
+    trie_name,
+)
+from sequencer.engine.sealer import as_bytes
+from sequencer.exchange.state import State, Table
+from sequencer.model.limits import TRIE_HEIGHT_MAX
+from sequencer.model.records import BlockRecord
+from sequencer.model.refusals import Reason, Refused
+from sequencer.ports import ChainView, StateReader
+from sequencer.starknet.block import Receipt
+from sequencer.starknet.felt import Felt, parse_felt
+from sequencer.starknet.felt_hash import Hash, pedersen, poseidon
+from sequencer.starknet.state import CLASSES_TRIE, CONTRACTS_TRIE
+from sequencer.starknet.transactions import Transaction
+from sequencer.starknet.trie import Node, Position, Reader, root_of
+
+
+class FoundTransaction(msgspec.Struct, frozen=True):
+    """A transaction in the live chain."""
+
+    block: BlockRecord
+    index: int
+    transaction: Transaction
+    receipt: Receipt
+
+
+class Roots(msgspec.Struct, frozen=True):
+    """The roots under a state root, each read from the root node of its trie."""
+
+    contracts: Felt
+    classes: Felt
+    exchange_storage: Felt
+    rows: Felt
+
+
+def find_block(view: ChainView, reference: str) -> BlockRecord:
+    """Return a block by height, by hash (0x...), or `latest`."""
+    block: BlockRecord | None = None
+    if reference == "latest":
+        block = view.block(view.head.height)
+    elif reference.startswith("0x"):
+        block = view.block_by_hash(as_bytes(parse_felt(reference)))
+    elif reference.isascii() and reference.isdigit():
+        block = view.block(int(reference[:20]))
+    if block is None:
+        raise Refused(Reason.BLOCK_UNKNOWN, f"no block {reference:.80}")
+    return block
+
+
+def read_block(view: ChainView, block: BlockRecord) -> Block:
+    """Return a whole block."""
+    body = decode_body(view.body(block))
+    return block_of(int.from_bytes(block.block_hash, "big"), decode_header(block.header), body)
+
+
+def live_blocks(view: ChainView, first: int) -> Iterator[Block]:
+    """Read the live blocks from a height on."""
+    for height in range(first, view.head.height + 1):
+        yield read_block(view, find_block(view, str(height)))
+
+
+def find_transaction(view: ChainView, transaction_hash: Felt) -> FoundTransaction:
+    """Return a transaction of the live chain. Refusal: TRANSACTION_UNKNOWN."""
+    place = view.transaction(as_bytes(transaction_hash))
+    block = None if place is None else view.block_at(place.height, place.sequence)
+    if place is None or block is None:
+        raise Refused(Reason.TRANSACTION_UNKNOWN, f"no transaction {transaction_hash:#x}")
+    body = decode_body(view.body(block))
+    receipt = body.receipts[place.index]
+    return FoundTransaction(block, place.index, body.transactions[place.index], receipt)
+
+
+def block_of_sequence(view: ChainView, sequence: int) -> BlockRecord | None:
+    """Return the live block that took a sequence: heights and sequences rise together."""
+    low, high = 0, view.head.height
+    while low <= high:
+        middle = (low + high) >> 1
+        block = find_block(view, str(middle))
+        if block.sequence == sequence:
+            return block
+        low, high = (middle + 1, high) if block.sequence < sequence else (low, middle - 1)
+    return None
+
+
+def rows_at(view: ChainView, block: BlockRecord) -> dict[Table, dict[Any, Any]]:
+    """Load all rows of the state after a block."""
+    return rows_by_table(view.state_at(block).rows())
+
+
+def state_at(view: ChainView, block: BlockRecord) -> State:
+    """Load the state after a block."""
+    return State.rebuilt(rows_at(view, block))
+
+
+def trie_reader(state: StateReader, trie: int) -> Reader:
+    """Return how a trie of a stored state is read."""
+    name = trie_name(trie)
+
+    def read(position: Position) -> Node | None:
+        data = state.node(name, *position)
+        return None if data is None else decode_node(data)
+
+    return read
+
+
+def roots_at(view: ChainView, block: BlockRecord) -> Roots:
+    """Read the roots after a block."""
+    state = view.state_at(block)
+
+    def root(trie: int, height: int, hash_pair: Hash) -> Felt:
+        return root_of(trie_reader(state, trie), height, hash_pair)
+
+    return Roots(
+        contracts=root(CONTRACTS_TRIE, TRIE_HEIGHT_MAX, pedersen),
+        classes=root(CLASSES_TRIE, TRIE_HEIGHT_MAX, poseidon),
+        exchange_storage=root(EXCHANGE_ADDRESS, TRIE_HEIGHT_MAX, pedersen),
+        rows=root(ROWS_TRIE, ROWS_TRIE_HEIGHT, ROWS_HASH),
+    )

@@ -1,0 +1,254 @@
+"""verify, inspect and export on a store that was played, and on stores that were changed."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from shutil import copyfile, copytree
+from tempfile import TemporaryDirectory
+
+import msgspec
+import pytest
+from typer.testing import CliRunner, Result
+
+from scripts import verify_chain
+from sequencer.chain.stored import TABLES, decode_body, decode_stored, encode_body
+from sequencer.cli.application import application
+from sequencer.exchange.state import Table
+from sequencer.model.records import BlockRecord, Head
+from sequencer.ports import Readable
+from sequencer.storage import keys
+from sequencer.storage.digest import Digest
+from sequencer.storage.encoding import (
+    decode_record,
+    decode_version,
+    encode_record,
+    encode_version,
+    pack,
+    unpack,
+)
+from sequencer.storage.folder import open_folder
+from sequencer.storage.leveldb import open_leveldb
+from tests.properties.chain_script import play
+from tests.unit.chain.network import address_of
+from tests.unit.storage.builders import rollback
+
+BLOCKS = 24
+Changes = Iterator[tuple[bytes, bytes]]
+
+
+@cache
+def _kept() -> TemporaryDirectory[str]:
+    return TemporaryDirectory()
+
+
+@cache
+def played() -> tuple[Path, tuple[str, ...]]:
+    folder = Path(_kept().name) / "chain"
+    hashes, _ = asyncio.run(play(folder, 5, BLOCKS, restart=False))
+    return folder, tuple(hashes)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    copy, (origin, _) = tmp_path / "chain", played()
+    copytree(origin, copy)
+    copyfile(f"{origin}.witness", f"{copy}.witness")
+    return copy
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(application, [*map(str, arguments)])
+
+
+def shown(*arguments: object) -> dict[str, object]:
+    done = run(*arguments, "--json")
+    assert done.exit_code == 0, done.stderr
+    facts: dict[str, object] = json.loads(done.stdout)
+    return facts
+
+
+def change(folder: Path, changes: Callable[[Readable], Changes]) -> None:
+    """Change the store behind the chain's back, with valid checksums."""
+    store = open_leveldb(folder, create=False)
+    store.write(tuple(changes(store)))
+    store.close()
+
+
+def cash_rows(source: Readable) -> Iterator[tuple[bytes, bytes]]:
+    start, stop = keys.ROW.range(TABLES[Table.ACCOUNT].number)
+    seen = set()
+    for key, value in source.scan(start, stop):
+        row = decode_version(key, value)
+        if row is not None and key[:-8] not in seen:
+            yield key, row
+        seen.add(key[:-8])
+
+
+def one_unit_more(source: Readable) -> Changes:
+    key, row = next(cash_rows(source))
+    changed = bytearray(row)
+    changed[2] ^= 1
+    yield key, encode_version(key, bytes(changed))
+
+
+def one_unit_more_and_the_digest(source: Readable) -> Changes:
+    """As somebody does who knows how the digest is made."""
+    ((key, value),) = one_unit_more(source)
+    number, name = key[1], key[3:-8]
+    head_key = keys.HEAD.key()
+    head = decode_record(head_key, source.get(head_key) or b"", Head)
+    digest = Digest(head.digest)
+    before = decode_version(key, source.get(key) or b"")
+    digest.replace(number, name, before, decode_version(key, value))
+    block_key = keys.BLOCK.key(head.height, head.block_sequence)
+    block = decode_record(block_key, source.get(block_key) or b"", BlockRecord)
+    block = msgspec.structs.replace(block, digest=digest.value())
+    head = msgspec.structs.replace(head, digest=digest.value())
+    assert decode_stored(number, name, decode_version(key, value) or b"")
+    yield from ((key, value), (block_key, encode_record(block_key, block)))
+    yield head_key, encode_record(head_key, head)
+
+
+def another_header(source: Readable) -> Changes:
+    key, value = next(source.scan(*keys.BLOCK.range(3)))
+    block = decode_record(key, value, BlockRecord)
+    header = bytearray(block.header)
+    header[40] ^= 1
+    yield key, encode_record(key, msgspec.structs.replace(block, header=bytes(header)))
+
+
+def another_receipt(source: Readable) -> Changes:
+    key, value = next(source.scan(*keys.BODY.range(9)))
+    body = decode_body(unpack(key, value))
+    first, *others = body.receipts
+    receipts = (msgspec.structs.replace(first, actual_fee=1), *others)
+    yield key, pack(key, encode_body(msgspec.structs.replace(body, receipts=receipts)))
+
+
+def test_a_sound_store_is_verified(folder: Path) -> None:
+    done = run("verify", "--full", folder)
+    assert done.exit_code == 0, done.stdout + done.stderr
+    assert done.stdout.count(" ok\n") == 5
+    told = shown("verify", folder)
+    assert told["height"] == BLOCKS
+    assert told["ok"] is True
+    assert int(str(told["block_hash"]), 16) == int(played()[1][-1], 16)
+
+
+CHANGES: dict[str, tuple[Callable[[Readable], Changes], str, bool]] = {
+    "a row": (one_unit_more, "DIGEST_MISMATCH", False),
+    "a row and the digest": (one_unit_more_and_the_digest, "the rows hash to", True),
+    "a header": (another_header, "header of block 3", False),
+    "a receipt": (another_receipt, "receipt of transaction 0", True),
+}
+
+
+@pytest.mark.parametrize(("changes", "words", "full"), CHANGES.values(), ids=CHANGES)
+def test_a_changed_store_is_not(
+    folder: Path, changes: Callable[[Readable], Changes], words: str, full: bool
+) -> None:
+    change(folder, changes)
+    done = run("verify", *(["--full"] if full else []), folder)
+    assert done.exit_code == 1
+    assert words in done.stdout
+    assert done.stderr.count("\n") == 1
+
+
+def test_blocks_are_shown(folder: Path) -> None:
+    latest = shown("inspect", "block", folder)
+    assert latest["height"] == BLOCKS
+    tenth = shown("inspect", "block", folder, 10)
+    assert tenth == shown("inspect", "block", folder, str(tenth["block"]))
+    assert int(str(tenth["block"]), 16) == int(played()[1][10], 16)
+    assert "succeeded" in str(tenth["transactions"])
+    root = shown("inspect", "root", folder, "--at", 10)
+    assert root["state_root"] == tenth["state_root"]
+    assert "digest" in run("inspect", "root", folder).stdout
+
+
+def test_orphans_are_shown_as_such(folder: Path) -> None:
+    before = shown("inspect", "block", folder, 20)
+    store = open_folder(folder)
+    order = rollback(store, 15)
+    store.prepare(order)
+    store.roll_back(order)
+    store.close()
+    orphan = shown("inspect", "block", folder, str(before["block"]))
+    assert orphan["live"] == "no, orphaned by reorg 1"
+    assert shown("inspect", "block", folder)["height"] == 15
+    assert run("inspect", "block", folder, 20).exit_code == 2
+    assert shown("verify", folder)["epoch"] == 1
+
+
+def test_accounts_orders_and_transactions_are_shown(folder: Path) -> None:
+    account = shown("inspect", "account", folder, hex(address_of("alice")))
+    assert account["healthy"] == "yes"
+    early = shown("inspect", "account", folder, hex(address_of("alice")), "--at", 1)
+    assert early["cash"] == "100000.00000000"
+    assert early["positions"] == []
+    assert early != account
+    orders = account["orders"]
+    assert isinstance(orders, list)
+    assert orders
+    order = shown("inspect", "order", folder, orders[0])
+    assert order["rests"] == "yes"
+    taken_in = shown("inspect", "block", folder, str(order["taken_in_by_block"]))
+    transactions = taken_in["transactions"]
+    assert isinstance(transactions, list)
+    hash_ = transactions[-1].split()[0]
+    transaction = shown("inspect", "tx", folder, hash_)
+    assert transaction["status"] == "succeeded"
+    assert transaction["height"] == order["taken_in_by_block"]
+    assert "nonce" in run("inspect", "account", folder, hex(address_of("op"))).stdout
+
+
+def test_keys_are_counted(folder: Path) -> None:
+    facts = shown("inspect", "keys", folder)
+    assert facts["BLOCK"] == facts["BODY"] or str(facts["BLOCK"]).startswith(f"{BLOCKS + 1} keys")
+    assert "all" in facts
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("block", "99"),
+        ("block", "0x99"),
+        ("block", "-1"),
+        ("block", "nonsense"),
+        ("block", "9" * 99),
+        ("tx", "0x99"),
+        ("tx", "nonsense"),
+        ("account", "0x99"),
+        ("account", "0x" + "f" * 70),
+        ("order", "0x99"),
+        ("account", "0x1", "--at", "77"),
+    ],
+)
+def test_what_is_not_there_is_one_line(folder: Path, arguments: tuple[str, ...]) -> None:
+    kind, *rest = arguments
+    done = run("inspect", kind, folder, "--", *rest) if rest[0] == "-1" else None
+    done = done or run("inspect", kind, folder, *rest)
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_chain_is_exported_and_executed_again(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "chain.jsonl"
+    assert run("export", folder, file).exit_code == 0
+    assert verify_chain.main([str(file)]) == 0
+    assert file.read_bytes() == run("export", folder, "-").stdout_bytes
+    assert file.read_bytes().count(b"\n") == BLOCKS + 1
+    assert run("export", folder, tmp_path / "absent" / "file").exit_code == 2
+    assert run("export", folder, tmp_path).exit_code == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"chain", "chain.witness", "chain.jsonl"}
+
+
+@pytest.mark.parametrize("command", [("verify",), ("inspect", "keys"), ("inspect", "root")])
+def test_stores_that_cannot_be_used(folder: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+    assert run(*command, tmp_path / "absent").exit_code == 10
+    store = open_folder(folder)
+    done = run(*command, folder)
+    store.close()
+    assert (done.exit_code, done.stderr.count("\n")) == (11, 1)

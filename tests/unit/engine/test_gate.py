@@ -1,0 +1,91 @@
+"""Whether commands are taken: halts, their note, the stop."""
+
+import pytest
+
+from sequencer.engine.gate import Gate
+from sequencer.model.commands import SetMode
+from sequencer.model.halts import ExitCode, Halt, HaltCause
+from sequencer.model.refusals import Reason
+from sequencer.model.rows import Mode
+from tests.strategies import refused
+from tests.unit.engine.builders import MemoryNote, Rig, causes
+
+FINAL = {
+    HaltCause.START_CHECK: ExitCode.START_CHECK,
+    HaltCause.LAW_BROKEN: ExitCode.LAW_BROKEN,
+    HaltCause.WRITE_FAILED: ExitCode.WRITE_FAILED,
+    HaltCause.WRITER_REPLACED: ExitCode.WRITER_REPLACED,
+    HaltCause.TICK_REFUSED: ExitCode.TICK_REFUSED,
+    HaltCause.DISK_LOW: ExitCode.DISK_LOW,
+}
+
+
+@pytest.mark.parametrize("cause", list(HaltCause))
+async def test_a_halt_is_final_with_a_code_of_its_own_or_can_be_ended(cause: HaltCause) -> None:
+    note, rig = MemoryNote(), Rig()
+    gate, halt = Gate(note), Halt(cause, "seen")
+    gate.halt(halt)
+    assert halt.exit_code == FINAL.get(cause, ExitCode.STOPPED)
+    assert (gate.final() == halt) == gate.halted.is_set() == (cause in FINAL)
+    with refused(Reason.HALTED):
+        gate.require_open(rig.state)
+    gate.end_halt()
+    assert gate.is_halted(rig.state) == (cause in FINAL)
+    silent = cause is HaltCause.WRITER_REPLACED
+    assert note.written == ([] if silent else [f"{cause.value}: seen"])
+
+
+async def test_what_a_start_finds_is_noted_once() -> None:
+    note, halt = MemoryNote(), Halt(HaltCause.START_CHECK, "seen")
+    assert Gate(note, [halt]).final() == halt
+    assert note.written == ["START_CHECK: seen"]
+    again = MemoryNote("LAW_BROKEN: yesterday")
+    Gate(again, [halt])
+    assert again.written == []
+
+
+async def test_exit_codes_are_told_apart_and_stay_what_they_are() -> None:
+    assert len(set(FINAL.values())) == len(FINAL)
+    assert [int(code) for code in ExitCode] == [0, 1, 2, *range(10, 19)]
+
+
+async def test_a_note_from_before_is_a_halt_that_can_be_ended() -> None:
+    note = MemoryNote("LAW_BROKEN: yesterday")
+    gate = Gate(note, [Halt(HaltCause.LATCH, "reorg 3")])
+    assert causes(gate.halts) == ["LATCH", "NOTE"]
+    assert gate.words(Rig().state) == "LATCH: reorg 3; NOTE: LAW_BROKEN: yesterday"
+    gate.end_halt()
+    assert note.text
+    gate.clear_note()
+    assert not note.text
+    assert not gate.halts
+
+
+async def test_a_final_halt_from_the_start_is_known_at_once() -> None:
+    gate = Gate(MemoryNote(), [Halt(HaltCause.START_CHECK, "x")])
+    assert gate.halted.is_set()
+
+
+async def test_the_mode_halts_too_and_says_so() -> None:
+    rig = Rig()
+    rig.producer.operate(SetMode(Mode.HALTED))
+    assert rig.gate.is_halted(rig.state)
+    assert rig.gate.is_halted(rig.state, ends_halt=True)
+    assert rig.gate.words(rig.state) == "the mode is HALTED"
+
+
+async def test_an_open_block_that_ends_the_halt_counts_final_ones_alone() -> None:
+    rig = Rig(note="of yesterday")
+    assert rig.gate.is_halted(rig.state)
+    assert not rig.gate.is_halted(rig.state, ends_halt=True)
+    rig.gate.halt(Halt(HaltCause.WRITE_FAILED, "x"))
+    assert rig.gate.is_halted(rig.state, ends_halt=True)
+
+
+async def test_the_first_final_halt_counts() -> None:
+    gate = Gate(MemoryNote())
+    gate.halt(Halt(HaltCause.WRITE_FAILED, "first"))
+    gate.halt(Halt(HaltCause.LAW_BROKEN, "second"))
+    final = gate.final()
+    assert final is not None
+    assert final.detail == "first"
