@@ -17,7 +17,7 @@ PACKAGES := $(wildcard sequencer/__init__.py devnet/__init__.py contracts/__init
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help check test bench run lock clean
+.PHONY: help check test crash bench run lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ check: $(READY) ## lint, format, types, project rules and unit tests
 
 test: $(READY) ## all tests
 	$(BIN)/pytest -q -n auto
+
+crash: $(READY) ## kill the engine wherever it writes; nothing acknowledged may be lost
+	$(BIN)/python scripts/crash.py
 
 bench: $(READY) ## measure hashes, signatures, the trie and the exchange
 	$(BIN)/python scripts/bench.py

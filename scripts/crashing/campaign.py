@@ -1,0 +1,167 @@
+"""The whole campaign: scenarios one after the other, a line for each, and what it adds up to."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from scripts.crashing import hooks
+from scripts.crashing.checking import Violation
+from scripts.crashing.faults import all_faults, suffer
+from scripts.crashing.instants import Instants
+from scripts.crashing.kills import Kills, Point
+from scripts.crashing.phases import PHASES
+
+KILLED = tuple(dict.fromkeys(phase.scenario for phase in PHASES))
+"""Scenarios that strace kills."""
+
+FAILING, FAULTS, HOOKS, INSTANTS = "errors", "faults", "hooks", "instants"
+SCENARIOS = (*KILLED, FAILING, HOOKS, FAULTS, INSTANTS)
+"""Every scenario by name."""
+
+PLACES_MIN = 100
+"""Places of a whole campaign at which a child died: fewer of them prove too little."""
+
+_PERCENT = {"start": 13, "blocks": 10, "recovery": 45, "upkeep": 7, "compaction": 25}
+_PERCENT |= {FAILING: 25, HOOKS: 15, FAULTS: 15, INSTANTS: 12}
+_HOOKS_EACH = 3
+_FORKED_EACH = 7
+
+
+class Trial(NamedTuple):
+    """One run. `what` is the same for the same point; `was_hit` says whether the fault was met."""
+
+    what: object
+    was_hit: bool
+    kills: int
+    violation: str
+
+    @property
+    def place(self) -> object:
+        """Return scenario, phase, kind of file and call, without the number of the call."""
+        return self.what.place if isinstance(self.what, Point) else self.what
+
+
+class Tally(NamedTuple):
+    """What a scenario adds up to."""
+
+    name: str
+    trials: Sequence[Trial]
+    seconds: float
+
+    @property
+    def points(self) -> int:
+        return sum(trial.was_hit for trial in self.trials)
+
+    @property
+    def kills(self) -> int:
+        return sum(trial.kills for trial in self.trials)
+
+    @property
+    def distinct(self) -> int:
+        return len({trial.what for trial in self.trials if trial.was_hit})
+
+    @property
+    def places(self) -> int:
+        return len({trial.place for trial in self.trials if trial.was_hit})
+
+    @property
+    def recovered(self) -> int:
+        return sum(trial.was_hit and not trial.violation for trial in self.trials)
+
+    @property
+    def violations(self) -> list[str]:
+        return [f"{trial.what}: {trial.violation}" for trial in self.trials if trial.violation]
+
+    def line(self) -> str:
+        """Return it as a line."""
+        return (
+            f"{self.name:12}{len(self.trials):>6} runs{self.points:>6} points"
+            f"{self.kills:>6} killed{self.distinct:>6} distinct{self.places:>5} places"
+            f"{self.recovered:>6} recovered{self.seconds:>8.1f} s"
+        )
+
+
+class Campaign:
+    """Runs scenarios in a folder of its own. Untraced, it leaves out what needs tracing."""
+
+    def __init__(self, folder: Path, seed: int, *, traced: bool) -> None:
+        self._folder = folder
+        self._seed = seed
+        self._traced = traced
+        self._kills = Kills(folder)
+
+    def run(self, names: Sequence[str], points: int) -> Iterator[Tally]:
+        """Run scenarios, each with its share of so many points; one alone has all of them."""
+        for name in names:
+            count = points if len(names) == 1 else -(-points * _PERCENT[name] // 100)
+            if self._traced or name in (HOOKS, FAULTS, INSTANTS):
+                started = time.monotonic()
+                trials = list(self._until_unsound(name, count))
+                yield Tally(name, trials, time.monotonic() - started)
+
+    def _until_unsound(self, name: str, count: int) -> Iterator[Trial]:
+        try:
+            yield from self._trials(name, count, Random(f"{self._seed} {name}"))
+        except (Violation, RuntimeError) as violation:
+            yield Trial(name, True, 0, str(violation))
+
+    def _trials(self, name: str, count: int, random: Random) -> Iterator[Trial]:
+        match name:
+            case "errors":
+                return self._failing(count, random)
+            case "hooks":
+                return self._hooked(count, random)
+            case "faults":
+                return self._faulty(count, random)
+            case "instants":
+                return self._instants(count, random)
+        return self._struck(self._kills.points(name, random)[:count])
+
+    def _struck(self, points: Sequence[Point]) -> Iterator[Trial]:
+        for point in points:
+            outcome = self._kills.strike(point)
+            yield Trial(point, outcome.counts, outcome.killed, outcome.violation)
+
+    def _failing(self, count: int, random: Random) -> Iterator[Trial]:
+        each = -(-count // len(KILLED))
+        for scenario in KILLED:
+            yield from self._struck(self._kills.errors(scenario, random)[:each])
+
+    def _hooked(self, count: int, random: Random) -> Iterator[Trial]:
+        places = [
+            (phase, name, number)
+            for phase in PHASES
+            if self._traced or not self._kills.needs_tracing(phase)
+            for name in hooks.names_in(phase)
+            for number in range(1, 1 + _HOOKS_EACH)
+        ]
+        for phase, name, number in random.sample(places, min(len(places), count)):
+            was_killed, violation = self._kills.hook(phase, name, number)
+            what = f"{phase.scenario}/{phase.name}: {name} {number}"
+            yield Trial(what, was_killed, int(was_killed), violation)
+
+    def _faulty(self, count: int, random: Random) -> Iterator[Trial]:
+        faults = [fault for fault in all_faults() if self._traced or fault.strike is None]
+        for number, fault in enumerate(random.sample(faults, min(len(faults), count))):
+            own = self._folder / f"fault {number}"
+            own.mkdir()
+            yield _tried(str(fault), partial(suffer, own, fault))
+
+    def _instants(self, count: int, random: Random) -> Iterator[Trial]:
+        own = self._folder / INSTANTS
+        own.mkdir()
+        instants = Instants(own, random)
+        for number in range(count):
+            kill = instants.kill_forked if number % _FORKED_EACH else instants.kill_process
+            trial = _tried(f"instant {number}", kill)
+            yield trial._replace(kills=int(trial.was_hit))
+
+
+def _tried(what: str, attempt: Callable[[], bool]) -> Trial:
+    try:
+        return Trial(what, attempt(), 0, "")
+    except (Violation, RuntimeError) as violation:
+        return Trial(what, True, 0, str(violation))
