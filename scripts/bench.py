@@ -2,8 +2,11 @@
 
     python scripts/bench.py [--only NAME ...] [--quick] [--json]
 
-Each figure is the median of several rounds on one core. JSON is one object:
-{name: {"value": number, "unit": text, "note": text}}.
+Each figure says in its note what it counts; those of pure parts are the median of several rounds
+on one core. JSON is one object: {name: {"value": number, "unit": text, "note": text}}.
+
+Chains and signed messages are made once, at full size in a quarter of an hour, and kept in
+${XDG_CACHE_HOME:-~/.cache}/perpchain/bench-*; what is measured is a copy under build/.
 """
 
 import argparse
@@ -11,11 +14,18 @@ import json
 import sys
 from collections.abc import Callable
 
-from scripts.benches import exchange, hashes
+from scripts.benches import engine, exchange, hashes, history, store
 from scripts.benches.measure import FULL, QUICK, Figure, Sizes
 
 BENCHES: dict[str, Callable[[Sizes], Figure]] = {
-    bench.__name__: bench for bench in (*hashes.BENCHES, *exchange.BENCHES)
+    bench.__name__: bench
+    for bench in (
+        *hashes.BENCHES,
+        *exchange.BENCHES,
+        *store.BENCHES,
+        *history.BENCHES,
+        *engine.BENCHES,
+    )
 }
 
 

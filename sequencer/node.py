@@ -24,13 +24,13 @@ from sequencer.engine.outbox import EffectReader, Outbox
 from sequencer.engine.producer import Producer
 from sequencer.engine.recovery import (
     Recovered,
-    abort_prepared,
     begin_chain,
     mark_planned_stop,
     recover,
     require_genesis,
 )
 from sequencer.engine.reports import Reports
+from sequencer.engine.rollback import resume
 from sequencer.engine.sealer import Sealer
 from sequencer.engine.trie_cache import TrieCache
 from sequencer.engine.views import Views
@@ -165,18 +165,20 @@ async def start_node(config: NodeConfig) -> Node:
     of `recover`; failures: those of the store.
     """
     worker = ThreadWorker("seal")
+    # What is loaded stays, so the collector need not look at it, neither now nor later.
+    gc.disable()
     with ExitStack() as opened:
         opened.callback(worker.close)
+        opened.callback(gc.enable)
         # The thread that opens the store is the one that will change it.
         store, recovered = await worker.run(lambda: open_chain(config))
         opened.callback(store.close)
         _require_operator(config, recovered)
         node = Node(config, store, recovered, worker)
         opened.pop_all()
-    # What is loaded stays: the collector need not look at it again. Threads take turns quickly, so
-    # that a long computation in one does not hold up the loop.
-    gc.collect()
     gc.freeze()
+    gc.enable()
+    # Threads take turns quickly, so that a long computation in one does not hold up the loop.
     sys.setswitchinterval(SWITCH_INTERVAL_MICROSECONDS / 1_000_000)
     return node
 
@@ -245,7 +247,7 @@ def open_chain(config: NodeConfig) -> tuple[Store, Recovered]:
             begin_chain(store, config.genesis or "")
         elif config.genesis is not None:
             require_genesis(store, config.genesis)
-        abort_prepared(store)
+        resume(store)
         recovered = recover(store, full=config.verify_root)
         opened.pop_all()
         return store, recovered

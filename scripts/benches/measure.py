@@ -14,6 +14,25 @@ class Figure(NamedTuple):
     note: str
 
 
+class World(NamedTuple):
+    """A chain's size: accounts, how many of them hold positions in all markets, blocks, and ids of
+    orders that were there a moment ago."""
+
+    accounts: int
+    holders: int
+    blocks: int = 1
+    used_orders: int = 0
+
+
+class Trading(NamedTuple):
+    """A run of orders: on which chain, how many accounts trade and send, and for how long."""
+
+    world: World
+    traders: int
+    messages: int
+    seconds: int
+
+
 class Sizes(NamedTuple):
     """How much work a run does."""
 
@@ -22,10 +41,33 @@ class Sizes(NamedTuple):
     trie_leaves: int
     trie_updates: int
     commands: int
+    samples: int
+    trading: Trading
+    history: World
 
 
-FULL = Sizes(5, calls=2_000, trie_leaves=100_000, trie_updates=2_000, commands=50_000)
-QUICK = Sizes(3, calls=200, trie_leaves=5_000, trie_updates=500, commands=3_000)
+FULL = Sizes(
+    5,
+    calls=2_000,
+    trie_leaves=100_000,
+    trie_updates=2_000,
+    commands=50_000,
+    samples=200,
+    trading=Trading(
+        World(100_000, 5_000, used_orders=50_000), traders=2_000, messages=60_000, seconds=60
+    ),
+    history=World(100_000, 50_000, 100_000),
+)
+QUICK = Sizes(
+    3,
+    calls=200,
+    trie_leaves=5_000,
+    trie_updates=500,
+    commands=3_000,
+    samples=20,
+    trading=Trading(World(2_000, 200, used_orders=1_000), traders=200, messages=4_000, seconds=5),
+    history=World(5_000, 2_500, 5_000),
+)
 
 
 def seconds_of(work: Callable[[], object], rounds: int) -> float:

@@ -8,11 +8,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, cache: Path | None = None) -> subprocess.CompletedProcess[str]:
+    home = {} if cache is None else {"XDG_CACHE_HOME": str(cache)}
     return subprocess.run(
         [sys.executable, "scripts/bench.py", *arguments],
         cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT)},
+        env={"PYTHONPATH": str(ROOT)} | home,
         capture_output=True,
         text=True,
         check=False,
@@ -45,3 +46,16 @@ def test_an_unknown_name_is_a_mistake() -> None:
     [line] = done.stderr.splitlines()
     assert "speed" in line
     assert "trie_build_seconds" in line
+
+
+def test_engine_and_store_are_measured_on_chains_of_their_own(tmp_path: Path) -> None:
+    units = {"orders_per_second": "per second", "ack_p99_ms": "ms", "bytes_per_block": "bytes"}
+    done = run("--quick", "--json", "--only", *units, cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert {name: figure["unit"] for name, figure in figures.items()} == units
+    assert all(figure["value"] > 0 for figure in figures.values())
+    assert "2000 accounts" in figures["orders_per_second"]["note"]
+    # What was made is kept, whole, under the names of what is in it.
+    kept = [folder.name for folder in (tmp_path / "perpchain").iterdir()]
+    assert sorted(name.split("-")[1] for name in kept) == ["script", "world"]

@@ -146,3 +146,11 @@ async def test_the_writer_does_a_round_when_it_is_due() -> None:
         while rig.views.view.head.height < 2 * ROUND + 1:
             await rig.block()
     assert rig.store.view.retention().nodes.height == 2 * ROUND - 2
+
+
+def test_a_young_chain_has_nothing_to_forget() -> None:
+    disk = SimulatedDisk()
+    store = simulated(disk)
+    grow(store, 2 * ROUND + 1, ALL)
+    assert store.view.effects(0, 1)[0].number == 1
+    assert store.view.retention().rows.height == 0
