@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeAlias, TypeVar
 
-from sequencer.model.commits import BlockCommit, BucketChange
+from sequencer.model.commits import BlockCommit, BucketChange, RollbackOrder, UndoOrder
 from sequencer.model.records import (
     BlockRecord,
     Checkpoint,
@@ -19,6 +19,8 @@ from sequencer.model.records import (
     Effect,
     Head,
     History,
+    Incident,
+    Latch,
     Pruned,
     Retention,
     RollbackJournal,
@@ -98,13 +100,11 @@ class Readable(Protocol):
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a key, None where it is absent."""
-        ...
 
     def scan(
         self, start: bytes, stop: bytes, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         """Iterate over start <= key < stop in order, as things are at this call."""
-        ...
 
 
 class Snapshot(Readable, Protocol):
@@ -112,7 +112,6 @@ class Snapshot(Readable, Protocol):
 
     def close(self) -> None:
         """Let go of the state; reading afterwards fails with STORE_CLOSED."""
-        ...
 
 
 class KeyValue(Readable, Protocol):
@@ -127,19 +126,15 @@ class KeyValue(Readable, Protocol):
 
     def write(self, batch: Batch) -> None:
         """Apply a batch. Failures: WRITE_FAILED, WRITER_REPLACED, WRITER_FORKED, STORE_CLOSED."""
-        ...
 
     def snapshot(self) -> Snapshot:
         """Hold on to the present state."""
-        ...
 
     def compact(self, start: bytes, stop: bytes) -> None:
         """Give back the space of what was deleted in a range; slow, and safe at any time."""
-        ...
 
     def close(self) -> None:
         """Let go of the files; everything afterwards fails with STORE_CLOSED. Can be repeated."""
-        ...
 
 
 class WitnessSlots(Protocol):
@@ -150,15 +145,12 @@ class WitnessSlots(Protocol):
 
     def read(self) -> Witness | None:
         """Return the newest valid slot, None where no slot is valid."""
-        ...
 
     def write(self, witness: Witness) -> None:
         """Overwrite the older slot, durably. Failure, which is final: WITNESS_FAILED."""
-        ...
 
     def close(self) -> None:
         """Let go of the file. Can be repeated."""
-        ...
 
 
 class StateReader(Protocol):
@@ -166,15 +158,12 @@ class StateReader(Protocol):
 
     def row(self, table: int, key: bytes) -> bytes | None:
         """Return a row, None where there is none."""
-        ...
 
     def rows(self, table: int | None = None) -> Iterator[tuple[int, bytes, bytes]]:
         """List (table, key, value) of all rows, or of one table, in key order."""
-        ...
 
     def node(self, trie: bytes, depth: int, path: int) -> bytes | None:
         """Return the trie node at a position, None where there is none. Refusal: STATE_PRUNED."""
-        ...
 
 
 class ChainView(Protocol):
@@ -183,67 +172,63 @@ class ChainView(Protocol):
     @property
     def head(self) -> Head:
         """The head that everything here belongs to."""
-        ...
 
     def state(self) -> StateReader:
         """Return the state at the head."""
-        ...
 
     def state_at(self, block: BlockRecord) -> StateReader:
         """Return the state after a block. Refusals: STATE_COLLECTED, STATE_PRUNED."""
-        ...
 
     def retention(self) -> Retention:
         """Return how far back history goes."""
-        ...
 
     def block(self, height: int) -> BlockRecord | None:
         """Return the live block at a height."""
-        ...
 
     def block_at(self, height: int, sequence: int) -> BlockRecord | None:
         """Return the block that took a sequence, live or orphaned."""
-        ...
 
     def block_by_hash(self, block_hash: bytes) -> BlockRecord | None:
         """Return the block with a hash: the live one, else the newest orphan."""
-        ...
 
     def orphaned_by(self, block: BlockRecord) -> int:
         """Return the id of the reorg that orphaned a block, 0 for a live one."""
-        ...
 
     def undone_by(self, sequence: int) -> int:
         """Return the id of the reorg that orphaned a sequence, 0 for a live one."""
-        ...
 
     def body(self, block: BlockRecord) -> bytes:
         """Return the body of a block."""
-        ...
 
     def transaction(self, transaction_hash: bytes) -> TransactionPlace | None:
         """Return where a transaction is in the live chain."""
-        ...
 
     def seen(self, message_hash: bytes) -> SeenMark | None:
         """Return the mark of a hash; `undone_by` its sequence says which reorg undid it."""
-        ...
 
     def high_water(self, source: bytes) -> int:
         """Return the newest time ever taken from a source of prices, 0 for none."""
-        ...
 
     def effects(self, after: int, count_max: int) -> list[Effect]:
         """List the outbox behind a number, in order."""
-        ...
 
     def cursor(self, reader: str) -> Cursor | None:
         """Return how far a reader of the outbox has come."""
-        ...
+
+    def cursors(self) -> dict[str, Cursor]:
+        """Return all cursors by reader."""
+
+    def effect_of(self, reorg_id: int) -> int:
+        """Return the number of a rollback's row in the outbox, 0 where there is no such one."""
+
+    def journal(self, plan_id: bytes) -> RollbackJournal | None:
+        """Return how far a rollback has come."""
+
+    def incidents(self) -> list[Incident]:
+        """List what operators did, oldest first."""
 
     def checkpoints(self) -> list[Checkpoint]:
         """List checkpoints, oldest first, also those whose block is orphaned."""
-        ...
 
 
 class Store(Protocol):
@@ -257,76 +242,71 @@ class Store(Protocol):
     @property
     def head(self) -> Head:
         """The last committed head."""
-        ...
 
     @property
     def view(self) -> ChainView:
         """The store at that head, for the thread that changes it."""
-        ...
 
     def snapshot(self) -> tuple[ChainView, Callable[[], None]]:
         """Return a view that stays as it is, for any thread, and what closes it."""
-        ...
 
     def checked_rows(self) -> Iterator[tuple[int, bytes, bytes]]:
         """List all live rows; DIGEST_MISMATCH at the end where they are not those committed."""
-        ...
 
     def acknowledge(self) -> None:
         """Take the store for the right one although no witness says so."""
-        ...
 
     def commit_block(self, commit: BlockCommit) -> Head:
         """Append a block, durably. Refusals: HEAD_MOVED, HALT_LATCHED, COMMIT_MALFORMED."""
-        ...
+
+    def prepare(self, order: RollbackOrder) -> Head:
+        """Announce a rollback and latch the halt."""
+
+    def roll_back(self, order: RollbackOrder) -> Head:
+        """Go back to a block, as prepared, in one batch."""
+
+    def undo(self, order: UndoOrder) -> Head:
+        """Take the last rollback back, in one batch. Refusals: HEAD_MOVED, UNDO_IMPOSSIBLE."""
+
+    def latch(self, latch: Latch, *, guards_forced_on: bool) -> Head:
+        """Make the chain come up HALTED until a block reopens it."""
 
     def advance(self, plan_id: bytes, stage: Stage) -> None:
         """Take a rollback one stage on, or abort it. Refusal: JOURNAL_ORDER."""
-        ...
 
     def open_journals(self) -> list[RollbackJournal]:
         """List the rollbacks that still have something to do."""
-        ...
 
     def create_checkpoint(self, height: int, label: str, pinned_by: str) -> None:
         """Pin a live block. Refusals: TARGET_UNKNOWN, STATE_PRUNED, COMMIT_MALFORMED."""
-        ...
 
     def drop_checkpoint(self, sequence: int) -> None:
         """Let go of a checkpoint. Refusal: CHECKPOINT_UNKNOWN."""
-        ...
 
     def advance_cursor(
         self, reader: str, cursor: Cursor, buckets: Iterable[BucketChange] = ()
     ) -> None:
         """Move a reader of the outbox, with what it writes. Refusal: CURSOR_INVALID."""
-        ...
 
     def forget_seen(self, before_ms: int, count_max: int) -> int:
         """Forget marks that expired before a chain time, and return how many entries went."""
-        ...
 
     def forget_effects(self, below: int, count_max: int) -> int:
         """Forget outbox rows below a number that every reader is past; return how many went."""
-        ...
 
     def collect(self, grace_over: int, versions_max: int) -> Collected:
         """Remove a slice of orphaned state."""
-        ...
 
     def prune(
         self, history: History, height: int, finalized_height: int, changes_max: int
     ) -> Pruned:
         """Remove a slice of history below a height. Refusal: PRUNE_REFUSED."""
-        ...
 
     def compact(self, history: History) -> None:
         """Give back the space that pruning and collection freed; slow."""
-        ...
 
     def close(self) -> None:
         """Let go of store and witness. Can be repeated."""
-        ...
 
 
 class Clock(Protocol):
@@ -334,7 +314,6 @@ class Clock(Protocol):
 
     def now_ms(self) -> int:
         """Return milliseconds since 1970."""
-        ...
 
 
 class Worker(Protocol):
@@ -342,7 +321,6 @@ class Worker(Protocol):
 
     async def run(self, work: Callable[[], _T]) -> _T:
         """Do a piece of work there and return what it returns, or raise what it raises."""
-        ...
 
 
 class Verifier(Protocol):
@@ -350,7 +328,6 @@ class Verifier(Protocol):
 
     def __call__(self, signed: Sequence[tuple[int, int, int, int]]) -> Sequence[bool]:
         """Say of each (public key, message hash, r, s) whether it is a valid signature."""
-        ...
 
 
 class HaltNote(Protocol):
@@ -358,15 +335,12 @@ class HaltNote(Protocol):
 
     def read(self) -> str:
         """Return why the chain was halted, "" where there is no note."""
-        ...
 
     def write(self, reason: str) -> None:
         """Leave a note, durably if the disk lets us; a disk that does not is no second failure."""
-        ...
 
     def clear(self) -> None:
         """Take the note away: an operator has read it."""
-        ...
 
 
 class DiskSpace(Protocol):
@@ -374,4 +348,3 @@ class DiskSpace(Protocol):
 
     def free_bytes(self) -> int:
         """Return bytes that may still be written."""
-        ...

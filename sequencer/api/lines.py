@@ -31,6 +31,7 @@ from sequencer.chain.calls import COMMANDS
 from sequencer.chain.exchange_contract import SignedCancel, SignedOrder, SignedReport
 from sequencer.engine.admission import Admission
 from sequencer.engine.items import Applied, Item
+from sequencer.engine.rollback import read_notice
 from sequencer.engine.writer import Writer
 from sequencer.model.commands import Command
 from sequencer.model.limits import (
@@ -38,7 +39,7 @@ from sequencer.model.limits import (
     LINES_CLOSING_SECONDS_MAX,
     LINES_WAITING_MAX,
 )
-from sequencer.model.records import BlockRecord, Effect
+from sequencer.model.records import BlockRecord, Effect, EffectKind
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.felt import format_felt
 from sequencer.starknet.transactions import Transaction
@@ -80,6 +81,10 @@ class Lines:
         """Announce what the outbox holds."""
         told: dict[str, object] = {"effect": effect.number, "kind": effect.kind.value}
         told |= {"epoch": effect.epoch}
+        if effect.kind is not EffectKind.BLOCK:
+            notice = read_notice(effect.payload)
+            told |= {"first": notice.first_height, "last": notice.last_height}
+            told |= {"head": format_felt(notice.target_hash), "reason": notice.reason}
         if block is not None:
             told |= {"height": block.height, "hash": format_felt(int.from_bytes(block.block_hash))}
         self._print(told)

@@ -38,6 +38,8 @@ from sequencer.starknet.felt_hash import poseidon_array
 from sequencer.starknet.messages import cancel_hash, order_hash, price_report_hash
 from sequencer.starknet.names import selector
 
+_EVENTS = {selector(kind.__name__): kind for kind in ExchangeEvent.__subclasses__()}
+
 COMPUTED = {
     "PlaceOrder": ("order_id",),
     "Withdraw": ("withdrawal_id",),
@@ -114,6 +116,15 @@ def announce(event: ExchangeEvent) -> Event:
     data: list[Felt] = []
     struct_type(kind).write(event, data)
     return Event(EXCHANGE_ADDRESS, (selector(kind.__name__),), tuple(data))
+
+
+def read_event(event: Event) -> ExchangeEvent | None:
+    """Read an event back, None for one of another contract. Refusal: CALLDATA_MALFORMED."""
+    kind = _EVENTS.get(event.keys[0]) if event.from_address == EXCHANGE_ADDRESS else None
+    if kind is None:
+        return None
+    read: ExchangeEvent = struct_type(kind).read(event.data, 0)[0]
+    return read
 
 
 def _entry_point(kind: type[Command]) -> EntryPoint:

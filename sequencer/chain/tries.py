@@ -53,12 +53,18 @@ class Tries:
         self._leaves.update(committed.commitment.contracts)
 
 
-def root_of_rows(rows: Mapping[Table, Mapping[Any, Any]]) -> Felt:
-    """Work out the state root of rows from nothing: the proof that rows and root belong together.
+def tries_of_rows(rows: Mapping[Table, Mapping[Any, Any]]) -> tuple[Tries, Felt]:
+    """Build the tries of rows from nothing, and return them with the state root.
 
     Cost: every slot and every row of the state is hashed.
     """
     tries = Tries()
     net = {(table, key): (None, row) for table, of in rows.items() for key, row in of.items()}
     committed = commit_changes(net, tries.reader, tries.leaf, PROTOCOL_VERSION)
-    return committed.commitment.state_root
+    tries.apply(committed)
+    return tries, committed.commitment.state_root
+
+
+def root_of_rows(rows: Mapping[Table, Mapping[Any, Any]]) -> Felt:
+    """Return the state root of rows: the proof that rows and root belong together."""
+    return tries_of_rows(rows)[1]

@@ -7,10 +7,12 @@ Promises
 
 import typer
 
+from sequencer.cli.checkpoint import checkpoint
 from sequencer.cli.export import export
 from sequencer.cli.genesis import genesis
 from sequencer.cli.inspect import inspect
 from sequencer.cli.node import node
+from sequencer.cli.reorg import reorg
 from sequencer.cli.run import run
 from sequencer.cli.vectors import vectors
 from sequencer.cli.verify import verify
@@ -27,7 +29,9 @@ application.command()(node)
 application.command()(run)
 application.command()(vectors)
 application.command()(verify)
+application.add_typer(checkpoint)
 application.add_typer(inspect)
+application.add_typer(reorg)
 
 
 @application.callback()

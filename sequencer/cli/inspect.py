@@ -9,6 +9,7 @@ import typer
 from sequencer.chain.exchange_views import margin_figures
 from sequencer.chain.slots import slots_of
 from sequencer.chain.text import to_text
+from sequencer.cli.quantities import decimal
 from sequencer.cli.stored import AsJson, DataDir, Witness, opened, print_facts
 from sequencer.engine.lookup import (
     block_of_sequence,
@@ -23,7 +24,6 @@ from sequencer.exchange.state import State, Table
 from sequencer.model.records import BlockRecord
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Contract
-from sequencer.model.units import ONE
 from sequencer.ports import ChainView
 from sequencer.starknet.felt import format_felt, parse_felt
 from sequencer.storage import keys
@@ -209,14 +209,14 @@ def _account(state: State, account: int) -> Facts:
         "account": format_felt(account),
         "nonce": known.nonce,
         "public_key": format_felt(known.public_key),
-        "cash": _quote(0 if row is None else row.cash),
+        "cash": decimal(0 if row is None else row.cash),
         "owner": format_felt(0 if row is None else row.owner),
-        "value": _quote(figures.value),
-        "initial_margin": _quote(figures.initial),
-        "maintenance_margin": _quote(figures.maintenance),
+        "value": decimal(figures.value),
+        "initial_margin": decimal(figures.initial),
+        "maintenance_margin": decimal(figures.maintenance),
         "healthy": "yes" if figures.healthy else "no",
         "positions": [
-            f"{market} size {_quote(position.size)} cost {_quote(position.cost)}"
+            f"{market} size {decimal(position.size)} cost {decimal(position.cost)}"
             for market, position in sorted(holding.positions.items())
         ],
         "orders": [
@@ -226,8 +226,3 @@ def _account(state: State, account: int) -> Facts:
         ],
         "slots": [f"{slot:#x} = {value:#x}" for slot, value in slots.items()],
     }
-
-
-def _quote(units: int) -> str:
-    sign = "-" if units < 0 else ""
-    return f"{sign}{abs(units) // ONE}.{abs(units) % ONE:08d}"

@@ -16,13 +16,13 @@ from sequencer.engine.gate import Gate
 from sequencer.engine.items import Item
 from sequencer.engine.producer import Producer
 from sequencer.engine.reports import Reports
+from sequencer.engine.rollback import reopening
 from sequencer.model.commands import Reopen, SetMode
 from sequencer.model.halts import Halt, HaltCause
 from sequencer.model.limits import DISK_FREE_BYTES_HALT, DISK_FREE_BYTES_MIN
-from sequencer.model.records import Latch
 from sequencer.model.refusals import Reason
 from sequencer.model.rows import Mode, ModeCause
-from sequencer.ports import DiskSpace
+from sequencer.ports import ChainView, DiskSpace
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -37,15 +37,18 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Opener:
-    """Opens blocks. `modes` are the changes of mode that wait; `latch` returns the head's."""
+    """Opens blocks. `modes` are the changes of mode that wait.
+
+    `view` returns the store at its head, which knows whether it was rolled back.
+    """
 
     def __init__(
-        self, producer: Producer, gate: Gate, latch: Callable[[], Latch | None], disk: DiskSpace
+        self, producer: Producer, gate: Gate, view: Callable[[], ChainView], disk: DiskSpace
     ) -> None:
         self.modes: list[Item] = []
         self._producer = producer
         self._gate = gate
-        self._latch = latch
+        self._view = view
         self._disk = disk
 
     def open(self, filling: Filling, now_ms: int, reports: Reports) -> Opened:
@@ -75,10 +78,10 @@ class Opener:
         while self.modes:
             # It waits until it is done with: a law that it breaks must not leave it unanswered.
             item = self.modes[0]
-            latch = None if filling.reopens else self._latch()
-            if latch is None:
+            view = self._view()
+            if filling.reopens or view.head.latch is None:
                 changed |= filling.operate(item)
-            elif _as_reopening(item, latch):
+            elif _as_reopening(item, view):
                 filling.reopens = filling.operate(item)
                 changed |= filling.reopens
             else:
@@ -111,15 +114,14 @@ class Opener:
         return Opened(True, tripped=detail)
 
 
-def _as_reopening(item: Item, latch: Latch) -> bool:
+def _as_reopening(item: Item, view: ChainView) -> bool:
     """Make of a change of mode what a latched chain needs first; False where it cannot be that."""
-    command = item.payload
+    command, needed = item.payload, reopening(view)
     if isinstance(command, Reopen):
-        return command.reorg_id == latch.reorg_id
+        return needed is not None and command.reorg_id == needed.reorg_id
     if not isinstance(command, SetMode) or command.mode is not Mode.CANCEL_ONLY:
         return False
-    if latch.reorg_id:
-        item.payload = Reopen(latch.reorg_id, latch.policy)
+    item.payload = command if needed is None else needed
     return True
 
 

@@ -15,6 +15,7 @@ import asyncio
 from contextlib import suppress
 from typing import Protocol
 
+from sequencer.engine.rollback import resume
 from sequencer.engine.views import Views
 from sequencer.model.limits import EFFECTS_TOGETHER_MAX
 from sequencer.model.records import NO_HASH, BlockRecord, Cursor, Effect, EffectKind
@@ -85,9 +86,12 @@ class Outbox:
                     break
                 moved = Cursor(effect.number, effect.sequence, view.head.block_hash)
         if moved is not cursor:
-            name = self._reader.name
-            await self._worker.run(lambda: self._store.advance_cursor(name, moved))
+            await self._worker.run(lambda: self._move(moved))
         return moved
+
+    def _move(self, cursor: Cursor) -> None:
+        self._store.advance_cursor(self._reader.name, cursor)
+        resume(self._store)
 
 
 def _block_of(effect: Effect, view: ChainView) -> BlockRecord | None:

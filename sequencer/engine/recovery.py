@@ -22,13 +22,13 @@ from sequencer.chain.stored import decode_body, decode_header, rows_by_table
 from sequencer.chain.tries import root_of_rows
 from sequencer.engine.sealer import Extras, Sealer, as_bytes
 from sequencer.engine.trie_cache import TrieCache
-from sequencer.exchange.invariants import check_laws, recount
+from sequencer.exchange.invariants import check_laws
 from sequencer.exchange.rules import require_rules
 from sequencer.exchange.state import State, Table
 from sequencer.model.halts import Halt, HaltCause
 from sequencer.model.laws import LawBroken
 from sequencer.model.limits import STORE_HEADERS_CHECKED, TRIE_HEIGHT_MAX
-from sequencer.model.records import BlockRecord, Stage
+from sequencer.model.records import BlockRecord
 from sequencer.model.refusals import Reason, Refused
 from sequencer.ports import ChainView, Store, StoreFailed, StoreProblem
 from sequencer.starknet.block import Header, block_hash
@@ -98,15 +98,10 @@ def recover(store: Store, *, full: bool = False) -> Recovered:
     return Recovered(state, decode_header(_block(store.view).header), planned, halts)
 
 
-def abort_prepared(store: Store) -> None:
-    """Abort a rollback that was prepared and not carried out; the chain stays halted."""
-    for journal in store.open_journals():
-        if journal.stage is Stage.PREPARED and store.acknowledged:
-            store.advance(journal.plan_id, Stage.ABORTED)
-
-
 def was_planned(view: ChainView) -> bool:
-    """Say whether whoever wrote the head stopped as planned."""
+    """Say whether whoever wrote the head stopped as planned; a rollback is no stop."""
+    if view.head.latch is not None:
+        return False
     sequence = view.head.block_sequence
     marks = ((c.label, c.pinned_by) == (PLANNED_STOP, NODE) for c in _at(view, sequence))
     return view.head.height == 0 or any(marks)
@@ -179,6 +174,7 @@ def _rebuilt(rows: dict[Table, dict[Any, Any]]) -> State:
 
 
 def _disagreements(view: ChainView, state: State) -> Iterator[Halt]:
+    # Every sum of the state has just been counted from the rows: the laws are held against that.
     yield from check_headers(view, view.head.height - STORE_HEADERS_CHECKED + 1)
     root = _root_of_tries(view)
     if as_bytes(root) != view.head.state_root:
@@ -186,7 +182,6 @@ def _disagreements(view: ChainView, state: State) -> Iterator[Halt]:
         yield Halt(HaltCause.START_CHECK, words)
     try:
         check_laws(state)
-        recount(state)
     except LawBroken as broken:
         yield Halt(HaltCause.START_CHECK, str(broken))
 

@@ -74,9 +74,7 @@ class Writer:
         self._parts = parts
         self._pace = pace
         self._keeping = keeping
-        self._opener = Opener(
-            parts.producer, parts.gate, lambda: parts.store.head.latch, parts.disk
-        )
+        self._opener = Opener(parts.producer, parts.gate, lambda: parts.store.view, parts.disk)
         self._closed: Inbox[tuple[ClosedBlock, Filling] | None] = Inbox()
         self._is_idle = asyncio.Event()
         self._is_idle.set()

@@ -33,7 +33,7 @@ from sequencer.model.commands import (
 )
 from sequencer.model.events import CloseReason, PublisherChanged, Reopened
 from sequencer.model.refusals import Reason
-from sequencer.model.rows import Mode, ModeCause, Price
+from sequencer.model.rows import Mode, ModeCause, OrderRow, Price
 
 _TAKE_PROFIT_OR_STOP_LOSS = TAKE_PROFIT_TYPES | STOP_LOSS_TYPES
 
@@ -64,13 +64,17 @@ def _forget_lost_prices(step: Step) -> None:
             step.put(Table.PRICE, market, Price(funding_index=price.funding_index))
 
 
+def survives(row: OrderRow, policy: OrderPolicy) -> bool:
+    """Say whether an order survives a rollback."""
+    if policy is OrderPolicy.CANCEL_ALL_BUT_TPSL:
+        return row.order.type in _TAKE_PROFIT_OR_STOP_LOSS
+    return policy is OrderPolicy.KEEP
+
+
 def _apply_policy(step: Step, policy: OrderPolicy) -> None:
-    if policy is OrderPolicy.KEEP:
-        return
-    kept = _TAKE_PROFIT_OR_STOP_LOSS if policy is OrderPolicy.CANCEL_ALL_BUT_TPSL else frozenset()
     orders = sorted(step.state.orders.items(), key=lambda item: item[1].sequence)
     for order_id, row in orders:
-        if row.order.type not in kept:
+        if not survives(row, policy):
             close_order(step, order_id, row, CloseReason.ROLLBACK)
 
 

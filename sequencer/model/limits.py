@@ -307,3 +307,12 @@ JSON_INTEGER_DIGITS_MAX = 80
 
 SWITCH_INTERVAL_MICROSECONDS = 200
 """Microseconds after which a thread that computes lets another one have its turn."""
+
+IMPACT_CHANGES_MAX = 20
+"""Balances and positions that a rollback's plan lists, the largest first."""
+
+REASON_CHARACTERS_MAX = 500
+"""Characters of the reason for a rollback."""
+
+PLAN_FILE_BYTES_MAX = 16 * 1024 * 1024
+"""Bytes of the file of a rollback's plan."""

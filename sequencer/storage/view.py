@@ -101,6 +101,10 @@ class View:
         """Return the id of the reorg that orphaned a sequence, 0 for a live one."""
         return self.dead.orphaned_by(sequence)
 
+    def effect_of(self, reorg_id: int) -> int:
+        """Return the number of a rollback's row in the outbox, 0 where there is no such one."""
+        return next((each.effect for each in self.dead.all if each.epoch == reorg_id), 0)
+
     def body(self, block: BlockRecord) -> bytes:
         """Return the body of a block."""
         key = keys.BODY.key(block.height, block.sequence)

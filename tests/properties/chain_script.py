@@ -186,7 +186,7 @@ class Instance:
         self.sealer = Sealer(self.store, TrieCache(lambda: self.store.view))
         self.reports = Reports(lambda: self.store.view)
         gate, disk = Gate(HaltFile(folder)), PlentyOfSpace()
-        self.opener = Opener(self.producer, gate, lambda: self.store.head.latch, disk)
+        self.opener = Opener(self.producer, gate, lambda: self.store.view, disk)
 
     def make_block(self, script: Script) -> bytes:
         """Make the script's next block and return its hash."""

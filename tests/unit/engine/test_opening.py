@@ -21,6 +21,7 @@ from sequencer.model.refusals import Reason
 from sequencer.model.rows import Mode, ModeCause
 from sequencer.model.units import ONE
 from sequencer.starknet.transactions import InvokeV3
+from sequencer.storage.view import View
 from tests.unit.chain.network import address_of
 from tests.unit.engine.builders import OPENED_MS, Rig, answer, report, reports, rows_of
 
@@ -29,15 +30,22 @@ RISKY = 82 * ONE
 """A size that all of alice's money only just carries."""
 
 
+class LatchedView(View):
+    """A store at its head, but for a latch of the test's own."""
+
+    def __init__(self, view: View, latch: Latch | None) -> None:
+        super().__init__(view.source, msgspec.structs.replace(view.head, latch=latch), view.dead)
+
+
 class Opening:
     """An opener over a rig, with a latch of the test's own."""
 
     def __init__(self, *halts: Halt, latch: Latch | None = None) -> None:
         self.rig = Rig()
         self.rig.gate.halts += halts
-        self.latch = latch
-        producer, gate = self.rig.producer, self.rig.gate
-        self.opener = Opener(producer, gate, lambda: self.latch, self.rig.space)
+        producer, gate, store = self.rig.producer, self.rig.gate, self.rig.store
+        view = LatchedView(store.view, latch)
+        self.opener = Opener(producer, gate, lambda: view, self.rig.space)
         self.filling = Filling(producer)
 
     def ask(self, *commands: Command) -> list[Item]:

@@ -10,7 +10,6 @@ from sequencer.chain.stored import TABLES, decode_header, encode_header, encode_
 from sequencer.engine.recovery import (
     NODE,
     PLANNED_STOP,
-    abort_prepared,
     begin_chain,
     check_headers,
     genesis_of,
@@ -19,6 +18,7 @@ from sequencer.engine.recovery import (
     require_genesis,
     was_planned,
 )
+from sequencer.engine.rollback import resume
 from sequencer.engine.sealer import Extras
 from sequencer.exchange.state import ONLY, Table
 from sequencer.model.halts import Halt, HaltCause
@@ -257,8 +257,8 @@ def test_a_rollback_that_was_only_prepared_is_aborted_and_stays_latched() -> Non
     store = simulated(disk)
     store.prepare(rollback(store, 2))
     again = simulated(disk)
-    abort_prepared(again)
-    abort_prepared(again)
+    resume(again)
+    resume(again)
     assert not again.open_journals()
     assert [journal.stage for journal in again.view.journals()] == [Stage.ABORTED]
     assert causes(recover(again).halts) == ["LATCH"]
@@ -269,8 +269,8 @@ def test_a_rollback_that_was_carried_out_is_not_aborted() -> None:
     disk = opened_disk()
     store = simulated(disk)
     roll_back(store, 2)
-    abort_prepared(store)
-    assert [journal.stage for journal in store.view.journals()] == [Stage.COMMITTED]
+    resume(store)
+    assert [journal.stage for journal in store.view.journals()] == [Stage.DONE]
     recovered = recover(store, full=True)
     assert recovered.halts == [Halt(HaltCause.LATCH, "latched by reorg 1")]
     assert recovered.header.number == 2
@@ -283,7 +283,7 @@ def test_a_store_that_nobody_vouches_for_comes_up_halted_and_is_not_touched() ->
     disk.witness_bytes = bytes(len(disk.witness_bytes))
     unknown = simulated(disk)
     writes = disk.writes
-    abort_prepared(unknown)
+    resume(unknown)
     assert causes(recover(unknown).halts) == ["LATCH", "WITNESS_UNACKNOWLEDGED"]
     assert disk.writes == writes
 

@@ -80,7 +80,7 @@ def rollback(store: ChainStore, height: int, **parts: Unchecked) -> RollbackOrde
         policy=OrderPolicy.CANCEL_ALL,
         guards_forced_on=True,
         effect=b"rolled back",
-        details=b"why",
+        details=b"",
     )
     return msgspec.structs.replace(order, **parts)
 

@@ -1,0 +1,195 @@
+"""What a rollback would undo: counted from the blocks, compared between two states.
+
+Promises
+- Read-only, and from one view. The same view gives the same impact, so it may be part of a plan's
+  hash.
+
+Laws
+- What reappears is found by comparing states, not by replaying commands: a key that was revoked and
+  would be back is listed, one that was added and revoked in between is not.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from sequencer.chain.block import Block
+from sequencer.chain.exchange_contract import read_event
+from sequencer.chain.exchange_views import margin_figures
+from sequencer.exchange.state import State
+from sequencer.model.commands import (
+    RemovePublisher,
+    RevokeSubkey,
+    SecurityCommand,
+    SetGuard,
+    SetOperator,
+)
+from sequencer.model.events import (
+    Credited,
+    Event,
+    Fill,
+    FundingPaid,
+    LiquidationEnded,
+    OrderClosed,
+    OrderOpened,
+    Withdrawn,
+)
+from sequencer.model.limits import IMPACT_CHANGES_MAX
+
+_COUNTED = (OrderOpened, OrderClosed, Fill, FundingPaid, LiquidationEnded, Credited, Withdrawn)
+
+
+class DepositUndone(msgspec.Struct, frozen=True):
+    """A deposit that waits again, with the same nonce. Amount in 1e-8 quote."""
+
+    nonce: int
+    account: int
+    amount: int
+    height: int
+
+
+class WithdrawalUndone(msgspec.Struct, frozen=True):
+    """A withdrawal that was never asked for any more. Payout in 1e-8 quote."""
+
+    withdrawal_id: int
+    account: int
+    recipient: int
+    payout: int
+    height: int
+
+
+class BalanceChange(msgspec.Struct, frozen=True):
+    """An account's value in 1e-8 quote, now and at the target."""
+
+    account: int
+    value_now: int
+    value_then: int
+
+
+class PositionChange(msgspec.Struct, frozen=True):
+    """A position's size in 1e-8 base, now and at the target."""
+
+    account: int
+    market: str
+    size_now: int
+    size_then: int
+
+
+class Impact(msgspec.Struct, frozen=True):
+    """What would be undone. Fees and funding are not listed one by one: values include them.
+
+    `accounts` counts those whose row, positions or orders differ. The changes are the largest, by
+    amount and then address. `security` is what would silently come back: each can be done again.
+    """
+
+    blocks: int
+    transactions: int
+    orders_opened: int
+    orders_closed: int
+    fills: int
+    funding_payments: int
+    liquidations: int
+    deposits: Sequence[DepositUndone]
+    withdrawals: Sequence[WithdrawalUndone]
+    accounts: int
+    balances: Sequence[BalanceChange]
+    positions: Sequence[PositionChange]
+    security: Sequence[SecurityCommand]
+
+
+def measure_impact(undone: Iterable[Block], now: State, then: State) -> Impact:
+    """Count what blocks did, and compare the state after them with the one before."""
+    counts: Counter[type[Event]] = Counter()
+    deposits: list[DepositUndone] = []
+    withdrawals: list[WithdrawalUndone] = []
+    blocks = transactions = 0
+    for block in undone:
+        blocks, transactions = blocks + 1, transactions + len(block.transactions)
+        for event in _events(block):
+            counts[type(event)] += 1
+            if isinstance(event, Credited):
+                place = (event.nonce, event.account, event.amount, block.header.number)
+                deposits.append(DepositUndone(*place))
+            elif isinstance(event, Withdrawn):
+                withdrawals.append(_withdrawal(event, block.header.number))
+    touched = sorted(_touched(now, then))
+    return Impact(
+        blocks=blocks,
+        transactions=transactions,
+        orders_opened=counts[OrderOpened],
+        orders_closed=counts[OrderClosed],
+        fills=counts[Fill],
+        funding_payments=counts[FundingPaid],
+        liquidations=counts[LiquidationEnded],
+        deposits=tuple(deposits),
+        withdrawals=tuple(withdrawals),
+        accounts=len(touched),
+        balances=tuple(_balances(now, then, touched)),
+        positions=tuple(_positions(now, then, touched)),
+        security=tuple(_security(now, then)),
+    )
+
+
+def _events(block: Block) -> Iterator[Event]:
+    for receipt in block.receipts:
+        for event in receipt.events:
+            read = read_event(event)
+            if isinstance(read, _COUNTED):
+                yield read
+
+
+def _withdrawal(event: Withdrawn, height: int) -> WithdrawalUndone:
+    place = (event.withdrawal_id, event.account, event.recipient, event.payout)
+    return WithdrawalUndone(*place, height)
+
+
+def _touched(now: State, then: State) -> set[int]:
+    accounts = {
+        account
+        for account in now.accounts.keys() | then.accounts.keys()
+        if now.accounts.get(account) != then.accounts.get(account)
+    }
+    for table in ("positions", "orders"):
+        one, other = getattr(now, table), getattr(then, table)
+        for key in one.keys() | other.keys():
+            if one.get(key) != other.get(key):
+                row = one.get(key) or other.get(key)
+                accounts.add(key[0] if table == "positions" else row.order.account)
+    return accounts
+
+
+def _balances(now: State, then: State, accounts: Iterable[int]) -> list[BalanceChange]:
+    changes = [
+        BalanceChange(
+            account, margin_figures(now, account).value, margin_figures(then, account).value
+        )
+        for account in accounts
+    ]
+    changed = [change for change in changes if change.value_now != change.value_then]
+    changed.sort(key=lambda change: (-abs(change.value_then - change.value_now), change.account))
+    return changed[:IMPACT_CHANGES_MAX]
+
+
+def _positions(now: State, then: State, accounts: Iterable[int]) -> list[PositionChange]:
+    changes = []
+    for account in accounts:
+        one, other = now.holding(account).positions, then.holding(account).positions
+        for market in sorted(one.keys() | other.keys()):
+            sizes = [of[market].size if market in of else 0 for of in (one, other)]
+            if sizes[0] != sizes[1]:
+                changes.append(PositionChange(account, market, *sizes))
+    changes.sort(key=lambda change: (-abs(change.size_then - change.size_now), change.account))
+    return changes[:IMPACT_CHANGES_MAX]
+
+
+def _security(now: State, then: State) -> Iterator[SecurityCommand]:
+    for account, key in sorted(then.subkeys.keys() - now.subkeys.keys()):
+        yield RevokeSubkey(account, key)
+    for name, row in sorted(then.publishers.items()):
+        if now.publishers.get(name) != row:
+            yield RemovePublisher(name)
+    if now.system.operator != then.system.operator:
+        yield SetOperator(now.system.operator)
+    for guard in sorted(set(then.system.guards_off) - set(now.system.guards_off)):
+        yield SetGuard(guard, True)

@@ -1,0 +1,203 @@
+"""Going back and taking it back: what the operator decides, carried out in the store.
+
+Promises
+- Nothing is undone that the plan did not show: where the head has moved since, nothing happens but
+  the halt, and the new plan is named.
+- One batch goes back, one batch takes it back; a crash in between leaves the one or the other.
+- Every rollback and undo leaves a record with who, why, when, from where, to where and under which
+  plan; each record holds the hash of the one before, and none is ever rewound.
+
+Laws
+- Wall time stands in the records alone; nothing of it enters a block.
+- The chain is halted afterwards. Its way back is the recorded `Reopen`, ahead of the first tick.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from sequencer.chain.text import from_text, to_text
+from sequencer.engine.plan import Plan, make_plan
+from sequencer.model.commands import OrderPolicy, Reopen, SecurityCommand
+from sequencer.model.commits import RollbackOrder, UndoOrder
+from sequencer.model.limits import REASON_CHARACTERS_MAX
+from sequencer.model.records import Head, Incident, IncidentKind, Latch, RollbackJournal, Stage
+from sequencer.model.refusals import Reason, Refused
+from sequencer.ports import ChainView, Store, StoreProblem, StoreRefused
+from sequencer.starknet.felt import Felt
+
+
+class Order(msgspec.Struct, frozen=True):
+    """Who orders a rollback or an undo, why, and when (milliseconds of the wall clock)."""
+
+    who: str
+    reason: str
+    at_ms: int
+
+
+class Details(msgspec.Struct, frozen=True):
+    """What an incident's record says beside the marks: the operator's words, roots, decisions."""
+
+    who: str
+    reason: str
+    at_ms: int
+    root_before: Felt
+    root_after: Felt
+    policy: OrderPolicy = OrderPolicy.KEEP
+    security: Sequence[SecurityCommand] = ()
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """What readers of the outbox are told: the blocks first .. last are undone, or are back."""
+
+    first_height: int
+    last_height: int
+    target_hash: Felt
+    head_hash: Felt
+    reason: str
+
+
+def apply_plan(store: Store, plan: Plan, order: Order) -> Head:
+    """Halt the chain, and go back as planned. Returns the head.
+
+    Refusals: REASON_MISSING, PLAN_APPLIED; PLAN_STALE naming the new plan, and the chain is then
+    halted. Failures and other refusals: those of the store.
+    """
+    _require_reason(order)
+    _require_unapplied(store.view, plan)
+    head = store.head
+    if head.mark != plan.planned:
+        store.latch(head.latch or Latch(0, plan.policy), guards_forced_on=False)
+        again = make_plan(store, f"{plan.target_hash:#x}", plan.policy)
+        words = f"the head is block {head.height} by now; the new plan is {again.plan_id.hex()}"
+        raise Refused(Reason.PLAN_STALE, words)
+    notice = Notice(
+        first_height=plan.target_height + 1,
+        last_height=plan.head_height,
+        target_hash=plan.target_hash,
+        head_hash=int.from_bytes(head.block_hash, "big"),
+        reason=order.reason,
+    )
+    details = Details(
+        who=order.who,
+        reason=order.reason,
+        at_ms=order.at_ms,
+        root_before=int.from_bytes(head.state_root, "big"),
+        root_after=plan.target_root,
+        policy=plan.policy,
+        security=plan.security,
+    )
+    ordered = RollbackOrder(
+        plan_id=plan.plan_id,
+        planned=plan.planned,
+        target_height=plan.target_height,
+        target_hash=plan.target_hash.to_bytes(32, "big"),
+        policy=plan.policy,
+        guards_forced_on=True,
+        effect=_encoded(notice),
+        details=_encoded(details),
+    )
+    store.prepare(ordered)
+    return store.roll_back(ordered)
+
+
+def undo(store: Store, reorg_id: int, order: Order) -> Head:
+    """Take the newest rollback back, while no block has followed it. Returns the head.
+
+    Refusals: REASON_MISSING, UNDO_IMPOSSIBLE.
+    """
+    _require_reason(order)
+    view, head = store.view, store.head
+    undone = next((each for each in _rollbacks(view) if each.after.epoch == reorg_id), None)
+    if undone is None:
+        raise Refused(Reason.UNDO_IMPOSSIBLE, f"there is no reorg {reorg_id}")
+    restored = view.block_by_hash(undone.before.block_hash)
+    if restored is None:
+        raise Refused(Reason.UNDO_IMPOSSIBLE, f"reorg {reorg_id} undid no block")
+    notice = Notice(
+        first_height=undone.height_after + 1,
+        last_height=undone.height_before,
+        target_hash=int.from_bytes(head.block_hash, "big"),
+        head_hash=int.from_bytes(restored.block_hash, "big"),
+        reason=order.reason,
+    )
+    details = Details(
+        who=order.who,
+        reason=order.reason,
+        at_ms=order.at_ms,
+        root_before=int.from_bytes(head.state_root, "big"),
+        root_after=int.from_bytes(restored.state_root, "big"),
+    )
+    try:
+        return store.undo(UndoOrder(head.mark, reorg_id, _encoded(notice), _encoded(details)))
+    except StoreRefused as refused:
+        if refused.problem is not StoreProblem.UNDO_IMPOSSIBLE:
+            raise
+        raise Refused(Reason.UNDO_IMPOSSIBLE, refused.detail) from None
+
+
+def resume(store: Store) -> list[RollbackJournal]:
+    """Take every interrupted rollback as far as it can go, and return those still open.
+
+    A prepared one is aborted: nothing was undone. A committed one is settled at once, for this
+    chain posts nothing; readers have been told when each is past its row of the outbox. A store
+    that nobody has acknowledged is not touched.
+    """
+    for journal in store.open_journals() if store.acknowledged else ():
+        if journal.stage is Stage.PREPARED:
+            store.advance(journal.plan_id, Stage.ABORTED)
+            continue
+        if journal.stage is Stage.COMMITTED:
+            store.advance(journal.plan_id, Stage.SETTLED)
+        if _is_told(store.view, journal):
+            for stage in (Stage.NOTIFIED, Stage.DONE):
+                store.advance(journal.plan_id, stage)
+    return store.open_journals()
+
+
+def reopening(view: ChainView) -> Reopen | None:
+    """Return the command with which a chain that was rolled back goes on, None for no rollback."""
+    latch = view.head.latch
+    if latch is None or latch.reorg_id == 0:
+        return None
+    record = next((each for each in _rollbacks(view) if each.after.epoch == latch.reorg_id), None)
+    security = read_details(record).security if record is not None and record.details else ()
+    return Reopen(latch.reorg_id, latch.policy, security)
+
+
+def read_details(incident: Incident) -> Details:
+    """Read what an incident's record says."""
+    return msgspec.convert(from_text(msgspec.json.decode(incident.details)), Details)
+
+
+def read_notice(payload: bytes) -> Notice:
+    """Read what readers of the outbox are told of a rollback or an undo."""
+    return msgspec.convert(from_text(msgspec.json.decode(payload)), Notice)
+
+
+def _encoded(value: msgspec.Struct) -> bytes:
+    return msgspec.json.encode(to_text(value))
+
+
+def _rollbacks(view: ChainView) -> list[Incident]:
+    return [each for each in view.incidents() if each.kind is IncidentKind.ROLLBACK]
+
+
+def _is_told(view: ChainView, journal: RollbackJournal) -> bool:
+    effect = view.effect_of(journal.reorg_id)
+    return all(cursor.parked or cursor.effect >= effect for cursor in view.cursors().values())
+
+
+def _require_unapplied(view: ChainView, plan: Plan) -> None:
+    journal = view.journal(plan.plan_id)
+    if journal is not None and journal.reorg_id:
+        words = f"the plan was carried out as reorg {journal.reorg_id}; {journal.stage.value}"
+        raise Refused(Reason.PLAN_APPLIED, words)
+
+
+def _require_reason(order: Order) -> None:
+    if not order.reason.strip():
+        raise Refused(Reason.REASON_MISSING, "say why: it stands in the record for ever")
+    if len(order.reason) > REASON_CHARACTERS_MAX:
+        words = f"a reason has up to {REASON_CHARACTERS_MAX} characters"
+        raise Refused(Reason.REASON_MISSING, words)
