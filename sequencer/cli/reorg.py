@@ -11,7 +11,7 @@ from sequencer.cli.stored import AsJson, DataDir, Witness, opened, print_facts
 from sequencer.engine.clock import SystemClock
 from sequencer.engine.plan import make_plan
 from sequencer.engine.recovery import recover
-from sequencer.engine.rollback import Order, apply_plan, read_details, resume, undo
+from sequencer.engine.rollback import Order, PlanStale, apply_plan, read_details, resume, undo
 from sequencer.engine.suggest import suggest
 from sequencer.model.commands import OrderPolicy
 from sequencer.model.records import Head
@@ -95,7 +95,11 @@ def apply_rollback(
     """
     with opened("reorg apply", data_dir, witness) as store:
         plan = find_plan(data_dir, plan_id)
-        head = apply_plan(store, plan, Order(by, reason, SystemClock().now_ms()))
+        try:
+            head = apply_plan(store, plan, Order(by, reason, SystemClock().now_ms()))
+        except PlanStale as stale:
+            save_plan(data_dir, stale.plan)
+            raise
         _require_sound(store)
         _show_head(store, head, f"perpchain reorg undo {data_dir} {head.epoch}", as_json)
 

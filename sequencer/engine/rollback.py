@@ -57,6 +57,15 @@ class Notice(msgspec.Struct, frozen=True):
     reason: str
 
 
+class PlanStale(Refused):
+    """The head has moved since the plan was made; `plan` is the new one, for whoever keeps it."""
+
+    def __init__(self, head: Head, plan: Plan) -> None:
+        words = f"the head is block {head.height} by now; the new plan is {plan.plan_id.hex()}"
+        super().__init__(Reason.PLAN_STALE, words)
+        self.plan = plan
+
+
 def apply_plan(store: Store, plan: Plan, order: Order) -> Head:
     """Halt the chain, and go back as planned. Returns the head.
 
@@ -68,9 +77,7 @@ def apply_plan(store: Store, plan: Plan, order: Order) -> Head:
     head = store.head
     if head.mark != plan.planned:
         store.latch(head.latch or Latch(0, plan.policy), guards_forced_on=False)
-        again = make_plan(store, f"{plan.target_hash:#x}", plan.policy)
-        words = f"the head is block {head.height} by now; the new plan is {again.plan_id.hex()}"
-        raise Refused(Reason.PLAN_STALE, words)
+        raise PlanStale(head, make_plan(store, f"{plan.target_hash:#x}", plan.policy))
     notice = Notice(
         first_height=plan.target_height + 1,
         last_height=plan.head_height,
