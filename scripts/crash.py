@@ -4,10 +4,10 @@
 
 A child per point is killed by strace at the n-th call of a name on a kind of file: while a chain
 begins, makes blocks, stops, recovers (and is killed again there, up to three deep), is pruned and
-compacted. The other scenarios are write errors at such calls, kills from within, write errors and
-full disks under a running node, and kills at random instants of a node under load. After each the
-chain is opened again and compared with one that was never interrupted. Exit code 1: something was
-violated, or too few points were reached to say so.
+compacted, goes back and takes that back. The other scenarios are write errors at such calls, kills
+from within, write errors and full disks under a running node, and kills at random instants of a
+node under load. After each the chain is opened again and compared with one that was never
+interrupted. Exit code 1: something was violated, or too few points were reached to say so.
 """
 
 import argparse

@@ -11,7 +11,7 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from traceback import format_exception
 
@@ -37,10 +37,14 @@ from sequencer.engine.views import Views
 from sequencer.engine.worker import ThreadWorker
 from sequencer.engine.writer import Pace, Parts, Writer
 from sequencer.model.halts import ExitCode, Halt, HaltCause
-from sequencer.model.limits import BLOCK_INTERVAL_MS, SWITCH_INTERVAL_MICROSECONDS
+from sequencer.model.limits import (
+    BLOCK_INTERVAL_MS,
+    HALT_CHARACTERS_SHOWN,
+    SWITCH_INTERVAL_MICROSECONDS,
+)
 from sequencer.model.refusals import Reason, Refused
 from sequencer.ports import Store, StoreError, StoreFailed, StoreProblem
-from sequencer.starknet.felt import Felt
+from sequencer.starknet.felt import Felt, format_felt
 from sequencer.starknet.felt_hash import public_key, sign, verify
 from sequencer.storage.folder import open_folder
 from sequencer.storage.halt_note import FolderSpace, HaltFile
@@ -96,9 +100,14 @@ class Node:
         self.admission = Admission(self.writer, self.views, clock, reports, verifier)
 
     async def run(
-        self, stop: asyncio.Event, readers: Sequence[EffectReader], *, exit_on_halt: bool = False
+        self,
+        stop: asyncio.Event,
+        readers: Sequence[EffectReader],
+        services: Sequence[Coroutine[None, None, None]] = (),
+        *,
+        exit_on_halt: bool = False,
     ) -> ExitCode:
-        """Make blocks until told to stop; returns the exit code."""
+        """Make blocks until told to stop; returns the exit code. `services` run beside, as long."""
         outboxes = [Outbox(self.store, self._sealing, self.views, reader) for reader in readers]
         for outbox in outboxes:
             self.writer.listen(outbox.wake)
@@ -106,6 +115,7 @@ class Node:
             helpers = [
                 group.create_task(self.admission.verify_all()),
                 group.create_task(self._watch(stop, exit_on_halt)),
+                *(group.create_task(service) for service in services),
             ]
             delivering = [group.create_task(outbox.run()) for outbox in outboxes]
             await self.writer.run()
@@ -195,6 +205,9 @@ def serve(
     except Refused as refused:
         say(str(refused))
         return ExitCode.INPUT
+    except OSError as error:
+        say(f"{error.filename or config.data_dir}: {error.strerror or error}")
+        return ExitCode.STORE_UNUSABLE
 
 
 async def _serve(
@@ -206,29 +219,47 @@ async def _serve(
     node = await start_node(config)
     try:
         head = node.store.head
-        say(f"block {head.height} {head.block_hash.hex()}, epoch {head.epoch}")
+        say(f"block {head.height} {_felt(head.block_hash)}, epoch {head.epoch}")
         for halt in node.writer.gate.halts:
-            say(f"HALTED {halt}")
+            say(f"HALTED {_printable(halt)}")
+        node.writer.gate.listen(lambda halt: say(f"HALTED {_printable(halt)}"))
         readers: list[EffectReader] = []
+        services: list[Coroutine[None, None, None]] = []
         if pipes is not None:
             lines = Lines(node.writer, node.admission, pipes.write)
+            waiting: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
             readers.append(lines)
-            pipes.pump(loop, lines.take)
+            services.append(_answer(lines, waiting))
+            pipes.pump(loop, waiting.put)
         try:
-            code = await node.run(stop, readers, exit_on_halt=config.exit_on_halt)
+            code = await node.run(stop, readers, services, exit_on_halt=config.exit_on_halt)
         except Exception as error:  # A bug: the writer cannot be trusted any more.
             HaltFile(config.data_dir).write("".join(format_exception(error)))
             say(f"UNEXPECTED {error!r:.200}; the file HALTED has all of it")
             return ExitCode.UNEXPECTED
-        for halt in node.writer.gate.halts:
-            say(f"HALTED {halt}")
         head = node.store.head
-        say(f"stopped at block {head.height} {head.block_hash.hex()}, exit code {int(code)}")
+        say(f"stopped at block {head.height} {_felt(head.block_hash)}, exit code {int(code)}")
         return code
     finally:
         if pipes is not None:
             pipes.close()
         node.close()
+
+
+async def _answer(lines: Lines, waiting: "asyncio.Queue[bytes]") -> None:
+    """Take lines one after the other; a bug in there ends the node like any other."""
+    while True:
+        await lines.take(await waiting.get())
+
+
+def _felt(data: bytes) -> str:
+    return format_felt(int.from_bytes(data, "big"))
+
+
+def _printable(halt: Halt) -> str:
+    """Return a halt's words for a terminal: a note may hold anything."""
+    words = str(halt)[:HALT_CHARACTERS_SHOWN]
+    return "".join(each if each.isprintable() else " " for each in words)
 
 
 def open_chain(config: NodeConfig) -> tuple[Store, Recovered]:
@@ -255,8 +286,8 @@ def open_chain(config: NodeConfig) -> tuple[Store, Recovered]:
 
 def _require_operator(config: NodeConfig, recovered: Recovered) -> None:
     state = recovered.state
-    operator = state.contracts[state.system.operator]
-    if public_key(config.operator_key.value) != operator.public_key:
+    operator = state.contracts.get(state.system.operator)
+    if operator is None or public_key(config.operator_key.value) != operator.public_key:
         words = f"the key is not that of the operator {state.system.operator:#x}"
         raise Refused(Reason.PRIVATE_KEY_OUT_OF_RANGE, words)
 

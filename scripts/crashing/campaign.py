@@ -25,7 +25,7 @@ PLACES_MIN = 100
 """Places of a whole campaign at which a child died: fewer of them prove too little."""
 
 _PERCENT = {"start": 13, "blocks": 10, "recovery": 45, "upkeep": 7, "compaction": 25}
-_PERCENT |= {FAILING: 25, HOOKS: 15, FAULTS: 15, INSTANTS: 12}
+_PERCENT |= {"rollback": 15, FAILING: 25, HOOKS: 15, FAULTS: 15, INSTANTS: 12}
 _HOOKS_EACH = 3
 _FORKED_EACH = 7
 

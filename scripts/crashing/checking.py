@@ -49,7 +49,7 @@ def check(folder: Path, hashes: list[bytes]) -> int:
 
     The chain makes its next block, too. Raises Violation.
     """
-    witnessed = _witness(folder)
+    witnessed = read_witness(folder)
     answers = read_answers(folder)
     store, recovered = open_chain(config_of(folder / DATA))
     try:
@@ -82,7 +82,8 @@ def _require_boundary(head: Head, answers: list[Answer], hashes: list[bytes]) ->
     _require(head.block_hash == hashes[head.height], f"{words}, and it is another block")
 
 
-def _witness(folder: Path) -> Witness | None:
+def read_witness(folder: Path) -> Witness | None:
+    """Read what the witness of a run remembers."""
     file = WitnessFile(folder / (DATA + WITNESS_SUFFIX))
     try:
         return file.read()
@@ -91,7 +92,7 @@ def _witness(folder: Path) -> Witness | None:
 
 
 def _require_witness(folder: Path, head: Head, before: Witness | None) -> None:
-    now = _witness(folder)
+    now = read_witness(folder)
     _require(now == Witness(head.epoch, head.sequence, head.block_hash), f"the witness says {now}")
     behind = head.sequence - (0 if before is None else before.sequence)
     _require(0 <= behind <= 1, f"the witness was {behind} commits behind")

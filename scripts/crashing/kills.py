@@ -3,7 +3,7 @@
 Promises
 - A kill counts only where the child died of SIGKILL and the trace says so; the call that it shows
   unfinished is the one that was meant. An error counts where the trace shows it.
-- After each, `checking.check` has opened the chain again.
+- After each, the phase's `check` has opened the chain again.
 """
 
 import shutil
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from scripts.crashing import hooks
 from scripts.crashing.chain import uninterrupted
-from scripts.crashing.checking import Violation, check
+from scripts.crashing.checking import Violation
 from scripts.crashing.children import Wait, ask, end_of, fork_child, is_ready, let_go
 from scripts.crashing.phases import BLOCKS_MAX, GROWN, KILLED, PHASES, Phase, grow
 from scripts.crashing.tracing import (
@@ -115,7 +115,7 @@ class Kills:
         try:
             for strike in point.strikes:
                 hits += self._struck(point.phase, strike)
-            return Outcome(point, hits, self._violation())
+            return Outcome(point, hits, self._violation(point.phase))
         except (Violation, RuntimeError) as violation:
             return Outcome(point, hits, str(violation))
 
@@ -129,7 +129,7 @@ class Kills:
         child = fork_child(self._work(phase, lambda: hooks.arm(name, number)))
         if is_ready(child):
             let_go(child)
-        return end_of(child) == _SIGKILL, self._violation()
+        return end_of(child) == _SIGKILL, self._violation(phase)
 
     def _of(self, phase: Phase, random: Random) -> Iterator[Point]:
         counted = self._dry_run(phase)
@@ -148,7 +148,7 @@ class Kills:
         """Count the calls of a phase by kind of file and name, those of the busiest thread."""
         self._begin_with(phase.template)
         code, trace = self._traced(phase, KINDS, None)
-        violation = self._violation()
+        violation = self._violation(phase)
         if code or violation:
             raise Violation(f"{phase.scenario}/{phase.name} is not sound: {code} {violation}")
         kinds = kinds_by_path(self._run)
@@ -195,8 +195,8 @@ class Kills:
 
         return work
 
-    def _violation(self) -> str:
-        return ask(lambda: _checked(self._run, self._hashes), str)
+    def _violation(self, phase: Phase) -> str:
+        return ask(lambda: _checked(phase, self._run, self._hashes), str)
 
     def _begin_with(self, template: str) -> None:
         shutil.rmtree(self._run, ignore_errors=True)
@@ -224,9 +224,9 @@ class Kills:
         self._run.rename(self._folder / template)
 
 
-def _checked(folder: Path, hashes: list[bytes]) -> str:
+def _checked(phase: Phase, folder: Path, hashes: list[bytes]) -> str:
     try:
-        check(folder, hashes)
+        phase.check(folder, hashes)
     except (Violation, AssertionError) as violation:
         return str(violation) or "a check failed"
     except Exception as error:

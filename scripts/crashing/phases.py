@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.crashing.chain import config_of, make_block, make_producer
-from scripts.crashing.checking import read_answers
+from scripts.crashing.checking import check, read_answers
+from scripts.crashing.rolled import check_rolled, go_back, take_back
 from scripts.crashing.tracing import ANSWERS, DATA
 from sequencer.engine import upkeep
 from sequencer.engine.recovery import mark_planned_stop
+from sequencer.engine.rollback import resume
 from sequencer.engine.sealer import Extras, Sealer
 from sequencer.engine.trie_cache import TrieCache
 from sequencer.engine.upkeep import Keeping, keep_up
@@ -38,7 +40,7 @@ class Phase(NamedTuple):
     """A part of a scenario. `prepare` returns what is then watched.
 
     `template` names the folder that it begins with, "" for none. `deep` recoveries are killed, one
-    after the other, each on what the one before has left.
+    after the other, each on what the one before has left. `check` opens what is left.
     """
 
     scenario: str
@@ -46,6 +48,7 @@ class Phase(NamedTuple):
     template: str
     prepare: Callable[[Path], Act]
     deep: int = 1
+    check: Callable[[Path, list[bytes]], int] = check
 
 
 class Engine:
@@ -129,6 +132,42 @@ def _compact(folder: Path) -> Act:
     return act
 
 
+def _go_back(folder: Path) -> Act:
+    engine = Engine(folder)
+
+    def act() -> None:
+        engine.acknowledge(go_back(engine.store))
+        resume(engine.store)
+
+    return act
+
+
+def _take_back(folder: Path) -> Act:
+    engine = Engine(folder)
+    engine.acknowledge(go_back(engine.store))
+    return lambda: engine.acknowledge(take_back(engine.store))
+
+
+def _open(folder: Path) -> Act:
+    def act() -> None:
+        Engine(folder).store.close()
+
+    return act
+
+
+def _resume_committed(folder: Path) -> Act:
+    engine = Engine(folder)
+    engine.acknowledge(go_back(engine.store))
+
+    def act() -> None:
+        head = engine.store.head
+        cursor = Cursor(head.next_effect - 1, head.sequence, head.block_hash)
+        engine.store.advance_cursor(_READER, cursor)
+        resume(engine.store)
+
+    return act
+
+
 def use_small_buffer() -> None:
     """Make the database put what it has in tables soon, in this process alone."""
     _use(leveldb, STORE_WRITE_BUFFER_BYTES=_SMALL_BUFFER_BYTES)
@@ -159,6 +198,11 @@ PHASES = (
     Phase("upkeep", "prune", "twelve", _keep_up),
     Phase("compaction", "rotate", "twelve", _rotate),
     Phase("compaction", "compact", "twelve", _compact),
+    Phase("rollback", "apply", "four", _go_back, check=check_rolled),
+    Phase("rollback", "undo", "four", _take_back, check=check_rolled),
+    Phase("rollback", "resume", "four", _resume_committed, check=check_rolled),
+    Phase("rollback", "prepared", "prepared", _open, 3, check_rolled),
+    Phase("rollback", "unwitnessed", "rolled", _open, 3, check_rolled),
 )
 """Every phase, in the order in which they run."""
 
@@ -169,5 +213,7 @@ KILLED = {
     "torn": ("blocks", "wide", ("log", "write", 2)),
     "unwitnessed": ("blocks", "narrow", ("witness", "pwrite64", 1)),
     "compacting": ("compaction", "rotate", ("table", "fdatasync", 2)),
+    "prepared": ("rollback", "apply", ("log", "fdatasync", 2)),
+    "rolled": ("rollback", "apply", ("witness", "pwrite64", 1)),
 }
 """Templates that a kill leaves: the phase, and where it is killed."""

@@ -84,7 +84,9 @@ class Lines:
         if effect.kind is not EffectKind.BLOCK:
             notice = read_notice(effect.payload)
             told |= {"first": notice.first_height, "last": notice.last_height}
-            told |= {"head": format_felt(notice.target_hash), "reason": notice.reason}
+            back = effect.kind is EffectKind.ROLLBACK
+            head = notice.target_hash if back else notice.head_hash
+            told |= {"head": format_felt(head), "reason": notice.reason}
         if block is not None:
             told |= {"height": block.height, "hash": format_felt(int.from_bytes(block.block_hash))}
         self._print(told)

@@ -8,6 +8,7 @@ Promises
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from sequencer.chain.calldata import read_all
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.chain.exchange_contract import (
     COMPUTED,
@@ -19,6 +20,7 @@ from sequencer.chain.exchange_contract import (
 )
 from sequencer.exchange.transition import HANDLERS
 from sequencer.model.commands import Command, Deposit
+from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.names import selector
 
@@ -68,3 +70,16 @@ def batch_calldata(items: Sequence[Signed]) -> tuple[Felt, ...]:
     At most CALLDATA_ITEMS_MAX of them: the contract refuses a longer batch.
     """
     return write_calls((exchange_call("execute_orders", {"items": items}),))
+
+
+def require_exact(command: Command) -> None:
+    """Refuse with CALLDATA_MALFORMED what would be another command once it is read back.
+
+    Numbers outside their type wrap around the prime, and zeros in front of text are lost.
+    """
+    _, entry_point, data = command_call(command)
+    values = read_all(EXCHANGE.entry_points[entry_point].inputs, data)
+    for name, value in values.items():
+        stated = getattr(command, name)
+        if value != (tuple(stated) if isinstance(stated, list) else stated):
+            raise Refused(Reason.CALLDATA_MALFORMED, f"{name} would become {shown(value)}")

@@ -25,6 +25,8 @@ from sequencer.model.commands import (
     OpenIsolated,
     PlaceOrder,
     PriceReport,
+    Reopen,
+    SetOperator,
     Tick,
     Withdraw,
 )
@@ -164,8 +166,27 @@ def _build_isolated(_: type[Command], call: Call, values: dict[str, Any]) -> Com
 
 
 def _build_tick(_: type[Command], call: Call, values: dict[str, Any]) -> Command:
+    # Before any signature is looked at: a stranger's thousand reports would cost a second.
+    _require_operator(call, "only the operator moves time on")
     reports = [_checked_report(call, report) for report in values["reports"]]
     return Tick(values["time_ms"], reports, poseidon_array(call.calldata))
+
+
+def _build_handover(kind: type[Command], call: Call, values: dict[str, Any]) -> Command:
+    """Hand over only to an account that can sign: nobody else could ever hand over again."""
+    command = kind(**values)
+    security = getattr(command, "security", (command,))
+    for each in security:
+        if isinstance(each, SetOperator):
+            contract = call.state.contracts.get(each.operator)
+            if contract is None or not contract.public_key:
+                raise Refused(Reason.ACCOUNT_INVALID, f"{each.operator:#x} is no account")
+    return command
+
+
+def _require_operator(call: Call, words: str) -> None:
+    if call.caller != call.state.system.operator:
+        raise Refused(Reason.NOT_OPERATOR, words)
 
 
 def _own_hash(call: Call) -> Felt:
@@ -188,6 +209,8 @@ _BUILDERS: dict[type[Command], Callable[[type[Command], Call, dict[str, Any]], C
     Withdraw: _build_withdrawal,
     OpenIsolated: _build_isolated,
     Tick: _build_tick,
+    SetOperator: _build_handover,
+    Reopen: _build_handover,
 }
 
 _BATCH: Sequence[tuple[str, CairoType]] = (("items", cairo_type(Sequence[Signed])),)
@@ -195,8 +218,7 @@ _BATCH: Sequence[tuple[str, CairoType]] = (("items", cairo_type(Sequence[Signed]
 
 def _run_batch(call: Call) -> Answer:
     """Apply the operator's batch; each item stands or falls alone."""
-    if call.caller != call.state.system.operator:
-        raise Refused(Reason.NOT_OPERATOR, "only the operator carries what others signed")
+    _require_operator(call, "only the operator carries what others signed")
     events: list[Event] = []
     for signed in read_all(_BATCH, call.calldata)["items"]:
         try:

@@ -32,6 +32,9 @@ def export(
                 sys.stdout.buffer.writelines(lines)
                 sys.stdout.buffer.flush()
                 return
+            file = file.resolve()
+            if file.exists() and not file.is_file():
+                fail("export", f"{file} is no regular file; - is standard output", ExitCode.INPUT)
             partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
             try:
                 with partial.open("wb") as out:

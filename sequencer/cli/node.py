@@ -57,5 +57,8 @@ def node(
     except Refused as refused:
         say(str(refused))
         raise typer.Exit(2) from None
+    if sys.stdin is None or sys.stdout is None:
+        say("standard input and output are needed; give it /dev/null")
+        raise typer.Exit(2)
     pipes = LinePipes(sys.stdin.fileno(), sys.stdout.fileno())
     raise typer.Exit(int(serve(config, say, pipes)))

@@ -56,6 +56,10 @@ def describe(plan: Plan, data_dir: Path) -> Iterator[str]:
     yield f"       {impact.transactions} transactions, {impact.orders_opened} orders opened,"
     yield f"       {impact.orders_closed} closed, {impact.fills} fills, {impact.liquidations}"
     yield f"       liquidations, {impact.funding_payments} funding payments"
+    if impact.unread:
+        yield f"UNREAD {impact.unread} of them cannot be read: what they did is not counted here"
+    if not impact.is_compared:
+        yield "UNREAD the state at the head cannot be read: no account is compared, no key listed"
     yield f"ORDERS {plan.orders_kept} survive ({plan.policy.value}), {plan.orders_cancelled} do not"
     yield f"HIT    {impact.accounts} accounts differ; the largest changes of value:"
     for balance in impact.balances:

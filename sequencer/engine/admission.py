@@ -13,6 +13,7 @@ Laws
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 
 from sequencer.chain.account_contract import ACCOUNT
@@ -24,6 +25,7 @@ from sequencer.engine.reports import Reports
 from sequencer.engine.sealer import as_bytes
 from sequencer.engine.views import Views
 from sequencer.engine.writer import Writer
+from sequencer.model.halts import Halt, HaltCause
 from sequencer.model.limits import (
     CLOCK_TOLERANCE_MS,
     PENDING_COMMANDS_MAX,
@@ -35,7 +37,7 @@ from sequencer.model.limits import (
 )
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.units import MS_PER_SECOND
-from sequencer.ports import Clock, Verifier, Worker
+from sequencer.ports import Clock, StoreError, Verifier, Worker
 from sequencer.starknet.felt import Felt, is_felt
 from sequencer.starknet.messages import cancel_hash, order_hash
 from sequencer.starknet.transactions import (
@@ -70,8 +72,11 @@ class Admission:
         self._reports = reports
         self._worker, self._verify = verifier
         self._unverified: Inbox[Item] = Inbox()
-        self._pending: dict[Felt, Item] = {}
+        # By signature, not by hash: whoever forges a message must not keep its signer from sending
+        # it. For the same reason only what is verified counts against a signer.
+        self._pending: dict[Signature, Item] = {}
         self._by_signer: Counter[Felt] = Counter()
+        self._counted: set[Signature] = set()
 
     def order(self, signed: SignedOrder) -> Item:
         """Queue a signed order; its answer comes with the item.
@@ -108,12 +113,12 @@ class Admission:
             raise Refused(Reason.OPERATOR_RESERVED, words)
         public_key = self._key_of(transaction, signer)
         hash_ = transaction_hash(transaction, self._chain_id())
-        signature = getattr(transaction, "signature", ())
+        signature: Sequence[Felt] = getattr(transaction, "signature", ())
         if len(signature) != _SIGNATURE_FELTS:
             raise Refused(Reason.SIGNATURE_INVALID, "a signature is r and s")
-        self._require_unseen(hash_)
-        item = Item(transaction, hash_, signer, (public_key, hash_, *signature))
-        return self._admit(item)
+        r, s = signature
+        item = Item(transaction, hash_, signer, (public_key, hash_, r, s))
+        return self._admit(item, (public_key, hash_, r, s))
 
     def report(self, report: SignedReport) -> None:
         """Keep a price report for the next tick.
@@ -134,10 +139,14 @@ class Admission:
             items = self._unverified.take(VERIFIED_TOGETHER_MAX)
             verdicts = await self._worker.run(partial(self._verify, [*map(_signature, items)]))
             for item, valid in zip(items, verdicts, strict=True):
-                if valid:
-                    self._queue.put(item)
-                else:
+                if not valid:
                     item.refuse(Reason.SIGNATURE_INVALID, f"message {item.hash:#x}")
+                elif self._by_signer[item.signer] >= PENDING_COMMANDS_PER_ACCOUNT_MAX:
+                    item.refuse(Reason.ACCOUNT_BUSY, _busy(item.signer))
+                elif not item.answer.done():
+                    self._counted.add(_signature(item))
+                    self._by_signer[item.signer] += 1
+                    self._queue.put(item)
 
     def refuse_all(self, reason: Reason, detail: str) -> None:
         """Answer whatever has no answer, wherever it is: nothing is executed any more."""
@@ -150,20 +159,27 @@ class Admission:
         contract = self._state.contracts.get(signed.signer)
         if contract is None or not contract.public_key:
             raise Refused(Reason.SIGNATURE_INVALID, f"{signed.signer:#x} has no key")
-        self._require_unseen(hash_)
+        if signed.key and (signed.signer, signed.key) not in self._state.subkeys:
+            words = f"key {signed.key:#x} is no subkey of {signed.signer:#x}"
+            raise Refused(Reason.NOT_AUTHORIZED, words)
         key = signed.key or contract.public_key
         signature = (key, hash_, signed.r, signed.s)
-        return self._admit(Item(signed, hash_, signed.signer, signature, until_ms))
+        return self._admit(Item(signed, hash_, signed.signer, signature, until_ms), signature)
 
-    def _admit(self, item: Item) -> Item:
-        self._pending[item.hash] = item
-        self._by_signer[item.signer] += 1
-        item.answer.add_done_callback(lambda _: self._forget(item))
+    def _admit(self, item: Item, signature: Signature) -> Item:
+        if signature in self._pending:
+            raise Refused(Reason.DUPLICATE_COMMAND, f"{item.hash:#x} is waiting already")
+        self._require_unseen(item.hash)
+        self._pending[signature] = item
+        item.answer.add_done_callback(lambda _: self._forget(item, signature))
         self._unverified.put(item)
         return item
 
-    def _forget(self, item: Item) -> None:
-        del self._pending[item.hash]
+    def _forget(self, item: Item, signature: Signature) -> None:
+        del self._pending[signature]
+        if signature not in self._counted:
+            return
+        self._counted.remove(signature)
         self._by_signer[item.signer] -= 1
         if not self._by_signer[item.signer]:
             del self._by_signer[item.signer]
@@ -173,14 +189,15 @@ class Admission:
         if len(self._pending) >= PENDING_COMMANDS_MAX:
             raise Refused(Reason.BUSY, f"{PENDING_COMMANDS_MAX} commands are waiting")
         if self._by_signer[signer] >= PENDING_COMMANDS_PER_ACCOUNT_MAX:
-            words = f"{PENDING_COMMANDS_PER_ACCOUNT_MAX} commands of {signer:#x} are waiting"
-            raise Refused(Reason.ACCOUNT_BUSY, words)
+            raise Refused(Reason.ACCOUNT_BUSY, _busy(signer))
 
     def _require_unseen(self, hash_: Felt) -> None:
-        if hash_ in self._pending:
-            raise Refused(Reason.DUPLICATE_COMMAND, f"{hash_:#x} is waiting already")
         view = self._views.view
-        mark = view.seen(as_bytes(hash_))
+        try:
+            mark = view.seen(as_bytes(hash_))
+        except StoreError as error:
+            self._gate.halt(Halt(HaltCause.READ_FAILED, str(error)))
+            raise Refused(Reason.HALTED, str(error)) from None
         if mark is None:
             return
         reorg_id = view.undone_by(mark.sequence)
@@ -192,8 +209,6 @@ class Admission:
     def _key_of(self, transaction: Transaction, signer: Felt) -> Felt:
         """Return the key that must have signed."""
         if isinstance(transaction, DeployAccountV3):
-            if transaction.class_hash != ACCOUNT.class_hash or len(transaction.calldata) != 1:
-                raise Refused(Reason.CLASS_UNKNOWN, "an account has one class and one key")
             return transaction.calldata[0]
         contract = self._state.contracts.get(signer)
         if contract is None or not contract.public_key:
@@ -202,6 +217,10 @@ class Admission:
 
     def _chain_id(self) -> Felt:
         return self._state.system.chain_id
+
+
+def _busy(signer: Felt) -> str:
+    return f"{PENDING_COMMANDS_PER_ACCOUNT_MAX} commands of {signer:#x} are waiting"
 
 
 def _signature(item: Item) -> Signature:
@@ -219,7 +238,10 @@ def _sender(transaction: Transaction) -> Felt:
     match transaction:
         case InvokeV3(sender=sender) | DeclareV3(sender=sender):
             return sender
-        case DeployAccountV3():
+        case DeployAccountV3(class_hash=class_hash, calldata=calldata):
+            # Before the address, which is a hash of all of it.
+            if class_hash != ACCOUNT.class_hash or len(calldata) != 1:
+                raise Refused(Reason.CLASS_UNKNOWN, "an account has one class and one key")
             return transaction.address()
         case _:
             raise Refused(Reason.TRANSACTION_UNSUPPORTED, "only accounts send transactions")

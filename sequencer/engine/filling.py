@@ -26,6 +26,11 @@ from sequencer.starknet.names import selector
 _REFUSALS = {selector(kind.__name__): kind for kind in (OrderRefused, CancelRefused)}
 
 
+def is_carried(item: Item) -> bool:
+    """Say whether the operator's transaction carries an item with others."""
+    return isinstance(item.payload, SignedOrder | SignedCancel)
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """An item in a block: the receipt of the transaction that carries it, and its refusal or ""."""
 

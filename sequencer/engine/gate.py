@@ -7,7 +7,7 @@ Laws
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sequencer.exchange.state import State
 from sequencer.model.halts import Halt, HaltCause
@@ -28,6 +28,7 @@ class Gate:
         if reason:
             self.halts.append(Halt(HaltCause.NOTE, reason))
         self._stops = False
+        self._listeners: list[Callable[[Halt], None]] = []
         self.sealing_since: float | None = None
         self.halted = asyncio.Event()
         final = self.final()
@@ -74,8 +75,14 @@ class Gate:
         self.halts.append(halt)
         if halt.cause is not HaltCause.WRITER_REPLACED:
             self._note.write(str(halt))
+        for listener in self._listeners:
+            listener(halt)
         if halt.is_final:
             self.halted.set()
+
+    def listen(self, listener: Callable[[Halt], None]) -> None:
+        """Call somebody for each halt, at once."""
+        self._listeners.append(listener)
 
     def end_halt(self) -> None:
         """Forget the halts that are not final; their note stays until that is durable."""

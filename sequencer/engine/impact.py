@@ -81,9 +81,13 @@ class Impact(msgspec.Struct, frozen=True):
 
     `accounts` counts those whose row, positions or orders differ. The changes are the largest, by
     amount and then address. `security` is what would silently come back: each can be done again.
+    `unread` counts blocks that cannot be read any more: nothing of them is counted. Where
+    `is_compared` is False the state at the head cannot be read, and nothing is compared.
     """
 
     blocks: int
+    unread: int
+    is_compared: bool
     transactions: int
     orders_opened: int
     orders_closed: int
@@ -98,24 +102,31 @@ class Impact(msgspec.Struct, frozen=True):
     security: Sequence[SecurityCommand]
 
 
-def measure_impact(undone: Iterable[Block], now: State, then: State) -> Impact:
-    """Count what blocks did, and compare the state after them with the one before."""
+def measure_impact(undone: Iterable[Block | None], now: State | None, then: State) -> Impact:
+    """Count what blocks did, and compare the state after them with the one before.
+
+    None is a block, or a state, that cannot be read: damage is what one goes back from.
+    """
     counts: Counter[type[Event]] = Counter()
     deposits: list[DepositUndone] = []
     withdrawals: list[WithdrawalUndone] = []
-    blocks = transactions = 0
+    blocks = unread = transactions = 0
     for block in undone:
-        blocks, transactions = blocks + 1, transactions + len(block.transactions)
-        for event in _events(block):
+        blocks, unread = blocks + 1, unread + (block is None)
+        transactions += 0 if block is None else len(block.transactions)
+        for event in () if block is None else _events(block):
             counts[type(event)] += 1
-            if isinstance(event, Credited):
+            if isinstance(event, Credited) and block is not None:
                 place = (event.nonce, event.account, event.amount, block.header.number)
                 deposits.append(DepositUndone(*place))
-            elif isinstance(event, Withdrawn):
+            elif isinstance(event, Withdrawn) and block is not None:
                 withdrawals.append(_withdrawal(event, block.header.number))
-    touched = sorted(_touched(now, then))
+    compared = _compared(now, then)
+    accounts, balances, positions, security = compared or (0, (), (), ())
     return Impact(
         blocks=blocks,
+        unread=unread,
+        is_compared=compared is not None,
         transactions=transactions,
         orders_opened=counts[OrderOpened],
         orders_closed=counts[OrderClosed],
@@ -124,11 +135,25 @@ def measure_impact(undone: Iterable[Block], now: State, then: State) -> Impact:
         liquidations=counts[LiquidationEnded],
         deposits=tuple(deposits),
         withdrawals=tuple(withdrawals),
-        accounts=len(touched),
-        balances=tuple(_balances(now, then, touched)),
-        positions=tuple(_positions(now, then, touched)),
-        security=tuple(_security(now, then)),
+        accounts=accounts,
+        balances=balances,
+        positions=positions,
+        security=security,
     )
+
+
+_Compared = tuple[int, Sequence[BalanceChange], Sequence[PositionChange], Sequence[SecurityCommand]]
+
+
+def _compared(now: State | None, then: State) -> _Compared | None:
+    if now is None:
+        return None
+    try:
+        touched = sorted(_touched(now, then))
+        changes = tuple(_balances(now, then, touched)), tuple(_positions(now, then, touched))
+        return len(touched), *changes, tuple(_security(now, then))
+    except KeyError:  # A market without its price, an account without its market.
+        return None
 
 
 def _events(block: Block) -> Iterator[Event]:

@@ -6,6 +6,7 @@ are those of admission, which counts what is anywhere on its way.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
@@ -35,6 +36,15 @@ class Inbox(Generic[_T]):
     def take(self, count_max: int) -> list[_T]:
         """Take up to so many items, without waiting."""
         return [self._items.popleft() for _ in range(min(count_max, len(self._items)))]
+
+    def take_run(self, count_max: int, joins: Callable[[_T], bool]) -> list[_T]:
+        """Take the first item, and with one that joins others up to so many that join it."""
+        taken: list[_T] = []
+        while self._items and len(taken) < count_max:
+            if taken and not (joins(taken[-1]) and joins(self._items[0])):
+                break
+            taken.append(self._items.popleft())
+        return taken
 
     async def wait(self, seconds_max: float | None = None) -> None:
         """Wait until there is something to take, or somebody wakes, or the time is over."""

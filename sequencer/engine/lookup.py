@@ -37,6 +37,8 @@ from sequencer.starknet.state import CLASSES_TRIE, CONTRACTS_TRIE
 from sequencer.starknet.transactions import Transaction
 from sequencer.starknet.trie import Node, Position, Reader, root_of
 
+_HEIGHT_DIGITS_MAX = 19
+
 
 class FoundTransaction(msgspec.Struct, frozen=True):
     """A transaction in the live chain."""
@@ -63,11 +65,21 @@ def find_block(view: ChainView, reference: str) -> BlockRecord:
         block = view.block(view.head.height)
     elif reference.startswith("0x"):
         block = view.block_by_hash(as_bytes(parse_felt(reference)))
-    elif reference.isascii() and reference.isdigit():
-        block = view.block(int(reference[:20]))
+    elif is_height(reference):
+        block = view.block(int(reference))
     if block is None:
         raise Refused(Reason.BLOCK_UNKNOWN, f"no block {reference:.80}")
     return block
+
+
+def is_height(reference: str) -> bool:
+    """Say whether a reference is a number that a height can have."""
+    return reference.isascii() and reference.isdigit() and len(reference) <= _HEIGHT_DIGITS_MAX
+
+
+def is_block_name(reference: str) -> bool:
+    """Say whether a reference is read as a height or a hash, or is `latest`."""
+    return reference == "latest" or reference.startswith("0x") or is_height(reference)
 
 
 def read_block(view: ChainView, block: BlockRecord) -> Block:

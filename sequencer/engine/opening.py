@@ -3,7 +3,8 @@
 Laws
 - A tick that trips the tripwire is never part of a block: the open block is dropped, and one is
   made that holds only the halt with the counts.
-- After a rollback the first change of mode becomes the recorded `Reopen`, ahead of the tick.
+- After a rollback the first change of mode becomes the recorded `Reopen`, ahead of the tick. Where
+  it hands the chain over again, its block has no tick: this node's key signs none any more.
 - A block whose changes of mode leave the chain halted as it was is no block.
 """
 
@@ -53,17 +54,23 @@ class Opener:
 
     def open(self, filling: Filling, now_ms: int, reports: Reports) -> Opened:
         """Open a block at a time."""
+        operator = self._producer.state.system.operator
         changed = self._change_modes(filling)
-        filling.ends_halt = changed and bool(self._gate.halts)
+        above = self._producer.state.system.mode is not Mode.HALTED
+        filling.ends_halt = changed and above and bool(self._gate.halts)
         # What halts the chain already, halts it: nothing may be written over a latch.
         halted = self._gate.is_halted(self._producer.state, filling.ends_halt)
         low = None if halted else self._watch_disk()
         if self._gate.is_halted(self._producer.state, filling.ends_halt):
-            if changed or low is not None:
+            # A halt of the node stands until it is ended: nothing is written beneath it.
+            if low is not None or (changed and not self._gate.halts):
                 return Opened(True, halt=low)
             self._producer.drop()
             _refuse_each(filling)
             return Opened(False)
+        if self._producer.state.system.operator != operator:
+            words = "the operator is another account since the chain was reopened"
+            return Opened(True, halt=Halt(HaltCause.TICK_REFUSED, words))
         taken = reports.take()
         receipt = self._producer.tick(now_ms, taken.reports, taken.verified)
         if receipt.revert_reason is None:
@@ -79,7 +86,10 @@ class Opener:
             # It waits until it is done with: a law that it breaks must not leave it unanswered.
             item = self.modes[0]
             view = self._view()
-            if filling.reopens or view.head.latch is None:
+            latched = view.head.latch is not None and not filling.reopens
+            if not latched and isinstance(item.payload, Reopen):
+                item.refuse(Reason.MODE_ORDER, "nothing was rolled back")
+            elif not latched:
                 changed |= filling.operate(item)
             elif _as_reopening(item, view):
                 filling.reopens = filling.operate(item)

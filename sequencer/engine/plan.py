@@ -6,25 +6,35 @@ Promises
 - A plan's id is the hash of everything in it, so whoever applies it applies what was read.
 
 Refusals, each by name: TARGET_ABOVE_HEAD, TARGET_IS_HEAD, BLOCK_UNKNOWN, TARGET_ORPHANED,
-TARGET_PRUNED, TARGET_ROOT_DIFFERS, ROLLBACK_OPEN.
+TARGET_PRUNED, TARGET_ROOT_DIFFERS, ROLLBACK_OPEN, PARAMETER_INVALID.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
+from sequencer.chain.block import Block
 from sequencer.chain.text import to_text
-from sequencer.chain.tries import root_of_rows
+from sequencer.chain.tries import Tries, tries_of_rows
 from sequencer.engine.impact import Impact, measure_impact
-from sequencer.engine.lookup import find_block, live_blocks, rows_at, state_at
+from sequencer.engine.lookup import (
+    find_block,
+    is_block_name,
+    is_height,
+    read_block,
+    rows_at,
+    state_at,
+)
 from sequencer.engine.sealer import as_bytes
 from sequencer.exchange.reopening import survives
-from sequencer.exchange.state import State
+from sequencer.exchange.state import State, Table
 from sequencer.model.commands import OrderPolicy, SecurityCommand
+from sequencer.model.laws import LawBroken
 from sequencer.model.records import BlockRecord, Mark, Stage
 from sequencer.model.refusals import Reason, Refused
-from sequencer.ports import ChainView, Store, StoreProblem, StoreRefused
+from sequencer.ports import ChainView, Store, StoreFailed, StoreProblem, StoreRefused
 from sequencer.starknet.felt import Felt
 
 _TAG = b"plan"
@@ -85,8 +95,10 @@ def make_plan(
     _require_no_open(store)
     target = resolve_target(view, reference)
     then = _proven_state(view, target)
-    now = state_at(view, find_block(view, "latest"))
-    impact = measure_impact(live_blocks(view, target.height + 1), now, then)
+    impact = measure_impact(_readable(view, target.height + 1), _head_state(view), then)
+    unknown = sorted(set(deselected) - set(range(len(impact.security))))
+    if unknown:
+        raise Refused(Reason.PARAMETER_INVALID, f"there is no security command {unknown[0]}")
     kept = sum(survives(row, policy) for row in then.orders.values())
     return Plan(
         epoch=view.head.epoch,
@@ -107,13 +119,32 @@ def make_plan(
     )
 
 
+def _readable(view: ChainView, first: int) -> Iterator[Block | None]:
+    """Read live blocks from a height on, None for one that cannot be read."""
+    for height in range(first, view.head.height + 1):
+        try:
+            yield read_block(view, find_block(view, str(height)))
+        except (Refused, StoreFailed):
+            yield None
+
+
+def _head_state(view: ChainView) -> State | None:
+    """Load the state at the head, None where it cannot be read or does not fit together."""
+    try:
+        return state_at(view, find_block(view, "latest"))
+    except (Refused, StoreFailed, LookupError, ValueError):
+        return None
+
+
 def resolve_target(view: ChainView, reference: str) -> BlockRecord:
     """Return the one live block below the head that a reference names."""
     head = view.head
-    if reference.isdigit() and int(reference[:20]) > head.height:
-        words = f"block {reference:.20} is above the head, block {head.height}"
+    if is_height(reference) and int(reference) > head.height:
+        words = f"block {reference} is above the head, block {head.height}"
         raise Refused(Reason.TARGET_ABOVE_HEAD, words)
-    target = _labelled(view, reference) or resolve_live(view, reference)
+    # A label that looks like a height or a hash never takes the place of one.
+    labelled = None if is_block_name(reference) else _labelled(view, reference)
+    target = labelled or resolve_live(view, reference)
     if target.height >= head.height:
         words = f"block {target.height} is the head: there is nothing to undo"
         raise Refused(Reason.TARGET_IS_HEAD, words)
@@ -149,11 +180,20 @@ def _proven_state(view: ChainView, target: BlockRecord) -> State:
         oldest = view.retention().nodes.height
         words = f"trie nodes of block {target.height} are pruned, the oldest are of block {oldest}"
         raise Refused(Reason.TARGET_PRUNED, words)
-    root = root_of_rows(rows)
-    if as_bytes(root) != target.state_root:
-        words = f"the rows at block {target.height} hash to {root:#x}, not to its root"
-        raise Refused(Reason.TARGET_ROOT_DIFFERS, words)
+    prove_rows(target, rows)
     return State.rebuilt(rows)
+
+
+def prove_rows(block: BlockRecord, rows: Mapping[Table, Mapping[Any, Any]]) -> Tries:
+    """Build the tries of a block's rows. Refusal: TARGET_ROOT_DIFFERS for another root."""
+    try:
+        tries, root = tries_of_rows(rows)
+    except LawBroken as broken:  # A row that no block of this chain can have written.
+        raise Refused(Reason.TARGET_ROOT_DIFFERS, str(broken)) from None
+    if as_bytes(root) != block.state_root:
+        words = f"the rows at block {block.height} hash to {root:#x}, not to its root"
+        raise Refused(Reason.TARGET_ROOT_DIFFERS, words)
+    return tries
 
 
 def _require_no_open(store: Store) -> None:

@@ -72,6 +72,11 @@ class Producer:
         """Count what has been executed."""
         return len(self._executed)
 
+    @property
+    def changes(self) -> int:
+        """Count the row changes of the open block so far."""
+        return self._journal.mark()
+
     def tick(
         self, time_ms: int, reports: Sequence[SignedReport], verified: Set[Signature] = _NOTHING
     ) -> Receipt:

@@ -12,7 +12,7 @@ Laws
 - The chain is halted afterwards. Its way back is the recorded `Reopen`, ahead of the first tick.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -25,6 +25,8 @@ from sequencer.model.records import Head, Incident, IncidentKind, Latch, Rollbac
 from sequencer.model.refusals import Reason, Refused
 from sequencer.ports import ChainView, Store, StoreProblem, StoreRefused
 from sequencer.starknet.felt import Felt
+
+_STEPS = (Stage.COMMITTED, Stage.SETTLED, Stage.NOTIFIED, Stage.DONE)
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -154,11 +156,10 @@ def resume(store: Store) -> list[RollbackJournal]:
         if journal.stage is Stage.PREPARED:
             store.advance(journal.plan_id, Stage.ABORTED)
             continue
-        if journal.stage is Stage.COMMITTED:
-            store.advance(journal.plan_id, Stage.SETTLED)
-        if _is_told(store.view, journal):
-            for stage in (Stage.NOTIFIED, Stage.DONE):
-                store.advance(journal.plan_id, stage)
+        for stage in _STEPS[_STEPS.index(journal.stage) + 1 :]:
+            if stage is not Stage.SETTLED and not _is_told(store.view, journal):
+                break
+            store.advance(journal.plan_id, stage)
     return store.open_journals()
 
 
@@ -167,9 +168,7 @@ def reopening(view: ChainView) -> Reopen | None:
     latch = view.head.latch
     if latch is None or latch.reorg_id == 0:
         return None
-    record = next((each for each in _rollbacks(view) if each.after.epoch == latch.reorg_id), None)
-    security = read_details(record).security if record is not None and record.details else ()
-    return Reopen(latch.reorg_id, latch.policy, security)
+    return Reopen(latch.reorg_id, latch.policy, tuple(_waiting_security(view)))
 
 
 def read_details(incident: Incident) -> Details:
@@ -184,6 +183,20 @@ def read_notice(payload: bytes) -> Notice:
 
 def _encoded(value: msgspec.Struct) -> bytes:
     return msgspec.json.encode(to_text(value))
+
+
+def _waiting_security(view: ChainView) -> Iterator[SecurityCommand]:
+    """Yield what every rollback in force has to do again that no block has followed.
+
+    The newest comes first: what an earlier one does again was said later, and counts.
+    """
+    incidents, mark = view.incidents(), view.head.mark
+    while found := next((each for each in incidents if each.after == mark), None):
+        if found.kind is IncidentKind.UNDO:
+            found = next(each for each in _rollbacks(view) if each.plan_id == found.plan_id)
+        elif found.details:
+            yield from read_details(found).security
+        mark = found.before
 
 
 def _rollbacks(view: ChainView) -> list[Incident]:

@@ -14,14 +14,14 @@ import msgspec
 from sequencer.chain.block import Block, verify_block
 from sequencer.chain.exchange_contract import read_event
 from sequencer.chain.executor import Environment
-from sequencer.chain.tries import tries_of_rows
-from sequencer.engine.lookup import live_blocks, read_block, rows_at
-from sequencer.engine.plan import resolve_live
+from sequencer.engine.lookup import find_block, read_block, rows_at
+from sequencer.engine.plan import prove_rows, resolve_live
 from sequencer.exchange.state import State
 from sequencer.model.events import FaultDone, GuardViolated
+from sequencer.model.laws import LawBroken
 from sequencer.model.records import BlockRecord
-from sequencer.model.refusals import Reason, Refused
-from sequencer.ports import ChainView
+from sequencer.model.refusals import Refused
+from sequencer.ports import ChainView, StoreFailed
 from sequencer.starknet.felt_hash import verify
 
 
@@ -69,18 +69,18 @@ def suggest(view: ChainView, since: str) -> Suggestion:
 
 def _findings(view: ChainView, start: BlockRecord) -> Iterator[tuple[int, str]]:
     rows = rows_at(view, start)
-    tries, root = tries_of_rows(rows)
-    if root != int.from_bytes(start.state_root, "big"):
-        words = f"the rows at block {start.height} hash to {root:#x}, not to its root"
-        raise Refused(Reason.TARGET_ROOT_DIFFERS, words)
+    tries = prove_rows(start, rows)
     state, parent = State.rebuilt(rows), read_block(view, start)
     environment = Environment(state.system.chain_id, verify)
-    for block in live_blocks(view, start.height + 1):
-        number = block.header.number
+    for number in range(start.height + 1, view.head.height + 1):
         try:
+            block = read_block(view, find_block(view, str(number)))
             verify_block(state, tries, parent, block, environment)
         except Refused as refused:
             yield number, refused.detail
+            return
+        except (LawBroken, StoreFailed) as broken:
+            yield number, str(broken)
             return
         yield from ((number, words) for words in _harm(block))
         parent = block

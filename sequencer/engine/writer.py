@@ -16,8 +16,8 @@ from collections.abc import Callable
 import msgspec
 
 from sequencer.chain.block import ClosedBlock
-from sequencer.chain.calls import command_call
-from sequencer.engine.filling import Filling
+from sequencer.chain.calls import require_exact
+from sequencer.engine.filling import Filling, is_carried
 from sequencer.engine.gate import Gate
 from sequencer.engine.inbox import Inbox
 from sequencer.engine.items import Item
@@ -33,6 +33,7 @@ from sequencer.model.halts import Halt, HaltCause
 from sequencer.model.laws import LawBroken
 from sequencer.model.limits import (
     BATCH_COMMANDS_MAX,
+    BLOCK_CHANGES_MAX,
     BLOCK_COMMANDS_MAX,
     BLOCK_INTERVAL_MS,
     HEARTBEAT_MS,
@@ -98,11 +99,12 @@ class Writer:
     def operate(self, command: Command) -> Item:
         """Queue a command of the operator: a change of mode goes ahead of the next tick.
 
-        Refusals: SHUTTING_DOWN, SHORT_STRING_MALFORMED for text that no calldata takes.
+        Refusals: SHUTTING_DOWN; SHORT_STRING_MALFORMED and CALLDATA_MALFORMED for what no calldata
+        takes as it is.
         """
         if self._parts.gate.is_stopping():
             raise Refused(Reason.SHUTTING_DOWN, "the node is stopping")
-        command_call(command)
+        require_exact(command)
         item = Item(command, 0)
         if isinstance(command, SetMode | Reopen):
             self._opener.modes.append(item)
@@ -182,12 +184,14 @@ class Writer:
         gate, loop, began = self._parts.gate, asyncio.get_running_loop(), False
         while not gate.is_stopping() and gate.final() is None:
             room, left = BLOCK_COMMANDS_MAX - len(filling), deadline - loop.time()
+            is_full = room <= 0 or self._parts.producer.changes >= BLOCK_CHANGES_MAX
             # A tick may take all the time there is: what waits gets its turn all the same.
             served = began or not self.queue
-            if room <= 0 or (left <= 0 and served and self._is_idle.is_set()):
+            if is_full or (left <= 0 and served and self._is_idle.is_set()):
                 return
             began = True
-            items = self.queue.take(min(room, BATCH_COMMANDS_MAX))
+            # One transaction of an account may be as much work as a batch of signed messages.
+            items = self.queue.take_run(min(room, BATCH_COMMANDS_MAX), is_carried)
             if items:
                 self._execute(filling, items)
                 await asyncio.sleep(0)

@@ -18,6 +18,7 @@ class HaltCause(StrEnum):
     START_CHECK = "START_CHECK"
     LAW_BROKEN = "LAW_BROKEN"
     WRITE_FAILED = "WRITE_FAILED"
+    READ_FAILED = "READ_FAILED"
     WRITER_REPLACED = "WRITER_REPLACED"
     TICK_REFUSED = "TICK_REFUSED"
     DISK_LOW = "DISK_LOW"
@@ -38,6 +39,7 @@ class ExitCode(IntEnum):
     TICK_REFUSED = 16
     DISK_LOW = 17
     UNEXPECTED = 18
+    READ_FAILED = 19
 
 
 class Halt(msgspec.Struct, frozen=True):
@@ -64,6 +66,7 @@ _CODES = {
     HaltCause.START_CHECK: ExitCode.START_CHECK,
     HaltCause.LAW_BROKEN: ExitCode.LAW_BROKEN,
     HaltCause.WRITE_FAILED: ExitCode.WRITE_FAILED,
+    HaltCause.READ_FAILED: ExitCode.READ_FAILED,
     HaltCause.WRITER_REPLACED: ExitCode.WRITER_REPLACED,
     HaltCause.TICK_REFUSED: ExitCode.TICK_REFUSED,
     HaltCause.DISK_LOW: ExitCode.DISK_LOW,

@@ -256,8 +256,11 @@ PENDING_COMMANDS_PER_ACCOUNT_MAX = 512
 VERIFIED_TOGETHER_MAX = 64
 """Signatures that one piece of a worker's work checks."""
 
-TRANSACTION_FELTS_MAX = 8_192
-"""Felts of calldata in one transaction of an account."""
+BLOCK_CHANGES_MAX = 20_000
+"""Row changes in one block, after which it is closed at once: what sealing it costs."""
+
+TRANSACTION_FELTS_MAX = 2_048
+"""Felts in one transaction of an account: hashing them is work that nobody has paid for yet."""
 
 SEAL_LAG_MS_MAX = 2_000
 """Milliseconds that a block may take to become durable before new commands are refused."""
@@ -316,3 +319,6 @@ REASON_CHARACTERS_MAX = 500
 
 PLAN_FILE_BYTES_MAX = 16 * 1024 * 1024
 """Bytes of the file of a rollback's plan."""
+
+HALT_CHARACTERS_SHOWN = 500
+"""Characters of a halt's words that are shown on a terminal."""

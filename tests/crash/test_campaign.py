@@ -36,7 +36,7 @@ def campaign(*arguments: str) -> dict[str, list[int]]:
 def test_a_kill_leaves_a_boundary_and_nothing_acknowledged_is_lost() -> None:
     if reason := why_absent():
         pytest.skip(reason)
-    scenarios = ["start", "blocks", "recovery", "compaction"]
+    scenarios = ["start", "blocks", "recovery", "compaction", "rollback"]
     found = campaign("--points", "20", "--only", *scenarios)
     assert list(found) == scenarios
     for runs, points, killed, distinct, _, recovered in found.values():

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -243,6 +244,18 @@ def test_a_chain_is_exported_and_executed_again(folder: Path, tmp_path: Path) ->
     assert run("export", folder, tmp_path / "absent" / "file").exit_code == 2
     assert run("export", folder, tmp_path).exit_code == 2
     assert {path.name for path in tmp_path.iterdir()} == {"chain", "chain.witness", "chain.jsonl"}
+
+
+def test_an_export_takes_the_place_of_files_alone(folder: Path, tmp_path: Path) -> None:
+    pipe, link, target = tmp_path / "pipe", tmp_path / "link", tmp_path / "target"
+    os.mkfifo(pipe)
+    assert run("export", folder, pipe).exit_code == 2
+    assert pipe.is_fifo()
+    target.write_bytes(b"older")
+    link.symlink_to(target)
+    assert run("export", folder, link).exit_code == 0
+    assert link.is_symlink()
+    assert target.read_bytes().count(b"\n") == BLOCKS + 1
 
 
 @pytest.mark.parametrize("command", [("verify",), ("inspect", "keys"), ("inspect", "root")])

@@ -25,7 +25,7 @@ from sequencer.engine.opening import Opener
 from sequencer.engine.producer import Producer
 from sequencer.engine.recovery import begin_chain, mark_planned_stop, recover
 from sequencer.engine.reports import Reports
-from sequencer.engine.sealer import Sealer
+from sequencer.engine.sealer import Extras, Sealer
 from sequencer.engine.trie_cache import TrieCache
 from sequencer.engine.upkeep import Keeping, keep_up
 from sequencer.model.commands import AddSubkey, CancelAll, SetMode, Transfer
@@ -33,6 +33,7 @@ from sequencer.model.limits import CLOCK_TOLERANCE_MS
 from sequencer.model.orders import Instruction, Order, OrderType, SelfTrade, Side
 from sequencer.model.rows import Mode
 from sequencer.model.units import ONE
+from sequencer.ports import HaltNote
 from sequencer.starknet.felt import Felt, encode_short_string
 from sequencer.starknet.felt_hash import sign
 from sequencer.starknet.messages import cancel_hash, order_hash, price_report_hash
@@ -174,34 +175,38 @@ def _item(
 class Instance:
     """A node without tasks: the same parts, one block at a time."""
 
-    def __init__(self, folder: Path) -> None:
-        self.store = open_folder(folder, create=not folder.exists())
-        if self.store.head.height < 0:
-            begin_chain(self.store, msgspec.json.encode(genesis_json()).decode())
-        recovered = recover(self.store)
-        assert recovered.was_planned
-        assert not recovered.halts
-        number = recovered.header.number + 1
-        self.producer = Producer(recovered.state, number, CHAIN_ID, Operator())
-        self.sealer = Sealer(self.store, TrieCache(lambda: self.store.view))
-        self.reports = Reports(lambda: self.store.view)
-        gate, disk = Gate(HaltFile(folder)), PlentyOfSpace()
-        self.opener = Opener(self.producer, gate, lambda: self.store.view, disk)
+    def __init__(self, store: ChainStore, note: HaltNote, keeping: Keeping = KEEPING) -> None:
+        self.store = store
+        if store.head.height < 0:
+            begin_chain(store, msgspec.json.encode(genesis_json()).decode())
+        self.recovered = recover(store)
+        number = self.recovered.header.number + 1
+        self.producer = Producer(self.recovered.state, number, CHAIN_ID, Operator())
+        self.sealer = Sealer(store, TrieCache(lambda: store.view))
+        self.reports = Reports(lambda: store.view)
+        self.gate = Gate(note, self.recovered.halts)
+        self.opener = Opener(self.producer, self.gate, lambda: store.view, PlentyOfSpace())
+        self.extras: dict[int, Extras] = {}
+        self._keeping = keeping
 
-    def make_block(self, script: Script) -> bytes:
+    def make_block(self, script: Script, *modes: SetMode) -> bytes:
         """Make the script's next block and return its hash."""
         filling = Filling(self.producer)
         for report in script.reports():
             self.reports.add(report, self.producer.state)
-        self.opener.modes += [Item(mode, 0) for mode in script.modes(self.producer.number)]
+        wanted = (*modes, *script.modes(self.producer.number))
+        self.opener.modes += [Item(mode, 0) for mode in wanted]
         opened = self.opener.open(filling, script.time_ms, self.reports)
         assert opened.stands
         assert opened.halt is None
         filling.execute(script.items())
         closed = self.producer.close()
-        sealed = self.sealer.seal(closed, filling.extras())
+        self.extras[closed.number] = filling.extras()
+        sealed = self.sealer.seal(closed, self.extras[closed.number])
+        if filling.ends_halt:
+            self.gate.end_halt()
         filling.answer(sealed)
-        keep_up(self.store, closed.time_ms, KEEPING)
+        keep_up(self.store, closed.time_ms, self._keeping)
         return sealed.head.block_hash
 
     def stop(self) -> None:
@@ -210,14 +215,23 @@ class Instance:
         self.store.close()
 
 
+def started(folder: Path) -> Instance:
+    """Start on a folder that was left as planned, or that is not there yet."""
+    store = open_folder(folder, create=not folder.exists())
+    instance = Instance(store, HaltFile(folder))
+    assert instance.recovered.was_planned
+    assert not instance.recovered.halts
+    return instance
+
+
 async def play(folder: Path, seed: int, blocks: int, *, restart: bool) -> tuple[list[str], str]:
     """Play a script; returns the hashes of all blocks and the digest of the store."""
-    script, instance = Script(seed), Instance(folder)
+    script, instance = Script(seed), started(folder)
     hashes = [instance.store.head.block_hash.hex()]
     for _ in range(blocks):
         if restart:
             instance.stop()
-            instance = Instance(folder)
+            instance = started(folder)
         hashes.append(instance.make_block(script).hex())
     instance.stop()
     store = open_folder(folder)

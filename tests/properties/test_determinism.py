@@ -1,7 +1,7 @@
 """The same genesis and transactions give the same chain, and the same store to the last byte.
 
 Three instances: one process, another with another hash seed, and one that is stopped and started
-before every block. (The fourth, rolled back and played again, needs rollbacks.)
+before every block. The fourth, rolled back and executed again, is in `test_rollback_chain`.
 """
 
 import json

@@ -22,6 +22,7 @@ from sequencer.model.limits import (
 from sequencer.model.orders import Side
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Mode
+from sequencer.ports import StoreFailed, StoreProblem
 from sequencer.starknet.felt import FELT_PRIME
 from sequencer.starknet.felt_hash import sign
 from sequencer.starknet.transactions import (
@@ -43,6 +44,7 @@ from tests.unit.engine.builders import (
     Rig,
     answer,
     applied,
+    causes,
     rows_of,
     running,
     turns,
@@ -115,7 +117,7 @@ async def test_one_too_many_is_busy_and_there_is_room_again(
             rig.send(extra)
     items[0].refuse(Reason.HALTED, "")
     await turns()
-    assert pending(rig) == (2, 2)
+    assert pending(rig) == (2, 0)
     rig.send(rig.bid(3))
 
 
@@ -123,17 +125,48 @@ async def test_one_too_many_of_one_signer_is_busy_for_that_one_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(admission_module, "PENDING_COMMANDS_PER_ACCOUNT_MAX", 2)
+    worker = HeldWorker()
+    async with running(Rig(worker=worker)) as rig:
+        await rig.at_height(5)
+        worker.free.clear()
+        # At once, before any signature is checked: the third is told when its own is.
+        items = [rig.send(rig.bid(number)) for number in range(3)]
+        assert await answer(items.pop()) is Reason.ACCOUNT_BUSY
+        await until(lambda: pending(rig) == (2, 1))
+        for extra in (rig.bid(3), rig.cancel("alice", 5), rig.transfer()):
+            with refused(Reason.ACCOUNT_BUSY):
+                rig.send(extra)
+        other = rig.send(rig.bid(9, "bob"))
+        worker.free.set()
+        await settled(*items, other)
+        await until(lambda: pending(rig) == (0, 0))
+        await applied(rig.send(rig.bid(3)))
+
+
+async def test_a_forged_message_costs_its_signer_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the one place for the message, nor places that only its signer may use up."""
+    monkeypatch.setattr(admission_module, "PENDING_COMMANDS_PER_ACCOUNT_MAX", 1)
+    async with running(Rig()) as rig:
+        good = rig.bid(1)
+        forged = [rig.send(msgspec.structs.replace(good, r=r, s=1)) for r in range(1, 6)]
+        item = rig.send(good)
+        assert await settled(*forged) == [Reason.SIGNATURE_INVALID] * 5
+        assert (await applied(item)).refusal == ""
+    stranger = Rig()
+    with refused(Reason.NOT_AUTHORIZED):
+        stranger.send(msgspec.structs.replace(stranger.cancel("alice", 5), key=77))
+
+
+async def test_a_store_that_cannot_be_read_halts_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig()
-    items = [rig.send(rig.bid(number)) for number in range(2)]
-    for extra in (rig.bid(3), rig.cancel("alice", 5), rig.transfer()):
-        with refused(Reason.ACCOUNT_BUSY):
-            rig.send(extra)
-    rig.send(rig.bid(9, "bob"))
-    for item in items:
-        item.refuse(Reason.HALTED, "")
-    await turns()
-    rig.send(rig.bid(3))
-    assert pending(rig) == (2, 2)
+
+    def unreadable(*_: object) -> None:
+        raise StoreFailed(StoreProblem.STORE_CORRUPT, "a block of the disk")
+
+    monkeypatch.setattr(type(rig.views.view), "seen", unreadable)
+    with refused(Reason.HALTED):
+        rig.send(rig.bid(1))
+    assert causes(rig.gate.halts) == ["READ_FAILED"]
 
 
 async def test_counters_are_back_at_zero_whatever_the_answers_were() -> None:
@@ -316,7 +349,13 @@ async def test_a_wrong_signature_is_found_before_execution(key: int) -> None:
             msgspec.structs.replace(rig.bid(2), key=key, r=7),
             msgspec.structs.replace(rig.cancel("alice", 5), key=key, s=7),
         ]
-        assert await settled(*[rig.send(each) for each in forged]) == [Reason.SIGNATURE_INVALID] * 2
+        if key:
+            for each in forged:
+                with refused(Reason.NOT_AUTHORIZED):
+                    rig.send(each)
+            forged.clear()
+        told = await settled(*[rig.send(each) for each in forged])
+        assert told == [Reason.SIGNATURE_INVALID] * len(forged)
         wild = msgspec.structs.replace(rig.transfer(), signature=(-1, 2**400))
         assert await answer(rig.send(wild)) is Reason.SIGNATURE_INVALID
     assert rig.store.head.height == height

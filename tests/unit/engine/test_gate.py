@@ -14,6 +14,7 @@ FINAL = {
     HaltCause.START_CHECK: ExitCode.START_CHECK,
     HaltCause.LAW_BROKEN: ExitCode.LAW_BROKEN,
     HaltCause.WRITE_FAILED: ExitCode.WRITE_FAILED,
+    HaltCause.READ_FAILED: ExitCode.READ_FAILED,
     HaltCause.WRITER_REPLACED: ExitCode.WRITER_REPLACED,
     HaltCause.TICK_REFUSED: ExitCode.TICK_REFUSED,
     HaltCause.DISK_LOW: ExitCode.DISK_LOW,
@@ -35,6 +36,13 @@ async def test_a_halt_is_final_with_a_code_of_its_own_or_can_be_ended(cause: Hal
     assert note.written == ([] if silent else [f"{cause.value}: seen"])
 
 
+async def test_whoever_listens_hears_of_a_halt_at_once() -> None:
+    gate, heard = Gate(MemoryNote()), list[Halt]()
+    gate.listen(heard.append)
+    gate.halt(Halt(HaltCause.LAW_BROKEN, "seen"))
+    assert heard == gate.halts
+
+
 async def test_what_a_start_finds_is_noted_once() -> None:
     note, halt = MemoryNote(), Halt(HaltCause.START_CHECK, "seen")
     assert Gate(note, [halt]).final() == halt
@@ -46,7 +54,7 @@ async def test_what_a_start_finds_is_noted_once() -> None:
 
 async def test_exit_codes_are_told_apart_and_stay_what_they_are() -> None:
     assert len(set(FINAL.values())) == len(FINAL)
-    assert [int(code) for code in ExitCode] == [0, 1, 2, *range(10, 19)]
+    assert [int(code) for code in ExitCode] == [0, 1, 2, *range(10, 20)]
 
 
 async def test_a_note_from_before_is_a_halt_that_can_be_ended() -> None:

@@ -79,3 +79,15 @@ async def test_no_wake_up_is_lost(seed: int) -> None:
         group.create_task(take())
         group.create_task(put())
     assert taken == list(range(count))
+
+
+async def test_a_run_ends_where_one_does_not_join() -> None:
+    inbox: Inbox[int] = Inbox()
+    for number in (1, 3, 5, 2, 4, 7):
+        inbox.put(number)
+
+    def is_odd(number: int) -> bool:
+        return number % 2 == 1
+
+    runs = [inbox.take_run(2, is_odd) for _ in range(6)]
+    assert runs == [[1, 3], [5], [2], [4], [7], []]

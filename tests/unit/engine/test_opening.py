@@ -320,3 +320,20 @@ async def test_a_law_that_a_change_breaks_leaves_nobody_without_an_answer(
     assert opening.opener.modes == [second, third]
     assert [outcome.item for outcome in opening.filling.outcomes] == [first]
     assert msgspec.structs.asdict(calls[0])["mode"] is Mode.CANCEL_ONLY
+
+
+async def test_nothing_reopens_where_nothing_was_rolled_back() -> None:
+    opening = Opening()
+    (item,) = opening.ask(Reopen(1, OrderPolicy.CANCEL_ALL))
+    assert opening.open().stands
+    assert await answer(item) is Reason.MODE_ORDER
+    assert opening.rig.state.system.cause is not ModeCause.ROLLBACK
+
+
+async def test_a_halt_of_the_node_is_not_ended_by_halting() -> None:
+    opening = Opening(Halt(HaltCause.NOTE, "read me"))
+    (item,) = opening.ask(SetMode(Mode.HALTED))
+    assert not opening.open().stands
+    assert await answer(item) is Reason.HALTED
+    assert not opening.filling.ends_halt
+    assert opening.rig.producer.is_empty
