@@ -382,3 +382,12 @@ def rows_of(state: State) -> dict[str, dict[Any, Any]]:
 
 def causes(halts: Sequence[Halt]) -> list[str]:
     return [halt.cause.value for halt in halts]
+
+
+def pending(rig: Rig) -> tuple[int, int]:
+    """Return how many commands and how many signers admission counts."""
+    return len(rig.admission._pending), len(rig.admission._by_signer)
+
+
+async def settled(*items: Item) -> list[Unchecked]:
+    return [await answer(item) for item in items]

@@ -9,8 +9,6 @@ import pytest
 from sequencer.chain.account_contract import ACCOUNT
 from sequencer.chain.calls import exchange_call
 from sequencer.chain.exchange_contract import SignedCancel, SignedOrder
-from sequencer.engine import admission as admission_module
-from sequencer.engine.items import Item
 from sequencer.model.commands import SetMode
 from sequencer.model.halts import Halt, HaltCause
 from sequencer.model.limits import (
@@ -22,7 +20,6 @@ from sequencer.model.limits import (
 from sequencer.model.orders import Side
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Mode
-from sequencer.ports import StoreFailed, StoreProblem
 from sequencer.starknet.felt import FELT_PRIME
 from sequencer.starknet.felt_hash import sign
 from sequencer.starknet.transactions import (
@@ -44,9 +41,10 @@ from tests.unit.engine.builders import (
     Rig,
     answer,
     applied,
-    causes,
+    pending,
     rows_of,
     running,
+    settled,
     turns,
     until,
 )
@@ -54,15 +52,6 @@ from tests.unit.storage.builders import roll_back, undo
 
 TERMS = Terms(0, (ResourceBound(),) * 3)
 NEW_KEY = 4_321
-
-
-async def settled(*items: Item) -> list[Unchecked]:
-    return [await answer(item) for item in items]
-
-
-def pending(rig: Rig) -> tuple[int, int]:
-    """Return how many commands and how many signers admission counts."""
-    return len(rig.admission._pending), len(rig.admission._by_signer)
 
 
 def deployment(key: int = NEW_KEY, **changes: Unchecked) -> DeployAccountV3:
@@ -103,70 +92,6 @@ async def test_order_is_kept_whatever_the_threads_do(seed: int) -> None:
     assert heights == sorted(heights)
     sequences = [rig.state.orders[item.hash].sequence for item in items]
     assert sequences == sorted(sequences)
-
-
-async def test_one_too_many_is_busy_and_there_is_room_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(admission_module, "PENDING_COMMANDS_MAX", 3)
-    rig = Rig()
-    items = [rig.send(rig.bid(number)) for number in range(2)]
-    items.append(rig.send(rig.bid(9, "bob")))
-    for extra in (rig.bid(3), rig.cancel("bob", 5), rig.transfer()):
-        with refused(Reason.BUSY):
-            rig.send(extra)
-    items[0].refuse(Reason.HALTED, "")
-    await turns()
-    assert pending(rig) == (2, 0)
-    rig.send(rig.bid(3))
-
-
-async def test_one_too_many_of_one_signer_is_busy_for_that_one_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(admission_module, "PENDING_COMMANDS_PER_ACCOUNT_MAX", 2)
-    worker = HeldWorker()
-    async with running(Rig(worker=worker)) as rig:
-        await rig.at_height(5)
-        worker.free.clear()
-        # At once, before any signature is checked: the third is told when its own is.
-        items = [rig.send(rig.bid(number)) for number in range(3)]
-        assert await answer(items.pop()) is Reason.ACCOUNT_BUSY
-        await until(lambda: pending(rig) == (2, 1))
-        for extra in (rig.bid(3), rig.cancel("alice", 5), rig.transfer()):
-            with refused(Reason.ACCOUNT_BUSY):
-                rig.send(extra)
-        other = rig.send(rig.bid(9, "bob"))
-        worker.free.set()
-        await settled(*items, other)
-        await until(lambda: pending(rig) == (0, 0))
-        await applied(rig.send(rig.bid(3)))
-
-
-async def test_a_forged_message_costs_its_signer_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the one place for the message, nor places that only its signer may use up."""
-    monkeypatch.setattr(admission_module, "PENDING_COMMANDS_PER_ACCOUNT_MAX", 1)
-    async with running(Rig()) as rig:
-        good = rig.bid(1)
-        forged = [rig.send(msgspec.structs.replace(good, r=r, s=1)) for r in range(1, 6)]
-        item = rig.send(good)
-        assert await settled(*forged) == [Reason.SIGNATURE_INVALID] * 5
-        assert (await applied(item)).refusal == ""
-    stranger = Rig()
-    with refused(Reason.NOT_AUTHORIZED):
-        stranger.send(msgspec.structs.replace(stranger.cancel("alice", 5), key=77))
-
-
-async def test_a_store_that_cannot_be_read_halts_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
-    rig = Rig()
-
-    def unreadable(*_: object) -> None:
-        raise StoreFailed(StoreProblem.STORE_CORRUPT, "a block of the disk")
-
-    monkeypatch.setattr(type(rig.views.view), "seen", unreadable)
-    with refused(Reason.HALTED):
-        rig.send(rig.bid(1))
-    assert causes(rig.gate.halts) == ["READ_FAILED"]
 
 
 async def test_counters_are_back_at_zero_whatever_the_answers_were() -> None:
