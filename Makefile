@@ -17,10 +17,10 @@ PACKAGES := $(wildcard sequencer/__init__.py devnet/__init__.py contracts/__init
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help check test crash bench run lock clean
+.PHONY: help check test test-contracts contracts crash bench run lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: $(READY) ## lint, format, types, project rules and unit tests
 	$(BIN)/ruff check .
@@ -30,6 +30,12 @@ check: $(READY) ## lint, format, types, project rules and unit tests
 
 test: $(READY) ## all tests
 	$(BIN)/pytest -q -n auto
+
+test-contracts: $(READY) ## unit tests in Cairo, 5 minutes; skipped by name without node
+	$(BIN)/python scripts/build_contracts.py test
+
+contracts: $(READY) ## compile the Cairo contracts to contracts/artifacts; needs node and cargo
+	$(BIN)/python scripts/build_contracts.py build
 
 crash: $(READY) ## kill the engine wherever it writes; nothing acknowledged may be lost
 	$(BIN)/python scripts/crash.py

@@ -1,0 +1,1 @@
+"""The contracts of the settlement chain: Cairo sources, their artifacts, and the tools for both."""
