@@ -35,7 +35,7 @@ from sequencer.engine.sealer import Sealer
 from sequencer.engine.trie_cache import TrieCache
 from sequencer.engine.views import Views
 from sequencer.engine.worker import ThreadWorker
-from sequencer.engine.writer import Pace, Parts, Writer
+from sequencer.engine.writer import Pace, Parts, Writer, cause_of
 from sequencer.model.halts import ExitCode, Halt, HaltCause
 from sequencer.model.limits import (
     BLOCK_INTERVAL_MS,
@@ -44,7 +44,7 @@ from sequencer.model.limits import (
 )
 from sequencer.model.refusals import Reason, Refused
 from sequencer.ports import Store, StoreError, StoreFailed, StoreProblem
-from sequencer.starknet.felt import Felt, format_felt
+from sequencer.starknet.felt import Felt, format_hash
 from sequencer.starknet.felt_hash import public_key, sign, verify
 from sequencer.storage.folder import open_folder
 from sequencer.storage.halt_note import FolderSpace, HaltFile
@@ -143,9 +143,7 @@ class Node:
         try:
             await self._sealing.run(lambda: mark_planned_stop(self.store))
         except StoreFailed as failure:
-            replaced = _EXITS.get(failure.problem) is ExitCode.WRITER_REPLACED
-            cause = HaltCause.WRITER_REPLACED if replaced else HaltCause.WRITE_FAILED
-            self.writer.gate.halt(Halt(cause, str(failure)))
+            self.writer.gate.halt(Halt(cause_of(failure), str(failure)))
 
     async def _watch(self, stop: asyncio.Event, exit_on_halt: bool) -> None:
         """Stop the writer when told to, or at once after a halt that allows no more reads."""
@@ -219,7 +217,7 @@ async def _serve(
     node = await start_node(config)
     try:
         head = node.store.head
-        say(f"block {head.height} {_felt(head.block_hash)}, epoch {head.epoch}")
+        say(f"block {head.height} {format_hash(head.block_hash)}, epoch {head.epoch}")
         for halt in node.writer.gate.halts:
             say(f"HALTED {_printable(halt)}")
         node.writer.gate.listen(lambda halt: say(f"HALTED {_printable(halt)}"))
@@ -238,7 +236,7 @@ async def _serve(
             say(f"UNEXPECTED {error!r:.200}; the file HALTED has all of it")
             return ExitCode.UNEXPECTED
         head = node.store.head
-        say(f"stopped at block {head.height} {_felt(head.block_hash)}, exit code {int(code)}")
+        say(f"stopped at block {head.height} {format_hash(head.block_hash)}, exit code {int(code)}")
         return code
     finally:
         if pipes is not None:
@@ -250,10 +248,6 @@ async def _answer(lines: Lines, waiting: "asyncio.Queue[bytes]") -> None:
     """Take lines one after the other; a bug in there ends the node like any other."""
     while True:
         await lines.take(await waiting.get())
-
-
-def _felt(data: bytes) -> str:
-    return format_felt(int.from_bytes(data, "big"))
 
 
 def _printable(halt: Halt) -> str:

@@ -41,7 +41,7 @@ from sequencer.model.limits import (
 )
 from sequencer.model.records import BlockRecord, Effect, EffectKind
 from sequencer.model.refusals import Reason, Refused
-from sequencer.starknet.felt import format_felt
+from sequencer.starknet.felt import format_felt, format_hash
 from sequencer.starknet.transactions import Transaction
 
 _PATIENCE_SECONDS = 0.01
@@ -88,7 +88,7 @@ class Lines:
             head = notice.target_hash if back else notice.head_hash
             told |= {"head": format_felt(head), "reason": notice.reason}
         if block is not None:
-            told |= {"height": block.height, "hash": format_felt(int.from_bytes(block.block_hash))}
+            told |= {"height": block.height, "hash": format_hash(block.block_hash)}
         self._print(told)
 
     def _admit(self, line: bytes) -> Item | None:

@@ -6,7 +6,7 @@ import typer
 
 from sequencer.cli.stored import AsJson, DataDir, Witness, opened, print_facts
 from sequencer.engine.plan import resolve_live
-from sequencer.starknet.felt import format_felt
+from sequencer.starknet.felt import format_hash
 
 checkpoint = typer.Typer(
     name="checkpoint",
@@ -46,7 +46,7 @@ def list_checkpoints(data_dir: DataDir, witness: Witness = None, as_json: AsJson
         for each in view.checkpoints():
             reorg_id = view.undone_by(each.sequence)
             state = f"undone by reorg {reorg_id}" if reorg_id else "live"
-            hash_ = format_felt(int.from_bytes(each.block_hash, "big"))
+            hash_ = format_hash(each.block_hash)
             lines.append(f"{each.label} block {each.height} {hash_} {state}, by {each.pinned_by}")
         print_facts({"checkpoints": lines}, as_json)
 

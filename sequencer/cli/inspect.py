@@ -25,7 +25,7 @@ from sequencer.model.records import BlockRecord
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Contract
 from sequencer.ports import ChainView
-from sequencer.starknet.felt import format_felt, parse_felt
+from sequencer.starknet.felt import format_felt, format_hash, parse_felt
 from sequencer.storage import keys
 
 inspect = typer.Typer(
@@ -157,7 +157,7 @@ def inspect_root(
         record = find_block(store.view, at)
         roots = msgspec.structs.asdict(roots_at(store.view, record))
         facts = _place(store.view, record)
-        facts |= {"state_root": format_felt(int.from_bytes(record.state_root, "big"))}
+        facts |= {"state_root": format_hash(record.state_root)}
         facts |= {name: format_felt(root) for name, root in roots.items()}
         facts |= {"digest": record.digest.hex()}
         print_facts(facts, as_json)
@@ -192,7 +192,7 @@ def _place(view: ChainView, block: BlockRecord) -> Facts:
     reorg_id = view.orphaned_by(block)
     return {
         "height": block.height,
-        "block": format_felt(int.from_bytes(block.block_hash, "big")),
+        "block": format_hash(block.block_hash),
         "epoch": block.epoch,
         "live": "yes" if reorg_id == 0 else f"no, orphaned by reorg {reorg_id}",
     }

@@ -16,7 +16,7 @@ from sequencer.engine.suggest import suggest
 from sequencer.model.commands import OrderPolicy
 from sequencer.model.records import Head
 from sequencer.ports import StoreFailed, StoreProblem
-from sequencer.starknet.felt import format_felt
+from sequencer.starknet.felt import format_hash
 from sequencer.storage.chain_store import ChainStore
 
 reorg = typer.Typer(
@@ -185,8 +185,8 @@ def _head_facts(head: Head) -> dict[str, object]:
     latch = head.latch
     return {
         "height": head.height,
-        "block": format_felt(int.from_bytes(head.block_hash, "big")),
-        "state_root": format_felt(int.from_bytes(head.state_root, "big")),
+        "block": format_hash(head.block_hash),
+        "state_root": format_hash(head.state_root),
         "epoch": head.epoch,
         "halted_by_reorg": "not halted" if latch is None else latch.reorg_id,
         "orders": "" if latch is None else latch.policy.value,

@@ -1,8 +1,8 @@
 """`perpchain verify`: does the store hold what its headers say, and do the blocks make it so?"""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain as chained
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -14,9 +14,10 @@ from sequencer.chain.tries import root_of_rows
 from sequencer.cli.stored import AsJson, DataDir, Witness, fail, opened
 from sequencer.engine.lookup import find_block, live_blocks, rows_at
 from sequencer.engine.recovery import check_headers, genesis_of, recover
+from sequencer.exchange.state import Table
 from sequencer.model.halts import ExitCode, HaltCause
 from sequencer.model.refusals import Reason, Refused
-from sequencer.starknet.felt import format_felt
+from sequencer.starknet.felt import format_hash
 from sequencer.storage.chain_store import ChainStore
 
 _DISAGREEING = frozenset({HaltCause.START_CHECK})
@@ -54,10 +55,13 @@ def verify(
     failed = [check for check in checks if check.found]
     if as_json:
         told: dict[str, object] = {"height": head.height, "epoch": head.epoch}
-        told |= {"block_hash": _felt(head.block_hash), "state_root": _felt(head.state_root)}
+        told |= {
+            "block_hash": format_hash(head.block_hash),
+            "state_root": format_hash(head.state_root),
+        }
         typer.echo(msgspec.json.encode({**told, "checks": checks, "ok": not failed}).decode())
     else:
-        typer.echo(f"head is block {head.height}, hash {_felt(head.block_hash)}")
+        typer.echo(f"head is block {head.height}, hash {format_hash(head.block_hash)}")
     if failed:
         fail("verify", f"{len(failed)} checks failed", ExitCode.DIFFERS)
 
@@ -72,7 +76,8 @@ def _checks(store: ChainStore, full: bool) -> Iterator[Check]:
     if not full:
         return
     head = find_block(view, "latest")
-    root = root_of_rows(rows_at(view, head))
+    rows = rows_at(view, head)
+    root = root_of_rows(rows)
     same = root == int.from_bytes(head.state_root, "big")
     yield Check("state root from the rows alone", "" if same else f"the rows hash to {root:#x}")
     name = f"blocks 1 to {view.head.height} executed again"
@@ -85,11 +90,7 @@ def _checks(store: ChainStore, full: bool) -> Iterator[Check]:
         found = str(refused)
     yield Check(name, found)
     if replayed is not None:
-        yield Check("rows of the executed chain", _row_difference(store, replayed))
-
-
-def _felt(data: bytes) -> str:
-    return format_felt(int.from_bytes(data, "big"))
+        yield Check("rows of the executed chain", _row_difference(rows, replayed))
 
 
 def _announced(blocks: Iterable[Block]) -> Iterator[Block]:
@@ -102,8 +103,7 @@ def _is_terminal() -> bool:
     return typer.get_text_stream("stderr").isatty()
 
 
-def _row_difference(store: ChainStore, replayed: Chain) -> str:
-    stored = rows_at(store.view, find_block(store.view, "latest"))
+def _row_difference(stored: Mapping[Table, Mapping[Any, Any]], replayed: Chain) -> str:
     for table, rows in replayed.state.rows.items():
         kept = stored[table]
         for key in chained(rows, kept.keys() - rows.keys()):

@@ -8,7 +8,7 @@ Refusals of every function that takes a reference: BLOCK_UNKNOWN; the store's ow
 and STATE_COLLECTED.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -24,8 +24,10 @@ from sequencer.chain.stored import (
     rows_by_table,
     trie_name,
 )
+from sequencer.chain.tries import Tries, tries_of_rows
 from sequencer.engine.sealer import as_bytes
 from sequencer.exchange.state import State, Table
+from sequencer.model.laws import LawBroken
 from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.model.records import BlockRecord
 from sequencer.model.refusals import Reason, Refused
@@ -120,6 +122,18 @@ def block_of_sequence(view: ChainView, sequence: int) -> BlockRecord | None:
 def rows_at(view: ChainView, block: BlockRecord) -> dict[Table, dict[Any, Any]]:
     """Load all rows of the state after a block."""
     return rows_by_table(view.state_at(block).rows())
+
+
+def prove_rows(block: BlockRecord, rows: Mapping[Table, Mapping[Any, Any]]) -> Tries:
+    """Build the tries of a block's rows. Refusal: TARGET_ROOT_DIFFERS for another root."""
+    try:
+        tries, root = tries_of_rows(rows)
+    except LawBroken as broken:  # A row that no block of this chain can have written.
+        raise Refused(Reason.TARGET_ROOT_DIFFERS, str(broken)) from None
+    if as_bytes(root) != block.state_root:
+        words = f"the rows at block {block.height} hash to {root:#x}, not to its root"
+        raise Refused(Reason.TARGET_ROOT_DIFFERS, words)
+    return tries
 
 
 def state_at(view: ChainView, block: BlockRecord) -> State:

@@ -10,28 +10,26 @@ TARGET_PRUNED, TARGET_ROOT_DIFFERS, ROLLBACK_OPEN, PARAMETER_INVALID.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from sequencer.chain.block import Block
 from sequencer.chain.text import to_text
-from sequencer.chain.tries import Tries, tries_of_rows
 from sequencer.engine.impact import Impact, measure_impact
 from sequencer.engine.lookup import (
     find_block,
     is_block_name,
     is_height,
+    prove_rows,
     read_block,
     rows_at,
     state_at,
 )
 from sequencer.engine.sealer import as_bytes
 from sequencer.exchange.reopening import survives
-from sequencer.exchange.state import State, Table
+from sequencer.exchange.state import State
 from sequencer.model.commands import OrderPolicy, SecurityCommand
-from sequencer.model.laws import LawBroken
 from sequencer.model.records import BlockRecord, Mark, Stage
 from sequencer.model.refusals import Reason, Refused
 from sequencer.ports import ChainView, Store, StoreFailed, StoreProblem, StoreRefused
@@ -182,18 +180,6 @@ def _proven_state(view: ChainView, target: BlockRecord) -> State:
         raise Refused(Reason.TARGET_PRUNED, words)
     prove_rows(target, rows)
     return State.rebuilt(rows)
-
-
-def prove_rows(block: BlockRecord, rows: Mapping[Table, Mapping[Any, Any]]) -> Tries:
-    """Build the tries of a block's rows. Refusal: TARGET_ROOT_DIFFERS for another root."""
-    try:
-        tries, root = tries_of_rows(rows)
-    except LawBroken as broken:  # A row that no block of this chain can have written.
-        raise Refused(Reason.TARGET_ROOT_DIFFERS, str(broken)) from None
-    if as_bytes(root) != block.state_root:
-        words = f"the rows at block {block.height} hash to {root:#x}, not to its root"
-        raise Refused(Reason.TARGET_ROOT_DIFFERS, words)
-    return tries
 
 
 def _require_no_open(store: Store) -> None:

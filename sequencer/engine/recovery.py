@@ -7,8 +7,7 @@ Promises
 - What disagrees is named, and then the chain comes up HALTED: nothing is repaired by guessing.
 
 Laws
-- Recovery reads. What a start writes is this: a rollback that was prepared and not carried out is
-  aborted.
+- Recovery reads. What a start writes before it is what `rollback.resume` writes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ import msgspec
 from sequencer.chain.commitment import PROTOCOL_VERSION
 from sequencer.chain.genesis import open_genesis, read_genesis
 from sequencer.chain.stored import decode_body, decode_header, rows_by_table
-from sequencer.chain.tries import root_of_rows
+from sequencer.engine.lookup import prove_rows, trie_reader
 from sequencer.engine.sealer import Extras, Sealer, as_bytes
 from sequencer.engine.trie_cache import TrieCache
 from sequencer.exchange.invariants import check_laws
@@ -120,13 +119,9 @@ def mark_planned_stop(store: Store) -> None:
 def check_root(view: ChainView, rows: dict[Table, dict[Any, Any]]) -> Iterator[Halt]:
     """Yield a halt unless the rows hash to the head's root."""
     try:
-        root = root_of_rows(rows)
-    except LawBroken as broken:  # A row that no block of this chain can have written.
-        yield Halt(HaltCause.START_CHECK, str(broken))
-        return
-    if as_bytes(root) != view.head.state_root:
-        words = f"the rows at block {view.head.height} hash to {root:#x}, not to its root"
-        yield Halt(HaltCause.START_CHECK, words)
+        prove_rows(_block(view), rows)
+    except Refused as refused:
+        yield Halt(HaltCause.START_CHECK, refused.detail)
 
 
 def check_headers(view: ChainView, lowest: int) -> Iterator[Halt]:
@@ -187,9 +182,9 @@ def _disagreements(view: ChainView, state: State) -> Iterator[Halt]:
 
 
 def _root_of_tries(view: ChainView) -> int:
-    tries = TrieCache(lambda: view)
-    contracts = root_of(tries.reader(CONTRACTS_TRIE), TRIE_HEIGHT_MAX, pedersen)
-    classes = root_of(tries.reader(CLASSES_TRIE), TRIE_HEIGHT_MAX, poseidon)
+    state = view.state()
+    contracts = root_of(trie_reader(state, CONTRACTS_TRIE), TRIE_HEIGHT_MAX, pedersen)
+    classes = root_of(trie_reader(state, CLASSES_TRIE), TRIE_HEIGHT_MAX, poseidon)
     return state_root(contracts, classes, PROTOCOL_VERSION)
 
 

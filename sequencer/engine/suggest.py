@@ -14,8 +14,8 @@ import msgspec
 from sequencer.chain.block import Block, verify_block
 from sequencer.chain.exchange_contract import read_event
 from sequencer.chain.executor import Environment
-from sequencer.engine.lookup import find_block, read_block, rows_at
-from sequencer.engine.plan import prove_rows, resolve_live
+from sequencer.engine.lookup import find_block, prove_rows, read_block, rows_at
+from sequencer.engine.plan import resolve_live
 from sequencer.exchange.state import State
 from sequencer.model.events import FaultDone, GuardViolated
 from sequencer.model.laws import LawBroken

@@ -167,7 +167,7 @@ class Writer:
         except LawBroken as broken:
             self._halt(Halt(HaltCause.LAW_BROKEN, str(broken)))
         except StoreError as error:
-            self._halt(Halt(_cause_of(error), str(error)))
+            self._halt(Halt(cause_of(error), str(error)))
         if self._parts.gate.final() is not None:
             filling.refuse(Reason.HALTED, self._parts.gate.words(self.state))
             self._parts.producer.drop()
@@ -252,7 +252,7 @@ class Writer:
                 listener()
             await parts.worker.run(lambda: keep_up(parts.store, closed.time_ms, self._keeping))
         except StoreError as error:
-            self._halt(Halt(_cause_of(error), str(error)))
+            self._halt(Halt(cause_of(error), str(error)))
             filling.refuse(Reason.OUTCOME_UNKNOWN, "the block may be on the disk or not")
         except Refused as refused:
             # What the store holds under the tries is not what was put there.
@@ -273,6 +273,7 @@ class Writer:
             item.refuse(reason, detail)
 
 
-def _cause_of(error: StoreError) -> HaltCause:
+def cause_of(error: StoreError) -> HaltCause:
+    """Return why a store that says no to a write halts the chain."""
     replaced = (StoreProblem.WRITER_REPLACED, StoreProblem.WRITER_FORKED)
     return HaltCause.WRITER_REPLACED if error.problem in replaced else HaltCause.WRITE_FAILED

@@ -42,6 +42,11 @@ def parse_felt(text: object) -> Felt:
     return value
 
 
+def format_hash(data: bytes) -> str:
+    """Print a hash that is kept as bytes, as `format_felt` does."""
+    return format_felt(int.from_bytes(data, "big"))
+
+
 def format_felt(value: Felt) -> str:
     """Print a felt canonically. Refusal: FELT_OUT_OF_RANGE."""
     return hex(require_felt(value))
