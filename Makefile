@@ -17,7 +17,7 @@ PACKAGES := $(wildcard sequencer/__init__.py devnet/__init__.py contracts/__init
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help check test test-contracts contracts crash bench run lock clean
+.PHONY: help check test test-contracts contracts devnet-real test-devnet crash simulate bench run lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,14 +37,22 @@ test-contracts: $(READY) ## unit tests in Cairo, 5 minutes; skipped by name with
 contracts: $(READY) ## compile the Cairo contracts to contracts/artifacts; needs node and cargo
 	$(BIN)/python scripts/build_contracts.py build
 
+devnet-real: $(READY) ## starknet-devnet into the cache; 20 minutes once, where cargo builds it
+	$(BIN)/python scripts/devnet_real.py
+
+test-devnet: $(READY) ## what needs starknet-devnet; skipped by name without it
+	$(BIN)/pytest -q -rs -n auto --dist loadfile -m devnet tests/contracts $(wildcard tests/e2e)
+
 crash: $(READY) ## kill the engine wherever it writes; nothing acknowledged may be lost
 	$(BIN)/python scripts/crash.py
+
+simulate: $(READY) ## race rollbacks against everything else in virtual time, 1,000 seeds
+	$(BIN)/python scripts/simulate.py
 
 bench: $(READY) ## measure hashes, signatures, the trie and the exchange
 	$(BIN)/python scripts/bench.py
 
-run: $(READY) ## recompute published blocks, trade a recorded market, seal and verify blocks
-	$(BIN)/perpchain vectors tests/vectors/starknet
+run: $(READY) ## trade a recorded market, go back, go on, prove it; 1 to 2 minutes
 	$(BIN)/perpchain run
 
 lock: ## remake requirements.lock; LOCK_FLAGS=--upgrade moves every pin

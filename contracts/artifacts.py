@@ -38,6 +38,16 @@ class Artifact(msgspec.Struct, frozen=True):
     casm: str
     entry: Entry
 
+    @property
+    def class_hash(self) -> int:
+        """The hash of the Sierra class."""
+        return int(self.entry.class_hash, 16)
+
+    @property
+    def compiled_class_hash(self) -> int:
+        """The hash of the CASM class."""
+        return int(self.entry.compiled_class_hash, 16)
+
 
 def load_manifest() -> Manifest:
     return msgspec.json.decode(MANIFEST.read_bytes(), type=Manifest)

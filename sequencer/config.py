@@ -5,37 +5,52 @@ Promises
 """
 
 import os
+import secrets
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
-from sequencer.model.limits import GENESIS_FILE_BYTES_MAX, KEY_FILE_BYTES_MAX
+from sequencer.model.admin_limits import ADMIN_FILE_BYTES_MAX
+from sequencer.model.limits import (
+    GENESIS_FILE_BYTES_MAX,
+    KEY_FILE_BYTES_MAX,
+    SETTLEMENT_FILE_BYTES_MAX,
+)
 from sequencer.model.refusals import Reason, Refused
+from sequencer.model.secret import Secret
 
 KEY_VARIABLE = "PERPCHAIN_OPERATOR_KEY"
 """The environment variable with the operator's private key, where no file is named."""
 
+CACHE_VARIABLE = "XDG_CACHE_HOME"
+"""The environment variable with the folder of the user's caches, where it is not ~/.cache."""
+
+DEVNET_VARIABLE = "STARKNET_DEVNET_URL"
+"""The environment variable with the address of a settlement devnet that runs already."""
+
+ADMIN_FILE = "admin.json"
+"""Where a running node is reached, in the data folder."""
+
+TOKEN_FILE = "admin.token"
+"""What a client of the admin server has to show; only the node's own user can read the file."""
+
+SETTLEMENT_FILE = "settlement.json"
+SETTLEMENT_KEY_FILE = "settlement.key"
+"""Where roots are posted, in the data folder, unless another file is named."""
+
+_TOKEN_BITS = 256
+_LOOPBACK = "127.0.0.1"
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 _KEY_DIGITS_MAX = 64
-
-
-class Secret:
-    """A private key that does not print."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: int) -> None:
-        self.value = value
-
-    def __repr__(self) -> str:
-        return "Secret(...)"
 
 
 class NodeConfig(msgspec.Struct, frozen=True):
     """A node's settings. `witness` None is the file beside the data folder; `genesis` None is no
     genesis file: then the chain must be there. `verify_root` works out the root from the rows at
     start also after a planned stop. `exit_on_halt` ends the process as soon as the chain halts for
-    good, instead of serving reads."""
+    good, instead of serving reads. `admin_port` is where the operator's commands are taken on this
+    machine, 0 for any free port, -1 for nowhere."""
 
     data_dir: Path
     operator_key: Secret
@@ -44,6 +59,18 @@ class NodeConfig(msgspec.Struct, frozen=True):
     block_interval_ms: int = 0
     verify_root: bool = False
     exit_on_halt: bool = False
+    admin_port: int = -1
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: binaries that tests and devnets run."""
+    caches = os.environ.get(CACHE_VARIABLE)
+    return (Path(caches) if caches else Path.home() / ".cache") / "perpchain"
+
+
+def devnet_url() -> str:
+    """Return the address of a settlement devnet that the environment names, "" for none."""
+    return os.environ.get(DEVNET_VARIABLE, "")
 
 
 def read_limited(path: Path, bytes_max: int) -> bytes:
@@ -74,12 +101,143 @@ def read_operator_key(path: Path | None) -> Secret:
     Refusals: FILE_UNREADABLE, PRIVATE_KEY_OUT_OF_RANGE; neither shows what was read.
     """
     if path is not None:
-        text = read_limited(path, KEY_FILE_BYTES_MAX).decode("ascii", "replace")
-        origin = str(path)
-    else:
-        text, origin = os.environ.get(KEY_VARIABLE, ""), f"${KEY_VARIABLE}"
+        return _read_secret(path, "private key")
+    return _secret_of(os.environ.get(KEY_VARIABLE, ""), f"${KEY_VARIABLE}", "private key")
+
+
+class SettlementConfig(msgspec.Struct, frozen=True):
+    """Where roots are posted: a Starknet node, the contract there, and the account that posts."""
+
+    url: str
+    contract: int
+    account: int
+    key: Secret
+
+
+class _SettlementFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A settlement file. `key_file` is beside it, unless its path is absolute."""
+
+    url: str
+    contract: str
+    account: str
+    key_file: str
+
+
+def read_settlement(folder: Path, path: Path | None) -> SettlementConfig | None:
+    """Read where roots are posted, from a file or else from the one in the data folder.
+
+    None where no file is named and none is there. Refusals: FILE_UNREADABLE, SETTLEMENT_INVALID,
+    PRIVATE_KEY_OUT_OF_RANGE.
+    """
+    if path is None and not (folder / SETTLEMENT_FILE).exists():
+        return None
+    path = path or folder / SETTLEMENT_FILE
+    try:
+        content = msgspec.json.decode(
+            read_limited(path, SETTLEMENT_FILE_BYTES_MAX), type=_SettlementFile
+        )
+        contract, account = int(content.contract, 16), int(content.account, 16)
+        is_http = urlsplit(content.url).scheme in ("http", "https")
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise Refused(Reason.SETTLEMENT_INVALID, f"{path}: {error}") from None
+    if not is_http or contract <= 0 or account <= 0:
+        raise Refused(Reason.SETTLEMENT_INVALID, f"{path}: an address is missing")
+    key = _read_secret(path.parent / content.key_file, "private key")
+    return SettlementConfig(content.url, contract, account, key)
+
+
+def leave_settlement(folder: Path, config: SettlementConfig) -> None:
+    """Leave in a data folder where its roots are posted; the key for its owner alone.
+
+    Error: OSError.
+    """
+    (folder / SETTLEMENT_KEY_FILE).unlink(missing_ok=True)
+    _write_secret(folder / SETTLEMENT_KEY_FILE, config.key)
+    contract, account = hex(config.contract), hex(config.account)
+    content = _SettlementFile(config.url, contract, account, SETTLEMENT_KEY_FILE)
+    fresh = (folder / SETTLEMENT_FILE).with_suffix(".new")
+    fresh.write_bytes(msgspec.json.encode(content))
+    fresh.replace(folder / SETTLEMENT_FILE)
+
+
+class AdminPlace(msgspec.Struct, frozen=True):
+    """Where a node's admin server listens, and in which process."""
+
+    url: str
+    pid: int
+
+    @property
+    def port(self) -> int:
+        """Return its port on this machine, 0 where the address is of another one."""
+        parts = urlsplit(self.url)
+        return parts.port or 0 if parts.hostname == _LOOPBACK else 0
+
+
+def new_token() -> Secret:
+    """Make what clients of an admin server have to show."""
+    return Secret(secrets.randbits(_TOKEN_BITS))
+
+
+def leave_admin(folder: Path, url: str, token: Secret) -> None:
+    """Leave in a data folder where its node is reached, and the token. Error: OSError."""
+    forget_admin(folder)
+    _write_secret(folder / TOKEN_FILE, token)
+    place = msgspec.json.encode(AdminPlace(url, os.getpid()))
+    fresh = (folder / ADMIN_FILE).with_suffix(".new")
+    fresh.write_bytes(place)
+    fresh.replace(folder / ADMIN_FILE)
+
+
+def find_admin(folder: Path) -> tuple[AdminPlace, Secret] | None:
+    """Return where the node of a data folder is reached, None where none says so.
+
+    What a killed node left is found as well, unless its process is gone. Refusal: FILE_UNREADABLE
+    for files that are there and cannot be read.
+    """
+    if not (folder / ADMIN_FILE).exists():
+        return None
+    content = read_limited(folder / ADMIN_FILE, ADMIN_FILE_BYTES_MAX)
+    try:
+        place = msgspec.json.decode(content, type=AdminPlace)
+        if not place.port or not _is_alive(place.pid):
+            return None
+        return place, _read_secret(folder / TOKEN_FILE, "token")
+    except (msgspec.MsgspecError, ValueError):
+        return None
+
+
+def forget_admin(folder: Path) -> None:
+    """Take away what `leave_admin` left. Error: OSError."""
+    for name in (ADMIN_FILE, TOKEN_FILE):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    if pid <= 0:  # A group of processes, or all of them.
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _write_secret(path: Path, secret: Secret) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"{secret.value:064x}\n")
+
+
+def _read_secret(path: Path, kind: str) -> Secret:
+    text = read_limited(path, KEY_FILE_BYTES_MAX).decode("ascii", "replace")
+    return _secret_of(text, str(path), kind)
+
+
+def _secret_of(text: str, origin: str, kind: str) -> Secret:
     digits = text.strip().removeprefix("0x")
     if not digits or len(digits) > _KEY_DIGITS_MAX or not set(digits) <= _HEX_DIGITS:
-        words = f"{origin} holds no private key in hexadecimal"
+        words = f"{origin} holds no {kind} in hexadecimal"
         raise Refused(Reason.PRIVATE_KEY_OUT_OF_RANGE, words)
     return Secret(int(digits, 16))

@@ -2,26 +2,23 @@
 
 Promises
 - There is no other start than recovery, and it is the same after a crash and after a planned stop.
-- SIGTERM finishes the open block and leaves a mark that the stop was planned; then the exit code is
-  that of the first final halt, or 0.
-- Whatever goes wrong ends in a code of `model/halts.py` and one line that names it.
+- A planned stop finishes the open block and leaves a mark that it was planned.
+- A chain that was gone back on comes up through that same recovery, in the same process.
+- Blocks are executed again in the background, and a difference halts the chain.
 """
 
 import asyncio
 import gc
-import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import ExitStack
-from traceback import format_exception
+from contextlib import ExitStack, suppress
 
-from sequencer.api.lines import LinePipes, Lines
+import msgspec
+
 from sequencer.config import NodeConfig
-from sequencer.engine.admission import Admission
 from sequencer.engine.clock import SystemClock
-from sequencer.engine.gate import Gate
+from sequencer.engine.engine import Engine, Outside
 from sequencer.engine.outbox import EffectReader, Outbox
-from sequencer.engine.producer import Producer
 from sequencer.engine.recovery import (
     Recovered,
     begin_chain,
@@ -29,32 +26,29 @@ from sequencer.engine.recovery import (
     recover,
     require_genesis,
 )
-from sequencer.engine.reports import Reports
 from sequencer.engine.rollback import resume
-from sequencer.engine.sealer import Sealer
-from sequencer.engine.trie_cache import TrieCache
+from sequencer.engine.settler import SettlePace, Settler, Surroundings
+from sequencer.engine.settling import SETTLER
+from sequencer.engine.verification import Verification
 from sequencer.engine.views import Views
 from sequencer.engine.worker import ThreadWorker
-from sequencer.engine.writer import Pace, Parts, Writer, cause_of
+from sequencer.engine.writer import Pace, cause_of
+from sequencer.model.commands import SetMode
 from sequencer.model.halts import ExitCode, Halt, HaltCause
 from sequencer.model.limits import (
     BLOCK_INTERVAL_MS,
-    HALT_CHARACTERS_SHOWN,
+    OUTBOX_CLOSING_SECONDS_MAX,
     SWITCH_INTERVAL_MICROSECONDS,
 )
+from sequencer.model.records import Cursor
 from sequencer.model.refusals import Reason, Refused
-from sequencer.ports import Store, StoreError, StoreFailed, StoreProblem
-from sequencer.starknet.felt import Felt, format_hash
+from sequencer.model.rows import Mode
+from sequencer.ports import Clock, Settlement, Store, StoreFailed, StoreProblem
+from sequencer.starknet.felt import Felt
 from sequencer.starknet.felt_hash import public_key, sign, verify
 from sequencer.storage.folder import open_folder
 from sequencer.storage.halt_note import FolderSpace, HaltFile
 from sequencer.storage.leveldb import DATABASE_FOLDER
-
-_EXITS = {
-    StoreProblem.STORE_LOCKED: ExitCode.STORE_LOCKED,
-    StoreProblem.WRITER_REPLACED: ExitCode.WRITER_REPLACED,
-    StoreProblem.WRITER_FORKED: ExitCode.WRITER_REPLACED,
-}
 
 
 class KeyOperator:
@@ -69,104 +63,203 @@ class KeyOperator:
         return sign(self._key, message_hash)
 
 
+class Given(msgspec.Struct, frozen=True):
+    """What whoever starts a node gives it beside its configuration.
+
+    `pace` None follows from the configuration. `settlement` None: roots are posted nowhere. `say`
+    takes lines of text for the operator.
+    """
+
+    clock: Clock = SystemClock()
+    pace: Pace | None = None
+    settlement: Settlement | None = None
+    settle_pace: SettlePace = SettlePace()
+    say: Callable[[str], None] = lambda _: None
+
+
+_NOTHING = Given()
+
+
 class Node:
-    """A node that has started: its engine, ready to run."""
+    """A node that has started: the store, whoever reads it, and the engine of the moment.
+
+    `engine` is another one after each decision of the operator about the chain; `verification`
+    goes on.
+    """
 
     def __init__(
-        self, config: NodeConfig, store: Store, recovered: Recovered, worker: ThreadWorker
+        self,
+        config: NodeConfig,
+        store: Store,
+        recovered: Recovered,
+        worker: ThreadWorker,
+        given: Given,
     ) -> None:
-        state = recovered.state
         self.store = store
-        self.recovered = recovered
         self.views = Views(store)
-        self._sealing = worker
+        self.clock = given.clock
+        self.worker = worker
+        self._key = config.operator_key.value
         self._verifying = ThreadWorker("verify")
-        clock, reports = SystemClock(), Reports(lambda: self.views.view)
-        operator = KeyOperator(state.system.operator, config.operator_key.value)
-        number = recovered.header.number + 1
-        parts = Parts(
+        self._checking, self._executing = ThreadWorker("check"), ThreadWorker("execute")
+        self.verification = Verification(store, self._executing)
+        self._listeners: list[Callable[[Halt], None]] = []
+        self._outboxes: list[Outbox] = []
+        self._stopping = False
+        self._changed = asyncio.Condition()
+        self.outside = Outside(
             store=store,
-            producer=Producer(state, number, state.system.chain_id, operator),
-            sealer=Sealer(store, TrieCache(lambda: store.view)),
             worker=worker,
-            clock=clock,
             views=self.views,
-            reports=reports,
-            gate=Gate(HaltFile(config.data_dir), recovered.halts),
+            clock=self.clock,
+            note=HaltFile(config.data_dir),
             disk=FolderSpace(config.data_dir),
+            verifier=(self._verifying, _verify_many),
+            checker=self._checking,
+            pace=given.pace or Pace(config.block_interval_ms or BLOCK_INTERVAL_MS),
+            exit_on_halt=config.exit_on_halt,
         )
-        self.writer = Writer(parts, Pace(config.block_interval_ms or BLOCK_INTERVAL_MS))
-        verifier = (self._verifying, _verify_many)
-        self.admission = Admission(self.writer, self.views, clock, reports, verifier)
+        self.engine = self._engine_of(recovered, ())
+        self.settler = None if given.settlement is None else self._settler_of(given)
+
+    def listen(self, listener: Callable[[Halt], None]) -> None:
+        """Call somebody for each halt, at once, also for those that stand now."""
+        for halt in self.engine.gate.halts:
+            listener(halt)
+        self._listeners.append(listener)
+        self.engine.gate.listen(listener)
+
+    async def following(self, engine: Engine) -> Engine:
+        """Wait for the engine that follows one after a decision of the operator."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.engine is not engine)
+        return self.engine
+
+    def stop(self) -> None:
+        """Finish the open block, and make no other."""
+        self._stopping = True
+        self.engine.stop()
 
     async def run(
         self,
-        stop: asyncio.Event,
         readers: Sequence[EffectReader],
         services: Sequence[Coroutine[None, None, None]] = (),
-        *,
-        exit_on_halt: bool = False,
     ) -> ExitCode:
         """Make blocks until told to stop; returns the exit code. `services` run beside, as long."""
-        outboxes = [Outbox(self.store, self._sealing, self.views, reader) for reader in readers]
-        for outbox in outboxes:
-            self.writer.listen(outbox.wake)
+        if self.settler is not None:
+            await self._attach(self.settler)
+            readers, services = [*readers, self.settler], [*services, self.settler.run()]
+        self._outboxes = [Outbox(self.store, self.worker, self.views, reader) for reader in readers]
+        self._follow()
         async with asyncio.TaskGroup() as group:
-            helpers = [
-                group.create_task(self.admission.verify_all()),
-                group.create_task(self._watch(stop, exit_on_halt)),
-                *(group.create_task(service) for service in services),
-            ]
-            delivering = [group.create_task(outbox.run()) for outbox in outboxes]
-            await self.writer.run()
+            helpers = [group.create_task(service) for service in services]
+            group.create_task(self.verification.run(self._halt))
+            delivering = [group.create_task(outbox.run()) for outbox in self._outboxes]
+            while await self.engine.run():
+                await self._recover()
+                async with self._changed:
+                    self._changed.notify_all()
+            self.verification.stop()
             for task in helpers:
                 task.cancel()
-            self.admission.refuse_all(Reason.SHUTTING_DOWN, "the node is stopping")
-            for outbox in outboxes:
+            for outbox in self._outboxes:
                 outbox.finish()
-            await asyncio.gather(*delivering)
-        gate = self.writer.gate
-        if gate.final() is None and self.store.acknowledged:
+            # One that waits for somebody outside delivers the rest after the next start.
+            if delivering:
+                _, waiting = await asyncio.wait(delivering, timeout=OUTBOX_CLOSING_SECONDS_MAX)
+                for task in waiting:
+                    task.cancel()
+        gate = self.engine.gate
+        # Without the mark the next start works out the root that is still owed.
+        if gate.final() is None and self.store.acknowledged and not gate.owes_root:
             await self._mark_stop()
         halt = gate.final()
         return ExitCode.STOPPED if halt is None else halt.exit_code
 
     def close(self) -> None:
         """Let go of views, threads and store."""
-        self._verifying.close()
+        self.verification.stop()
+        for thread in (self._executing, self._checking, self._verifying):
+            thread.close()
         self.views.close()
-        self._sealing.close()
+        self.worker.close()
         self.store.close()
+
+    def _settler_of(self, given: Given) -> Settler:
+        if given.settlement is None:
+            raise TypeError("no settlement chain")
+        around = Surroundings(
+            settlement=given.settlement,
+            views=self.views,
+            is_acknowledged=lambda: self.store.acknowledged,
+            say=given.say,
+            halt=self._halt,
+            lower=self._lower,
+        )
+        return Settler(around, given.settle_pace)
+
+    async def _attach(self, settler: Settler) -> None:
+        """Look at the settlement chain before the first block; it is told from here on."""
+        view = self.views.view
+        if view.cursor(SETTLER) is None and self.store.acknowledged:
+            head = view.head
+            cursor = Cursor(head.next_effect - 1, head.sequence, head.block_hash)
+            await self.worker.run(lambda: self.store.advance_cursor(SETTLER, cursor))
+            self.views.refresh()
+        halt = await settler.check_start()
+        if halt is not None:
+            self._halt(halt)
+
+    def _halt(self, halt: Halt) -> None:
+        self.engine.halt(halt)
+
+    def _lower(self, words: str) -> None:
+        """Take cancels only, where more was taken."""
+        gate, state = self.engine.gate, self.engine.writer.state
+        if not gate.is_halted(state) and state.system.mode in (Mode.POST_ONLY, Mode.OPEN):
+            with suppress(Refused):
+                self.engine.writer.operate(SetMode(Mode.CANCEL_ONLY, words))
+
+    def _engine_of(self, recovered: Recovered, halts: Sequence[Halt]) -> Engine:
+        address = recovered.state.system.operator
+        return Engine(self.outside, recovered, KeyOperator(address, self._key), halts)
+
+    def _follow(self) -> None:
+        """Have whoever listens hear of this engine's blocks and halts."""
+        wakes = [outbox.wake for outbox in self._outboxes]
+        for wake in (*wakes, self.verification.wake):
+            self.engine.writer.listen(wake)
+            wake()
+
+    async def _recover(self) -> None:
+        """Come up again from the store, as after any stop: the chain is another one by now."""
+        gc.unfreeze()
+        recovered = await self.worker.run(lambda: _recovered(self.store))
+        self.views.refresh()
+        halts = []
+        if not _is_operator(self._key, recovered):
+            words = "the operator is another account at this block: start with its key"
+            halts.append(Halt(HaltCause.TICK_REFUSED, words))
+        self.engine = self._engine_of(recovered, halts)
+        for listener in self._listeners:
+            self.engine.gate.listen(listener)
+            for halt in self.engine.gate.halts:
+                listener(halt)
+        self._follow()
+        gc.collect()
+        gc.freeze()
+        if self._stopping:
+            self.engine.stop()
 
     async def _mark_stop(self) -> None:
         """Write the mark of a planned stop; a disk that takes none is met here, if not before."""
         try:
-            await self._sealing.run(lambda: mark_planned_stop(self.store))
+            await self.worker.run(lambda: mark_planned_stop(self.store))
         except StoreFailed as failure:
-            self.writer.gate.halt(Halt(cause_of(failure), str(failure)))
-
-    async def _watch(self, stop: asyncio.Event, exit_on_halt: bool) -> None:
-        """Stop the writer when told to, or at once after a halt that allows no more reads."""
-        gate = self.writer.gate
-        async with asyncio.TaskGroup() as group:
-            told = group.create_task(stop.wait())
-            halted = group.create_task(self._halted_for_good(exit_on_halt))
-            await asyncio.wait((told, halted), return_when=asyncio.FIRST_COMPLETED)
-            told.cancel()
-            halted.cancel()
-        if not gate.is_stopping():
-            self.writer.stop()
-
-    async def _halted_for_good(self, exit_on_halt: bool) -> None:
-        gate = self.writer.gate
-        await gate.halted.wait()
-        halt = gate.final()
-        replaced = halt is not None and halt.cause is HaltCause.WRITER_REPLACED
-        if not (exit_on_halt or replaced):
-            await asyncio.Event().wait()
+            self.engine.gate.halt(Halt(cause_of(failure), str(failure)))
 
 
-async def start_node(config: NodeConfig) -> Node:
+async def start_node(config: NodeConfig, given: Given = _NOTHING) -> Node:
     """Open or begin the chain of a data folder, recover it, and put the parts together.
 
     Refusals: GENESIS_INVALID, PRIVATE_KEY_OUT_OF_RANGE for a key that is not the operator's, those
@@ -182,78 +275,13 @@ async def start_node(config: NodeConfig) -> Node:
         store, recovered = await worker.run(lambda: open_chain(config))
         opened.callback(store.close)
         _require_operator(config, recovered)
-        node = Node(config, store, recovered, worker)
+        node = Node(config, store, recovered, worker, given)
         opened.pop_all()
     gc.freeze()
     gc.enable()
     # Threads take turns quickly, so that a long computation in one does not hold up the loop.
     sys.setswitchinterval(SWITCH_INTERVAL_MICROSECONDS / 1_000_000)
     return node
-
-
-def serve(
-    config: NodeConfig, say: Callable[[str], None], lines: LinePipes | None = None
-) -> ExitCode:
-    """Run a node until SIGTERM or SIGINT, and return the exit code. `say` takes lines of text."""
-    try:
-        return asyncio.run(_serve(config, say, lines))
-    except StoreError as error:
-        say(str(error))
-        return _EXITS.get(error.problem, ExitCode.STORE_UNUSABLE)
-    except Refused as refused:
-        say(str(refused))
-        return ExitCode.INPUT
-    except OSError as error:
-        say(f"{error.filename or config.data_dir}: {error.strerror or error}")
-        return ExitCode.STORE_UNUSABLE
-
-
-async def _serve(
-    config: NodeConfig, say: Callable[[str], None], pipes: LinePipes | None
-) -> ExitCode:
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    node = await start_node(config)
-    try:
-        head = node.store.head
-        say(f"block {head.height} {format_hash(head.block_hash)}, epoch {head.epoch}")
-        for halt in node.writer.gate.halts:
-            say(f"HALTED {_printable(halt)}")
-        node.writer.gate.listen(lambda halt: say(f"HALTED {_printable(halt)}"))
-        readers: list[EffectReader] = []
-        services: list[Coroutine[None, None, None]] = []
-        if pipes is not None:
-            lines = Lines(node.writer, node.admission, pipes.write)
-            waiting: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
-            readers.append(lines)
-            services.append(_answer(lines, waiting))
-            pipes.pump(loop, waiting.put)
-        try:
-            code = await node.run(stop, readers, services, exit_on_halt=config.exit_on_halt)
-        except Exception as error:  # A bug: the writer cannot be trusted any more.
-            HaltFile(config.data_dir).write("".join(format_exception(error)))
-            say(f"UNEXPECTED {error!r:.200}; the file HALTED has all of it")
-            return ExitCode.UNEXPECTED
-        head = node.store.head
-        say(f"stopped at block {head.height} {format_hash(head.block_hash)}, exit code {int(code)}")
-        return code
-    finally:
-        if pipes is not None:
-            pipes.close()
-        node.close()
-
-
-async def _answer(lines: Lines, waiting: "asyncio.Queue[bytes]") -> None:
-    """Take lines one after the other; a bug in there ends the node like any other."""
-    while True:
-        await lines.take(await waiting.get())
-
-
-def _printable(halt: Halt) -> str:
-    """Return a halt's words for a terminal: a note may hold anything."""
-    words = str(halt)[:HALT_CHARACTERS_SHOWN]
-    return "".join(each if each.isprintable() else " " for each in words)
 
 
 def open_chain(config: NodeConfig) -> tuple[Store, Recovered]:
@@ -278,12 +306,21 @@ def open_chain(config: NodeConfig) -> tuple[Store, Recovered]:
         return store, recovered
 
 
+def _recovered(store: Store) -> Recovered:
+    resume(store)
+    return recover(store)
+
+
 def _require_operator(config: NodeConfig, recovered: Recovered) -> None:
+    if not _is_operator(config.operator_key.value, recovered):
+        words = f"the key is not that of the operator {recovered.state.system.operator:#x}"
+        raise Refused(Reason.PRIVATE_KEY_OUT_OF_RANGE, words)
+
+
+def _is_operator(key: int, recovered: Recovered) -> bool:
     state = recovered.state
     operator = state.contracts.get(state.system.operator)
-    if operator is None or public_key(config.operator_key.value) != operator.public_key:
-        words = f"the key is not that of the operator {state.system.operator:#x}"
-        raise Refused(Reason.PRIVATE_KEY_OUT_OF_RANGE, words)
+    return operator is not None and public_key(key) == operator.public_key
 
 
 def _verify_many(signed: Sequence[tuple[int, int, int, int]]) -> list[bool]:

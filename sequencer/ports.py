@@ -29,6 +29,7 @@ from sequencer.model.records import (
     TransactionPlace,
     Witness,
 )
+from sequencer.model.settlement import Post, Sent, Standing, TimedPost
 
 _T = TypeVar("_T")
 
@@ -224,6 +225,9 @@ class ChainView(Protocol):
     def journal(self, plan_id: bytes) -> RollbackJournal | None:
         """Return how far a rollback has come."""
 
+    def journals(self) -> list[RollbackJournal]:
+        """List all rollbacks ever prepared."""
+
     def incidents(self) -> list[Incident]:
         """List what operators did, oldest first."""
 
@@ -348,3 +352,46 @@ class DiskSpace(Protocol):
 
     def free_bytes(self) -> int:
         """Return bytes that may still be written."""
+
+
+class Settlement(Protocol):
+    """The contract on the settlement chain that keeps our roots.
+
+    Every method fails with SettlementError. A call returns once its receipt says that it was
+    carried out; `docs/settlement.md` has the contract's own refusals.
+    """
+
+    @property
+    def backend(self) -> str:
+        """What carries the contract, by name."""
+
+    @property
+    def cairo_executed(self) -> bool:
+        """Whether a call runs the contract itself, not a model of it."""
+
+    async def standing(self) -> Standing:
+        """Read the contract, everything at one moment."""
+
+    async def newest_post(self, height: int) -> Post | None:
+        """Return the newest live post at or below a height, None where there is none."""
+
+    async def oldest_post_above(self, height: int) -> TimedPost | None:
+        """Return the oldest live post above a height, None where there is none."""
+
+    async def update_state(self, epoch: int, previous: Post, new: Post) -> Sent:
+        """Post a block on top of the newest one."""
+
+    async def revert_state_to(self, epoch: int, post: Post, reason_hash: int) -> Sent:
+        """Take back every post above a live one, raise the epoch, release a hold."""
+
+    async def finalize(self, height: int) -> Sent:
+        """Make a post and all below it final."""
+
+    async def hold(self, plan_hash: int) -> Sent:
+        """Stop finality."""
+
+    async def release(self) -> Sent:
+        """Let finality go on."""
+
+    async def close(self) -> None:
+        """Let go of the connection. Can be repeated."""

@@ -20,6 +20,27 @@ pub enum BlockStatus {
     Finalized,
 }
 
+#[derive(Drop, Copy, Serde, PartialEq, starknet::Store)]
+pub struct Post {
+    pub block_number: u64,
+    pub state_root: felt252,
+    pub block_hash: felt252,
+    pub posted_at: u64,
+}
+
+// The contract at one moment: what one call reads, no other transaction can part. `hold` and
+// `hold_until` are 0 when nothing is held, or no longer; `time` is the block's timestamp.
+#[derive(Drop, Copy, Serde, PartialEq)]
+pub struct Standing {
+    pub epoch: u64,
+    pub newest: Post,
+    pub finalized: Post,
+    pub hold: felt252,
+    pub hold_until: u64,
+    pub finality_delay: u64,
+    pub time: u64,
+}
+
 #[starknet::interface]
 pub trait ISettlement<TState> {
     fn update_state(
@@ -49,6 +70,9 @@ pub trait ISettlement<TState> {
     fn get_state(self: @TState) -> (felt252, felt252, felt252);
     fn finalized_state(self: @TState) -> (felt252, felt252, felt252);
     fn state_at(self: @TState, block_number: u64) -> (felt252, felt252, u64, BlockStatus);
+    fn get_standing(self: @TState) -> Standing;
+    fn newest_post_up_to(self: @TState, block_number: u64) -> Option<Post>;
+    fn oldest_post_above(self: @TState, block_number: u64) -> Option<Post>;
     fn get_epoch(self: @TState) -> u64;
     fn get_hold(self: @TState) -> (felt252, u64);
     fn get_finality_delay(self: @TState) -> u64;
@@ -67,20 +91,12 @@ pub mod settlement {
     use starknet::{
         ContractAddress, contract_address_const, get_block_timestamp, get_caller_address,
     };
-    use super::BlockStatus;
+    use super::{BlockStatus, Post, Standing};
 
     pub const FINALITY_DELAY_SECONDS_MIN: u64 = 3600;
     // A raise can't be taken back, so a slip of the hand must not stop finality for ever.
     pub const FINALITY_DELAY_SECONDS_MAX: u64 = 2592000;
     pub const HOLD_SECONDS: u64 = 86400;
-
-    #[derive(Drop, Copy, Serde, starknet::Store)]
-    struct Post {
-        block_number: u64,
-        state_root: felt252,
-        block_hash: felt252,
-        posted_at: u64,
-    }
 
     // `plan_hash` is 0 when nothing is held. After a release by an operator `expires_at` stays:
     // it bounds the next hold by an operator.
@@ -409,6 +425,35 @@ pub mod settlement {
             }
         }
 
+        fn get_standing(self: @ContractState) -> Standing {
+            let (hold, hold_until) = self.get_hold();
+            Standing {
+                epoch: self.epoch.read(),
+                newest: self.posts.read(self.head.read()),
+                finalized: self.posts.read(self.finalized.read()),
+                hold,
+                hold_until,
+                finality_delay: self.finality_delay.read(),
+                time: now(),
+            }
+        }
+
+        fn newest_post_up_to(self: @ContractState, block_number: u64) -> Option<Post> {
+            let count = self.live_posts_up_to(block_number);
+            if count == 0 {
+                return Option::None;
+            }
+            Option::Some(self.posts.read(count - 1))
+        }
+
+        fn oldest_post_above(self: @ContractState, block_number: u64) -> Option<Post> {
+            let count = self.live_posts_up_to(block_number);
+            if count > self.head.read() {
+                return Option::None;
+            }
+            Option::Some(self.posts.read(count))
+        }
+
         fn get_epoch(self: @ContractState) -> u64 {
             self.epoch.read()
         }
@@ -481,6 +526,21 @@ pub mod settlement {
             } else {
                 Option::None
             }
+        }
+
+        // How many live posts have at most this number: they rise, so they are searched by halves.
+        fn live_posts_up_to(self: @ContractState, block_number: u64) -> u64 {
+            let mut low = 0;
+            let mut high = self.head.read() + 1;
+            while low < high {
+                let middle = (low + high) / 2;
+                if self.posts.read(middle).block_number <= block_number {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            };
+            low
         }
 
         fn summary(self: @ContractState, place: u64) -> (felt252, felt252, felt252) {

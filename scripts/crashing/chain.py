@@ -13,18 +13,19 @@ from pathlib import Path
 
 import msgspec
 
-from devnet.chain_run import devnet_key
+from devnet.keys import devnet_key
 from sequencer.chain.block import ClosedBlock, seal_block
 from sequencer.chain.calls import command_call, write_calls
 from sequencer.chain.exchange_contract import Signed, SignedOrder, SignedReport
 from sequencer.chain.genesis import GenesisAccount, open_genesis, read_genesis
 from sequencer.chain.tries import Tries
-from sequencer.config import NodeConfig, Secret
+from sequencer.config import NodeConfig
 from sequencer.engine.producer import Producer, Signature
 from sequencer.exchange.state import State
 from sequencer.model.commands import Command, SetMode, Transfer
 from sequencer.model.orders import Instruction, Order, OrderType, SelfTrade, Side
 from sequencer.model.rows import Mode
+from sequencer.model.secret import Secret
 from sequencer.model.units import ONE
 from sequencer.node import KeyOperator
 from sequencer.starknet.felt import Felt

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from devnet.chain_run import devnet_key
+from devnet.keys import devnet_key
 from scripts.crashing.chain import (
     GENESIS_PATH,
     TRADERS,
@@ -32,7 +32,8 @@ from sequencer.chain.genesis import read_genesis
 from sequencer.config import KEY_VARIABLE
 from sequencer.model.commands import AddSubkey
 from sequencer.model.records import NO_HASH
-from sequencer.node import open_chain, serve
+from sequencer.node import open_chain
+from sequencer.serve import serve
 from sequencer.starknet.felt import encode_short_string
 
 ROOT = GENESIS_PATH.parents[1]
@@ -182,14 +183,17 @@ def _pipe_with_name(path: Path) -> tuple[int, int]:
     return reading, writing
 
 
-def load(nonces: dict[str, int], count: int) -> list[bytes]:
-    """Return lines that are applied in every mode but HALTED; `nonces` move on."""
+def load(nonces: dict[str, int], count: int, shift: int = 0) -> list[bytes]:
+    """Return lines that are applied in every mode but HALTED; `nonces` move on.
+
+    With another `shift` the same nonces make other transactions.
+    """
     lines = []
     for number in range(count):
         name = TRADERS[number % len(TRADERS)]
         nonce = nonces.get(name, 0)
         nonces[name] = nonce + 1
-        command = AddSubkey(address_of(name), 1 + nonce % SUBKEYS)
+        command = AddSubkey(address_of(name), 1 + (nonce + shift) % SUBKEYS)
         lines.append(line_of("transaction", signed_invoke(name, command, nonce, _CHAIN_ID)))
     return lines
 

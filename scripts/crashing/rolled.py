@@ -32,7 +32,7 @@ _ORDER = Order("a child", "it will be killed", 1)
 
 def go_back(store: Store) -> Head:
     """Plan and carry out the rollback of these scenarios."""
-    return apply_plan(store, make_plan(store, str(TARGET_HEIGHT), OrderPolicy.KEEP), _ORDER)
+    return apply_plan(store, make_plan(store.view, str(TARGET_HEIGHT), OrderPolicy.KEEP), _ORDER)
 
 
 def take_back(store: Store) -> Head:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from sequencer import config
 from sequencer.storage.folder import WITNESS_SUFFIX
 from sequencer.storage.halt_note import HALT_FILE
 from sequencer.storage.leveldb import DATABASE_FOLDER
@@ -87,6 +88,9 @@ def files_of(kind: str, folder: Path) -> list[Path]:
             return [data / TOKEN_FILE, (data / TOKEN_FILE).with_suffix(".new")]
         case "note":
             return [data / HALT_FILE, (data / HALT_FILE).with_suffix(".new")]
+        case "admin":
+            place = data / config.ADMIN_FILE
+            return [place, place.with_suffix(".new"), data / config.TOKEN_FILE]
         case "folder":
             return [folder, data, base, made]
         case "answers":
@@ -95,7 +99,8 @@ def files_of(kind: str, folder: Path) -> list[Path]:
             raise KeyError(kind)
 
 
-KINDS = ("log", "table", "manifest", "current", "witness", "token", "note", "folder", ANSWERS)
+_FILES = ("log", "table", "manifest", "current", "witness", "token", "note")
+KINDS = (*_FILES, "admin", "folder", ANSWERS)
 """Every kind of file."""
 
 
@@ -121,11 +126,17 @@ def why_absent() -> str:
 
 @contextmanager
 def attached(
-    process: int, folder: Path, kinds: Sequence[str] = KINDS, strike: Strike | None = None
+    process: int,
+    folder: Path,
+    kinds: Sequence[str] = KINDS,
+    strike: Strike | None = None,
+    *,
+    lets_go: bool = False,
 ) -> Iterator[Path]:
     """Attach strace to a process; yields the file of the trace, whole once the context has ended.
 
-    OSError where it cannot be attached. Whoever is inside ends the process.
+    No kinds are all files, of a run or not. OSError where it cannot be attached. Whoever is inside
+    ends the process, unless strace `lets_go` of it.
     """
     trace = folder / "trace"
     paths = [path for kind in kinds for path in files_of(kind, folder)]
@@ -140,6 +151,8 @@ def attached(
         _await_attached(tracer, process)
         yield trace
     finally:
+        if lets_go:
+            tracer.terminate()
         _end(tracer)
 
 

@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -48,16 +48,25 @@ _PATIENCE_SECONDS = 0.01
 _FULL = frozenset({Reason.BUSY, Reason.ACCOUNT_BUSY})
 
 
+class Served(Protocol):
+    """The engine of the moment: another one after a rollback."""
+
+    @property
+    def writer(self) -> Writer:
+        """Return who makes blocks."""
+
+    @property
+    def admission(self) -> Admission:
+        """Return who lets commands in."""
+
+
 class Lines:
     """Answers lines. `write` takes one line of output."""
 
     name = "lines"
 
-    def __init__(
-        self, writer: Writer, admission: Admission, write: Callable[[bytes], None]
-    ) -> None:
-        self._writer = writer
-        self._admission = admission
+    def __init__(self, engine: Callable[[], Served], write: Callable[[bytes], None]) -> None:
+        self._engine = engine
         self._write = write
         self._number = 0
 
@@ -100,16 +109,16 @@ class Lines:
         ((kind, content),) = value.items()
         match kind:
             case "order":
-                return self._admission.order(_convert(content, SignedOrder))
+                return self._engine().admission.order(_convert(content, SignedOrder))
             case "cancel":
-                return self._admission.cancel(_convert(content, SignedCancel))
+                return self._engine().admission.cancel(_convert(content, SignedCancel))
             case "transaction":
-                return self._admission.transaction(_convert(content, Transaction))
+                return self._engine().admission.transaction(_convert(content, Transaction))
             case "report":
-                self._admission.report(_convert(content, SignedReport))
+                self._engine().admission.report(_convert(content, SignedReport))
                 return None
             case "operate":
-                return self._writer.operate(_operated(content))
+                return self._engine().writer.operate(_operated(content))
             case _:
                 raise Refused(Reason.JSON_MALFORMED, f"no kind of line: {kind:.40}")
 

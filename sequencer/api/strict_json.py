@@ -17,8 +17,8 @@ from sequencer.model.limits import JSON_DEPTH_MAX, JSON_INTEGER_DIGITS_MAX
 from sequencer.model.refusals import Reason, Refused, shown
 
 
-def decode_strict(data: bytes, depth_max: int = JSON_DEPTH_MAX) -> Any:
-    """Read one value. Refusal: JSON_MALFORMED."""
+def decode_strict(data: bytes, depth_max: int = JSON_DEPTH_MAX, *, hexadecimal: bool = True) -> Any:
+    """Read one value; without `hexadecimal` all text stays text. Refusal: JSON_MALFORMED."""
     _require_shallow(data, depth_max)
     try:
         value = json.loads(
@@ -30,7 +30,7 @@ def decode_strict(data: bytes, depth_max: int = JSON_DEPTH_MAX) -> Any:
         )
     except (ValueError, RecursionError) as error:
         raise _malformed(str(error)) from None
-    return _with_numbers(value)
+    return _with_numbers(value, hexadecimal)
 
 
 def _require_shallow(data: bytes, depth_max: int) -> None:
@@ -67,19 +67,18 @@ def _fraction(text: str) -> NoReturn:
     raise _malformed(f"{text:.40} is no integer")
 
 
-def _with_numbers(value: Any) -> Any:
+def _with_numbers(value: Any, hexadecimal: bool) -> Any:
     match value:
         case str():
-            return _text(value)
+            is_number = hexadecimal and value.startswith("0x")
+            return _hexadecimal(value) if is_number else _encodable(value)
         case list():
-            return [_with_numbers(item) for item in value]
+            return [_with_numbers(item, hexadecimal) for item in value]
         case dict():
-            return {_encodable(name): _with_numbers(item) for name, item in value.items()}
+            return {
+                _encodable(name): _with_numbers(item, hexadecimal) for name, item in value.items()
+            }
     return value
-
-
-def _text(text: str) -> str | int:
-    return _hexadecimal(text) if text.startswith("0x") else _encodable(text)
 
 
 def _encodable(text: str) -> str:

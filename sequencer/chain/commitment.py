@@ -26,7 +26,7 @@ from sequencer.chain.slots import (
 from sequencer.exchange.state import Change, Table
 from sequencer.model.rows import Contract
 from sequencer.starknet.felt import ADDRESS_BOUND, Felt
-from sequencer.starknet.felt_hash import blake2s, starknet_keccak
+from sequencer.starknet.felt_hash import Hash, blake2s, pedersen, starknet_keccak
 from sequencer.starknet.names import storage_address
 from sequencer.starknet.state import Commitment, ContractLeaf, StateDiff, commit
 from sequencer.starknet.trie import Node, Position, Reader, update
@@ -76,11 +76,13 @@ def commit_changes(
     read: Callable[[int], Reader],
     leaf: Callable[[Felt], ContractLeaf],
     version: Version,
+    pause: Callable[[], None] | None = None,
 ) -> Committed:
     """Work out the state diff and the new state root.
 
     `read(trie id)` gives a trie's reader (a contract's storage, ROWS_TRIE, or those of
-    `starknet.state`), `leaf(address)` a contract's present leaf. Broken law: SLOT_RANGE.
+    `starknet.state`), `leaf(address)` a contract's present leaf. `pause` is called at every row and
+    every hash of a trie, for whoever must not work without a rest. Broken law: SLOT_RANGE.
     """
     storage: dict[Felt, dict[Felt, Felt]] = {}
     nonces: dict[Felt, Felt] = {}
@@ -88,6 +90,8 @@ def commit_changes(
     declared: dict[Felt, Felt] = {}
     leaves: dict[int, Felt] = {}
     for (table, key), (before, after) in net.items():
+        if pause is not None:
+            pause()
         if table is Table.CONTRACT:
             _contract_changes(key, before, after, storage, nonces, classes)
         elif table is Table.CLASS:
@@ -99,13 +103,24 @@ def commit_changes(
             leaves[row_place(table, key)] = row_leaf(after)
     rows_nodes: dict[Position, Node | None] = {}
     if leaves:
-        rows = update(read(ROWS_TRIE), leaves, ROWS_TRIE_HEIGHT, ROWS_HASH)
+        rows = update(read(ROWS_TRIE), leaves, ROWS_TRIE_HEIGHT, _pausing(ROWS_HASH, pause))
         rows_nodes = rows.changes
         storage.setdefault(EXCHANGE_ADDRESS, {})[ROWS_ROOT_SLOT] = rows.root
     filled = {address: slots for address, slots in storage.items() if slots}
     diff = StateDiff(filled, nonces, classes, declared)
-    commitment = commit(read, leaf, diff, version)
+    commitment = commit(read, leaf, diff, version, _pausing(pedersen, pause))
     return Committed(diff, commitment, {**commitment.nodes, ROWS_TRIE: rows_nodes})
+
+
+def _pausing(hash_pair: Hash, pause: Callable[[], None] | None) -> Hash:
+    if pause is None:
+        return hash_pair
+
+    def hash_after_pause(left: Felt, right: Felt) -> Felt:
+        pause()
+        return hash_pair(left, right)
+
+    return hash_after_pause
 
 
 def _contract_changes(

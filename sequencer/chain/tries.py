@@ -1,6 +1,6 @@
 """The state's tries: what sealing needs of them, and a keeper that has them whole in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from sequencer.chain.commitment import PROTOCOL_VERSION, Committed, commit_changes
@@ -53,14 +53,16 @@ class Tries:
         self._leaves.update(committed.commitment.contracts)
 
 
-def tries_of_rows(rows: Mapping[Table, Mapping[Any, Any]]) -> tuple[Tries, Felt]:
+def tries_of_rows(
+    rows: Mapping[Table, Mapping[Any, Any]], pause: Callable[[], None] | None = None
+) -> tuple[Tries, Felt]:
     """Build the tries of rows from nothing, and return them with the state root.
 
-    Cost: every slot and every row of the state is hashed.
+    Cost: every slot and every row of the state is hashed; `pause` is called in between.
     """
     tries = Tries()
     net = {(table, key): (None, row) for table, of in rows.items() for key, row in of.items()}
-    committed = commit_changes(net, tries.reader, tries.leaf, PROTOCOL_VERSION)
+    committed = commit_changes(net, tries.reader, tries.leaf, PROTOCOL_VERSION, pause)
     tries.apply(committed)
     return tries, committed.commitment.state_root
 

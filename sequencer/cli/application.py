@@ -11,9 +11,11 @@ from sequencer.cli.checkpoint import checkpoint
 from sequencer.cli.export import export
 from sequencer.cli.genesis import genesis
 from sequencer.cli.inspect import inspect
+from sequencer.cli.mode import mode
 from sequencer.cli.node import node
 from sequencer.cli.reorg import reorg
 from sequencer.cli.run import run
+from sequencer.cli.status import status
 from sequencer.cli.vectors import vectors
 from sequencer.cli.verify import verify
 
@@ -25,8 +27,10 @@ application = typer.Typer(
 )
 application.command()(export)
 application.command()(genesis)
+application.command()(mode)
 application.command()(node)
 application.command()(run)
+application.command()(status)
 application.command()(vectors)
 application.command()(verify)
 application.add_typer(checkpoint)

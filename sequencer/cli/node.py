@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sequencer.cli.settlement import SettlementPath, settlement_of
 from sequencer.config import KEY_VARIABLE, NodeConfig, read_genesis_text, read_operator_key
 from sequencer.model.refusals import Refused
 
@@ -31,6 +32,13 @@ def node(
     exit_on_halt: Annotated[
         bool, typer.Option(help="End as soon as the chain halts for good.")
     ] = False,
+    settlement: SettlementPath = None,
+    admin_port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port for commands, loopback only; 0: any.")
+    ] = 0,
+    no_admin: Annotated[
+        bool, typer.Option("--no-admin", help="Take no commands but those of the lines.")
+    ] = False,
 ) -> None:
     """Run the sequencer: commands come as JSON lines on standard input, answers go out as lines.
 
@@ -39,7 +47,7 @@ def node(
     Example: perpchain node /tmp/chain --genesis devnet/genesis.json --operator-key key.txt
     """
     from sequencer.api.lines import LinePipes
-    from sequencer.node import serve
+    from sequencer.serve import serve
 
     def say(text: str) -> None:
         typer.echo(f"perpchain node: {text}", err=True)
@@ -53,7 +61,9 @@ def node(
             block_interval_ms=block_interval_ms,
             verify_root=verify_root,
             exit_on_halt=exit_on_halt,
+            admin_port=-1 if no_admin else admin_port,
         )
+        contract = settlement_of(data_dir, settlement)
     except Refused as refused:
         say(str(refused))
         raise typer.Exit(2) from None
@@ -61,4 +71,4 @@ def node(
         say("standard input and output are needed; give it /dev/null")
         raise typer.Exit(2)
     pipes = LinePipes(sys.stdin.fileno(), sys.stdout.fileno())
-    raise typer.Exit(int(serve(config, say, pipes)))
+    raise typer.Exit(int(serve(config, say, pipes, contract)))

@@ -1,49 +1,19 @@
-"""Plans of rollbacks as files, and as a page that can be read."""
+"""A rollback's plan as a page that can be read."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import assert_never
 
-import msgspec
-
-from sequencer.chain.text import from_text, to_text
 from sequencer.cli.quantities import decimal
-from sequencer.config import read_limited
-from sequencer.engine.plan import Plan
-from sequencer.model.limits import PLAN_FILE_BYTES_MAX
-from sequencer.model.refusals import Reason, Refused
+from sequencer.engine.plan import Plan, Zone
+from sequencer.model.commands import (
+    RemovePublisher,
+    RevokeSubkey,
+    SecurityCommand,
+    SetGuard,
+    SetOperator,
+)
 from sequencer.starknet.felt import format_felt
-
-PLANS_FOLDER = "plans"
-"""The folder of plans, in the data folder."""
-
-_ID_DIGITS = 64
-_ID_DIGITS_MIN = 8
-
-
-def save_plan(data_dir: Path, plan: Plan) -> Path:
-    """Keep a plan where `find_plan` finds it."""
-    folder = data_dir / PLANS_FOLDER
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{plan.plan_id.hex()}.json"
-    path.write_bytes(msgspec.json.encode(to_text(plan)))
-    return path
-
-
-def find_plan(data_dir: Path, plan_id: str) -> Plan:
-    """Read a plan by its id, or by the first 8 or more digits of it. Refusal: PLAN_UNKNOWN."""
-    sound = _ID_DIGITS_MIN <= len(plan_id) <= _ID_DIGITS and plan_id.isascii() and plan_id.isalnum()
-    found = sorted((data_dir / PLANS_FOLDER).glob(f"{plan_id}*.json")) if sound else []
-    if len(found) != 1:
-        words = f"{len(found)} plans begin with {plan_id:.64}; perpchain reorg plan makes one"
-        raise Refused(Reason.PLAN_UNKNOWN, words)
-    content = read_limited(found[0], PLAN_FILE_BYTES_MAX)
-    try:
-        plan = msgspec.convert(from_text(msgspec.json.decode(content)), Plan)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise Refused(Reason.PLAN_UNKNOWN, f"{found[0].name}: {error}") from None
-    if plan.plan_id.hex() != found[0].stem:
-        raise Refused(Reason.PLAN_UNKNOWN, f"{found[0].name} was changed since it was made")
-    return plan
 
 
 def describe(plan: Plan, data_dir: Path) -> Iterator[str]:
@@ -76,7 +46,30 @@ def describe(plan: Plan, data_dir: Path) -> Iterator[str]:
         yield f"GOES   withdrawal {place}: {decimal(withdrawal.payout)}"
     for number, command in enumerate(impact.security):
         again = "done again" if command in plan.security else "NOT done again"
-        yield f"KEYS   {number}: {command} would come back; {again} when the chain reopens"
-    yield f"SETTLE {plan.zone.name}: {plan.zone.action}"
+        words = f"{_security_words(command)} would be undone"
+        yield f"KEYS   {number}: {words}; {again} when the chain reopens"
+    yield from _settlement_lines(plan.zone)
     yield "KEPT   what was told to readers and plugins cannot be untold; they are told of this"
     yield f"NEXT   perpchain reorg apply {data_dir} {plan.plan_id.hex()} --reason '...'"
+
+
+def _settlement_lines(zone: Zone) -> Iterator[str]:
+    yield f"SETTLE {zone.name}: {zone.action}"
+    if zone.post_height >= 0:
+        yield f"       posted block at or below it: {zone.post_height}, root {zone.post_root:#x};"
+        yield f"       newest {zone.settled_height}, final {zone.finalized_height}; contract root"
+        yield f"       at the target: {zone.posted_root.value}"
+
+
+def _security_words(command: SecurityCommand) -> str:
+    """Name a security command with what it is about."""
+    match command:
+        case RevokeSubkey(account=account, key=key):
+            return f"RevokeSubkey of key {format_felt(key)} of account {format_felt(account)}"
+        case RemovePublisher(name=name):
+            return f"RemovePublisher or another key of {name}"
+        case SetOperator(operator=operator):
+            return f"SetOperator to account {format_felt(operator)}"
+        case SetGuard(guard=guard, on=on):
+            return f"SetGuard {guard.value} {'on' if on else 'off'}"
+    assert_never(command)

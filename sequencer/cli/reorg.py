@@ -1,27 +1,35 @@
-"""`perpchain reorg`: go back to a block on a stopped node, and take that back."""
+"""`perpchain reorg`: go back to a block, and take that back; on a node that runs or does not."""
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
-from sequencer.chain.text import to_text
-from sequencer.cli.plans import describe, find_plan, save_plan
-from sequencer.cli.stored import AsJson, DataDir, Witness, opened, print_facts
-from sequencer.engine.clock import SystemClock
-from sequencer.engine.plan import make_plan
-from sequencer.engine.recovery import recover
-from sequencer.engine.rollback import Order, PlanStale, apply_plan, read_details, resume, undo
-from sequencer.engine.suggest import suggest
+from sequencer.cli.desk import NodeDir, ask
+from sequencer.cli.plans import describe
+from sequencer.cli.settlement import SettlementPath
+from sequencer.cli.stored import AsJson, Witness, fail, plain, print_facts
+from sequencer.engine.desk_facts import Facts
+from sequencer.engine.plan import Plan, read_plan
+from sequencer.engine.requests import (
+    ApplyRequest,
+    PlanRequest,
+    ReorgListRequest,
+    ReorgStatusRequest,
+    ResumeRequest,
+    SuggestRequest,
+    UndoRequest,
+)
 from sequencer.model.commands import OrderPolicy
-from sequencer.model.records import Head
-from sequencer.ports import StoreFailed, StoreProblem
-from sequencer.starknet.felt import format_hash
-from sequencer.storage.chain_store import ChainStore
+from sequencer.model.halts import ExitCode
+from sequencer.model.refusals import Reason, Refused
+from sequencer.storage.plan_folder import PlanFolder
 
 reorg = typer.Typer(
     name="reorg",
-    help="Go back to a block on a node that is not running, and take that back.",
+    help="Go back to a block, and take that back.",
     no_args_is_help=True,
 )
 Why = Annotated[str, typer.Option("--reason", help="Why; it stands in the record for ever.")]
@@ -31,7 +39,7 @@ _POLICIES = {policy.value.lower().replace("_", "-"): policy for policy in OrderP
 
 @reorg.command("suggest")
 def suggest_block(
-    data_dir: DataDir,
+    data_dir: NodeDir,
     since: Annotated[str, typer.Option(help="Search from this block on.")] = "0",
     witness: Witness = None,
     as_json: AsJson = False,
@@ -40,17 +48,15 @@ def suggest_block(
 
     Example: perpchain reorg suggest /tmp/chain --since 100
     """
-    with opened("reorg suggest", data_dir, witness) as store:
-        found = suggest(store.view, since)
-        facts = msgspec.structs.asdict(found)
-        if found.bad_height:
-            facts["next"] = f"perpchain reorg plan {data_dir} --to {found.good_height}"
-        print_facts(facts, as_json)
+    facts = ask("reorg suggest", data_dir, witness, SuggestRequest(since))
+    if facts["bad_height"]:
+        facts["next"] = f"perpchain reorg plan {data_dir} --to {facts['good_height']}"
+    print_facts(facts, as_json)
 
 
 @reorg.command("plan")
 def plan_rollback(
-    data_dir: DataDir,
+    data_dir: NodeDir,
     to: Annotated[str, typer.Option(help="The block that stays: height, hash, checkpoint label.")],
     policy: Annotated[
         str, typer.Option(help="Which orders survive: keep, cancel-all, cancel-all-but-tpsl.")
@@ -59,6 +65,7 @@ def plan_rollback(
         list[int] | None,
         typer.Option(help="A security command, by number, that shall not be done again."),
     ] = None,
+    settlement: SettlementPath = None,
     witness: Witness = None,
     as_json: AsJson = False,
 ) -> None:
@@ -68,45 +75,53 @@ def plan_rollback(
     """
     if policy not in _POLICIES:
         raise typer.BadParameter(f"one of {', '.join(_POLICIES)}", param_hint="--policy")
-    with opened("reorg plan", data_dir, witness) as store:
-        plan = make_plan(store, to, _POLICIES[policy], deselect or ())
-        save_plan(data_dir, plan)
+    request = PlanRequest(to, _POLICIES[policy], deselect or ())
+    told = ask("reorg plan", data_dir, witness, request, settlement)
     if as_json:
-        told = {"plan_id": plan.plan_id.hex(), "plan": to_text(plan)}
-        typer.echo(msgspec.json.encode(told).decode())
+        print_facts(told, as_json)
         return
-    for line in describe(plan, data_dir):
-        typer.echo(line)
+    _show_plan(read_plan(str(told["plan_id"]), msgspec.json.encode(told["plan"])), data_dir)
+
+
+@reorg.command("show")
+def show_plan(
+    data_dir: NodeDir,
+    plan_id: Annotated[str, typer.Argument(help="The plan's id, or the beginning of it.")],
+) -> None:
+    """Show a plan that was made before, as it was then.
+
+    Example: perpchain reorg show /tmp/chain 3f2a9c01
+    """
+    _show_plan(_kept_plan("reorg show", data_dir, plan_id), data_dir)
 
 
 @reorg.command("apply")
 def apply_rollback(
-    data_dir: DataDir,
+    data_dir: NodeDir,
     plan_id: Annotated[str, typer.Argument(help="The plan's id, or the beginning of it.")],
     reason: Why = "",
     by: Who = "operator",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask on a terminal.")] = False,
+    settlement: SettlementPath = None,
     witness: Witness = None,
     as_json: AsJson = False,
 ) -> None:
     """Carry a plan out: one batch, and the chain is halted at the block that stays.
 
-    Refused as PLAN_STALE where the head has moved since; the chain is then halted, too.
+    On a terminal the height of that block has to be typed. Refused as PLAN_STALE where the head has
+    moved since the plan; the chain is then halted, too.
     Example: perpchain reorg apply /tmp/chain 3f2a9c01 --reason 'zero price in block 121'
     """
-    with opened("reorg apply", data_dir, witness) as store:
-        plan = find_plan(data_dir, plan_id)
-        try:
-            head = apply_plan(store, plan, Order(by, reason, SystemClock().now_ms()))
-        except PlanStale as stale:
-            save_plan(data_dir, stale.plan)
-            raise
-        _require_sound(store)
-        _show_head(store, head, f"perpchain reorg undo {data_dir} {head.epoch}", as_json)
+    if sys.stdin is not None and sys.stdin.isatty() and not yes:
+        _confirm(_kept_plan("reorg apply", data_dir, plan_id))
+    request = ApplyRequest(plan_id, reason, by)
+    facts = ask("reorg apply", data_dir, witness, request, settlement)
+    _show_head(facts, f"perpchain reorg undo {data_dir} {facts['epoch']}", data_dir, as_json)
 
 
 @reorg.command("undo")
 def undo_rollback(
-    data_dir: DataDir,
+    data_dir: NodeDir,
     reorg_id: Annotated[int, typer.Argument(help="The rollback's id.")],
     reason: Why = "",
     by: Who = "operator",
@@ -117,77 +132,59 @@ def undo_rollback(
 
     Example: perpchain reorg undo /tmp/chain 1 --reason 'wrong block'
     """
-    with opened("reorg undo", data_dir, witness) as store:
-        head = undo(store, reorg_id, Order(by, reason, SystemClock().now_ms()))
-        _require_sound(store)
-        _show_head(store, head, f"perpchain reorg plan {data_dir} --to HEIGHT", as_json)
+    facts = ask("reorg undo", data_dir, witness, UndoRequest(reorg_id, reason, by))
+    _show_head(facts, f"perpchain reorg plan {data_dir} --to HEIGHT", data_dir, as_json)
 
 
 @reorg.command("status")
-def show_status(data_dir: DataDir, witness: Witness = None, as_json: AsJson = False) -> None:
+def show_status(data_dir: NodeDir, witness: Witness = None, as_json: AsJson = False) -> None:
     """Show the head, what latches it, and rollbacks that still have something to do.
 
     Example: perpchain reorg status /tmp/chain
     """
-    with opened("reorg status", data_dir, witness) as store:
-        facts = _head_facts(store.head)
-        facts["open"] = [
-            f"{journal.plan_id.hex()} {journal.stage.value} to block {journal.target_height}"
-            for journal in store.open_journals()
-        ]
-        print_facts(facts, as_json)
+    print_facts(ask("reorg status", data_dir, witness, ReorgStatusRequest()), as_json)
 
 
 @reorg.command("resume")
-def resume_rollbacks(data_dir: DataDir, witness: Witness = None, as_json: AsJson = False) -> None:
+def resume_rollbacks(data_dir: NodeDir, witness: Witness = None, as_json: AsJson = False) -> None:
     """Take interrupted rollbacks as far as they can go; one that was only prepared is aborted.
 
     Example: perpchain reorg resume /tmp/chain
     """
-    with opened("reorg resume", data_dir, witness) as store:
-        still_open = [f"{journal.plan_id.hex()} {journal.stage.value}" for journal in resume(store)]
-        print_facts({**_head_facts(store.head), "open": still_open}, as_json)
+    print_facts(ask("reorg resume", data_dir, witness, ResumeRequest()), as_json)
 
 
 @reorg.command("list")
-def list_rollbacks(data_dir: DataDir, witness: Witness = None, as_json: AsJson = False) -> None:
+def list_rollbacks(data_dir: NodeDir, witness: Witness = None, as_json: AsJson = False) -> None:
     """List every rollback and undo with its record, oldest first.
 
     Example: perpchain reorg list /tmp/chain
     """
-    with opened("reorg list", data_dir, witness) as store:
-        records = []
-        for incident in store.view.incidents():
-            details = read_details(incident)
-            heights = f"{incident.height_before} -> {incident.height_after}"
-            words = f"reorg {incident.after.epoch} {incident.kind.value} {heights}"
-            records.append(f"{words} at {details.at_ms} by {details.who}: {details.reason}")
-        print_facts({"reorgs": records}, as_json)
+    print_facts(ask("reorg list", data_dir, witness, ReorgListRequest()), as_json)
 
 
-def _require_sound(store: ChainStore) -> None:
-    """Check the chain that was gone back to as a start does, its whole root included."""
-    for halt in recover(store, full=True).halts:
-        if halt.is_final:
-            raise StoreFailed(StoreProblem.HEAD_INCONSISTENT, str(halt))
+def _show_plan(plan: Plan, data_dir: Path) -> None:
+    for line in describe(plan, data_dir):
+        typer.echo(plain(line))
 
 
-def _show_head(store: ChainStore, head: Head, back: str, as_json: bool) -> None:
-    facts = _head_facts(head)
-    facts["root"] = "worked out again from the rows: equal"
-    facts["open"] = [journal.stage.value for journal in resume(store)]
+def _kept_plan(command: str, data_dir: Path, plan_id: str) -> Plan:
+    try:
+        return read_plan(*PlanFolder(data_dir).find(plan_id))
+    except Refused as refused:
+        fail(command, str(refused), ExitCode.INPUT)
+
+
+def _confirm(plan: Plan) -> None:
+    """Have the height typed that stays; whoever types another has read another page."""
+    words = f"{plan.head_height - plan.target_height} blocks will be undone. The block that stays"
+    typed: str = typer.prompt(words, err=True)
+    if typed.strip() != str(plan.target_height):
+        words = f"{Reason.PARAMETER_INVALID.value}: the plan's block is {plan.target_height}"
+        fail("reorg apply", f"{words}; nothing was done", ExitCode.INPUT)
+
+
+def _show_head(facts: Facts, back: str, data_dir: Path, as_json: bool) -> None:
     facts["take_back"] = back
-    facts["go_on"] = 'start the node, then {"operate": {"type": "SetMode", "mode": "CANCEL_ONLY"}}'
+    facts["go_on"] = f"perpchain mode {data_dir} cancel-only, on the running node"
     print_facts(facts, as_json)
-
-
-def _head_facts(head: Head) -> dict[str, object]:
-    latch = head.latch
-    return {
-        "height": head.height,
-        "block": format_hash(head.block_hash),
-        "state_root": format_hash(head.state_root),
-        "epoch": head.epoch,
-        "halted_by_reorg": "not halted" if latch is None else latch.reorg_id,
-        "orders": "" if latch is None else latch.policy.value,
-    }

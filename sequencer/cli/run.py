@@ -1,114 +1,161 @@
-"""`perpchain run`: the recorded market through the exchange, and its first seconds as blocks."""
+"""`perpchain run`: a market, an incident, the way back, and the proof of it."""
 
+import asyncio
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Annotated
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from sequencer.chain.export import read_export, write_export
-from sequencer.chain.replay import replay_chain
-from sequencer.engine.lookup import live_blocks
-from sequencer.engine.recovery import genesis_of, recover
+from sequencer.cli.quantities import decimal
 from sequencer.model.refusals import Refused
-from sequencer.model.units import ONE
+from sequencer.model.settlement import SettlementError
 from sequencer.ports import StoreError
-from sequencer.storage.folder import open_folder
+
+if TYPE_CHECKING:
+    from devnet.run import Played, Run
+
+_DEFAULT_SECONDS = 26
+_NS_PER_MS = 1_000_000
+_MICROSECONDS_PER_MS = 1_000
+_INTERRUPTED = 130
 
 
 def run(
+    incident: Annotated[
+        str, typer.Option(help="both, funding-reset, zero-price or none.")
+    ] = "both",
+    settlement: Annotated[
+        str, typer.Option(help="auto, none, starknet-devnet, or the address of a devnet.")
+    ] = "auto",
     seconds: Annotated[
-        int, typer.Option(min=3, max=343, help="Seconds of the record to seal into blocks.")
-    ] = 10,
+        int, typer.Option(min=24, max=340, help="Seconds of the record to play.")
+    ] = _DEFAULT_SECONDS,
+    everything: Annotated[bool, typer.Option("--all", help="Play the whole record.")] = False,
+    market_data: Annotated[
+        Path | None, typer.Option(help="A folder with other recordings of the same columns.")
+    ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Keep the chain in this folder, which must not hold one.")
+        Path | None, typer.Option(help="Keep the chain here; a run that was stopped goes on.")
     ] = None,
-    export: Annotated[
-        Path | None, typer.Option(help="Write the chain to this file, for verify_chain.py.")
-    ] = None,
+    speed: Annotated[
+        float, typer.Option(min=0, help="Market seconds in a second; 0 is as fast as it goes.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Gives other traders and keys.")] = 1,
+    manual: Annotated[
+        bool, typer.Option("--manual", help="Leave every decision after the incident to you.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one summary as JSON.")] = False,
 ) -> None:
-    """Trade five minutes of recorded BTC and ETH, then seal the first seconds of it into blocks.
+    """Trade a recorded market, suffer an incident, go back, go on, and prove all of it.
 
-    Each recorded trade fills to the unit; what the book lacks for it is topped up beforehand and
-    counted apart. The blocks carry real signatures and go to a store on the disk, one synced batch
-    each; the store is opened again and proven, and the chain executed again from its export. Exit
-    code 1 with the reason if anything is refused or differs.
-    Example: perpchain run --seconds 10 --export /tmp/chain.jsonl
+    1,000 traders sign every order; blocks go to a store on the disk and their roots to a Starknet
+    devnet if there is one. Then a wrong funding index and a zero price strike with the guards off,
+    the operator halts, finds the bad block, plans and goes back to before it, tries the same harm
+    again with the guards on, reopens, and the market trades on. Exit code 0 only if everything
+    is proven at the end, 1 if something differs. Ctrl-C stops at the end of a block.
+    Example: perpchain run --incident both --data-dir chain --json
     """
+    from devnet.market_script import MARKET_DATA
+    from devnet.run import Run
+    from devnet.run_folder import RunOptions
+    from devnet.starknet_devnet import DevnetFailed
+    from devnet.story import INCIDENTS, Interrupted
+    from sequencer.cli.run_screen import LiveScreen, PlainScreen
+
+    if manual and incident == "none":
+        raise typer.BadParameter("needs an incident", param_hint="--manual")
+    if incident not in INCIDENTS:
+        raise typer.BadParameter(f"one of {', '.join(INCIDENTS)}", param_hint="--incident")
+    folder = data_dir or Path(mkdtemp(prefix="perpchain-run-")) / "chain"
+    recording = (market_data or MARKET_DATA).resolve()
+    length = 0 if everything else seconds
+    options = RunOptions(seed, incident, length, str(recording), manual, settlement)
+    console = Console(stderr=as_json)
+    screen = LiveScreen(console) if console.is_terminal else PlainScreen(console)
+    started = time.monotonic()
+    story = Run(folder, options, screen, speed)
     try:
-        _trade()
-        _seal(seconds, data_dir, export)
-    except StoreError as error:
-        typer.echo(f"perpchain run: {error}", err=True)
-        raise typer.Exit(2) from None
-    except Refused as refused:
-        typer.echo(f"perpchain run: {refused}", err=True)
+        played = asyncio.run(story.play())
+    except Interrupted:
+        goes_on = data_dir is not None or not story.is_under_way
+        words = "the same command goes on" if goes_on else f"to go on: --data-dir {folder}"
+        screen.say(f"stopped at the end of a block; {words}")
+        _leave_nothing(story, folder, data_dir)
+        raise typer.Exit(_INTERRUPTED) from None
+    except (Refused, SettlementError, DevnetFailed, StoreError, OSError) as failure:
+        screen.say(f"perpchain run: {failure}")
+        screen.say(f"the chain is in {folder}" if story.is_under_way else "nothing was played")
+        _leave_nothing(story, folder, data_dir)
         raise typer.Exit(1) from None
-    except OSError as error:
-        where = error.filename or "output"
-        typer.echo(f"perpchain run: {where}: {error.strerror or error}", err=True)
-        raise typer.Exit(2) from None
-
-
-def _trade() -> None:
-    from devnet.market_run import MarketRun
-
-    started = time.monotonic()
-    report = MarketRun().play()
-    table = Table()
-    for name in ("market", "recorded trades", "filled here", "synthetic volume"):
-        table.add_column(name, overflow="fold")
-    for market, volume in report.volumes.items():
-        sizes = (volume.recorded, volume.filled, volume.synthetic)
-        table.add_row(market, *(f"{size // ONE:,}.{size % ONE:08d}" for size in sizes))
-    console = Console()
-    console.print(table)
-    console.print(f"{report.commands:,} commands, none refused; {report.fills:,} fills")
-    console.print(f"{report.ticks:,} ticks, laws checked at each; {report.recounts:,} recounts")
-    console.print(f"{time.monotonic() - started:.1f} s")
-    if any(volume.recorded != volume.filled for volume in report.volumes.values()):
-        typer.echo("perpchain run: a market's fills are not the recorded trades", err=True)
+    finally:
+        screen.close()
+    summary = summary_of(played, time.monotonic() - started)
+    if as_json:
+        typer.echo(msgspec.json.encode(summary).decode())
+    else:
+        for name, value in summary.items():
+            screen.say(f"{name:24} {value}")
+    if played.proof.problems:
+        screen.say(f"the proof does not hold; the chain is in {folder}")
         raise typer.Exit(1)
+    if data_dir is None:
+        rmtree(folder.parent)
+    else:
+        screen.say(f"the chain is in {folder}: perpchain verify --full {folder}")
 
 
-def _seal(seconds: int, data_dir: Path | None, export: Path | None) -> None:
-    if data_dir is not None:
-        _seal_in(data_dir, seconds, export)
-        typer.echo(f"the chain is in {data_dir}: perpchain verify --full {data_dir}")
-        return
-    with TemporaryDirectory(prefix="perpchain-") as folder:
-        _seal_in(Path(folder) / "chain", seconds, export)
+def _leave_nothing(story: "Run", folder: Path, data_dir: Path | None) -> None:
+    """Take a folder of our own away again where no chain has come to be."""
+    if data_dir is None and not story.is_under_way:
+        rmtree(folder.parent)
 
 
-def _seal_in(data_dir: Path, seconds: int, export: Path | None) -> None:
-    from devnet.chain_run import ChainRun
+def summary_of(played: "Played", elapsed_seconds: float) -> dict[str, object]:
+    """Sum a run up: counts from the chain, measurements of this process, amounts as decimals."""
+    proof, tally, notes = played.proof, played.proof.tally, played.notes
+    latencies, settlement = played.latencies_ns, played.backend.settlement
+    rollback: dict[str, object] | None = None
+    if notes.bad_height >= 0:
+        rollback = {
+            "from": notes.bad_height,
+            "to": notes.good_height,
+            "commit_ms": round(notes.commit_microseconds / _MICROSECONDS_PER_MS, 1),
+            "total_ms": notes.total_ms,
+            "root_matches": not proof.accounts_differing,
+        }
+    per_second = len(latencies) / played.trading_seconds if latencies else 0
+    return {
+        "settlement_backend": played.backend_name,
+        "cairo_executed": settlement is not None and settlement.cairo_executed,
+        "blocks": tally.blocks,
+        "orders": tally.orders,
+        "fills": tally.fills,
+        "volume": {market: decimal(size) for market, size in tally.volume.items()},
+        "synthetic_volume": {market: decimal(size) for market, size in played.volumes.items()},
+        "refused_orders": tally.refused_orders,
+        "head_root": proof.head_root,
+        "settled_height": None if proof.settled_height < 0 else proof.settled_height,
+        "settled_root": proof.settled_root or None,
+        "root_at_settled_height": proof.root_at_settled_height or None,
+        "settlement_reverted_to": None if notes.reverted_to < 0 else notes.reverted_to,
+        "rollback": rollback,
+        "accounts": proof.accounts,
+        "accounts_differing": proof.accounts_differing,
+        "laws": proof.laws,
+        "orders_per_second": round(per_second, 1),
+        "ack_p50_ms": _percentile_ms(latencies, 50),
+        "ack_p99_ms": _percentile_ms(latencies, 99),
+        "elapsed_s": round(elapsed_seconds, 1),
+    }
 
-    started = time.monotonic()
-    chain_run = ChainRun(seconds, data_dir)
-    head = chain_run.play()
-    chain_run.store.close()
-    console = Console()
-    console.print(f"{seconds} s of it on the disk: {head.height} blocks,", end=" ")
-    console.print(f"{chain_run.transactions:,} signed transactions,", end=" ")
-    console.print(f"{time.monotonic() - started:.1f} s")
-    started = time.monotonic()
-    store = open_folder(data_dir)
-    halts = recover(store, full=True).halts
-    lines = list(write_export(genesis_of(store.view).encode(), live_blocks(store.view, 1)))
-    store.close()
-    console.print(
-        f"opened again, root worked out from the rows: {time.monotonic() - started:.1f} s"
-    )
-    if export is not None:
-        export.write_bytes(b"".join(lines))
-    started = time.monotonic()
-    again = replay_chain(*read_export(lines))
-    console.print(f"executed again from their export: {time.monotonic() - started:.1f} s")
-    console.print(f"head  {again.head.hash:#x}")
-    console.print(f"root  {again.head.header.state_root:#x}")
-    if halts or again.head.hash != int.from_bytes(head.block_hash, "big"):
-        typer.echo(f"perpchain run: the store or its export differs {halts}", err=True)
-        raise typer.Exit(1)
+
+def _percentile_ms(latencies_ns: list[int], percent: int) -> float:
+    if not latencies_ns:
+        return 0.0
+    place = min(len(latencies_ns) - 1, len(latencies_ns) * percent // 100)
+    return round(latencies_ns[place] / _NS_PER_MS, 1)

@@ -38,7 +38,7 @@ def opened(command: str, data_dir: Path, witness: Path | None) -> Iterator[Chain
 
 def fail(command: str, words: str, code: ExitCode) -> NoReturn:
     """End a command with one line on standard error."""
-    typer.echo(f"perpchain {command}: {words}", err=True)
+    typer.echo(plain(f"perpchain {command}: {words}"), err=True)
     raise typer.Exit(int(code)) from None
 
 
@@ -50,4 +50,11 @@ def print_facts(facts: dict[str, object], as_json: bool) -> None:
     width = max(map(len, facts), default=0)
     for name, value in facts.items():
         for item in (value or ["none"]) if isinstance(value, list) else [value]:
-            typer.echo(f"{name:{width}}  {item}")
+            typer.echo(plain(f"{name:{width}}  {item}"))
+
+
+def plain(text: str) -> str:
+    """Write text of somebody's for a terminal: what does not print is escaped."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )

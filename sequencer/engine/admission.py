@@ -12,6 +12,7 @@ Laws
   order id is free is decided by the chain alone.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -72,6 +73,8 @@ class Admission:
         self._reports = reports
         self._worker, self._verify = verifier
         self._unverified: Inbox[Item] = Inbox()
+        self._is_checked = asyncio.Event()
+        self._is_checked.set()
         # By signature, not by hash: whoever forges a message must not keep its signer from sending
         # it. For the same reason only what is verified counts against a signer.
         self._pending: dict[Signature, Item] = {}
@@ -132,9 +135,15 @@ class Admission:
             raise Refused(Reason.REPORT_FROM_FUTURE, words)
         self._reports.add(report, self._state)
 
+    async def checked(self) -> None:
+        """Wait until everything that was admitted so far waits for a block, or is refused."""
+        await self._is_checked.wait()
+
     async def verify_all(self) -> None:
         """Check signatures as they come and hand on what is valid, until cancelled."""
         while True:
+            if not self._unverified:
+                self._is_checked.set()
             await self._unverified.wait()
             items = self._unverified.take(VERIFIED_TOGETHER_MAX)
             verdicts = await self._worker.run(partial(self._verify, [*map(_signature, items)]))
@@ -150,6 +159,7 @@ class Admission:
 
     def refuse_all(self, reason: Reason, detail: str) -> None:
         """Answer whatever has no answer, wherever it is: nothing is executed any more."""
+        self._is_checked.set()
         for item in [*self._pending.values()]:
             item.refuse(reason, detail)
 
@@ -172,6 +182,7 @@ class Admission:
         self._require_unseen(item.hash)
         self._pending[signature] = item
         item.answer.add_done_callback(lambda _: self._forget(item, signature))
+        self._is_checked.clear()
         self._unverified.put(item)
         return item
 

@@ -1,8 +1,9 @@
 """Whether the node takes commands, and why not: the halts, the stop, the lag.
 
 Laws
-- A final halt leaves a note beside the database before anybody hears of it, so that the next start
-  comes up HALTED; losing the folder to another writer leaves none, for it is not ours any more.
+- A halt leaves a note beside the database before anybody hears of it, so that the next start comes
+  up HALTED. Losing the folder to another writer leaves none, for it is not ours any more; neither
+  does a settlement chain that cannot be reached, for every start looks again.
 - Halts that are not final end together, by an operator's change of mode.
 """
 
@@ -17,9 +18,15 @@ from sequencer.model.rows import Mode
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.ports import HaltNote
 
+# The folder is not ours any more; or every start looks again by itself.
+_WITHOUT_NOTE = (HaltCause.WRITER_REPLACED, HaltCause.SETTLEMENT_UNREACHABLE)
+
 
 class Gate:
-    """The halts of a node and whether it is stopping."""
+    """The halts of a node and whether it is stopping.
+
+    `owes_root`: the root of a head that was gone back to is not worked out yet; OPEN waits for it.
+    """
 
     def __init__(self, note: HaltNote, halts: Sequence[Halt] = ()) -> None:
         self._note = note
@@ -27,7 +34,9 @@ class Gate:
         reason = note.read()
         if reason:
             self.halts.append(Halt(HaltCause.NOTE, reason))
+        self.owes_root = False
         self._stops = False
+        self._retired = False
         self._listeners: list[Callable[[Halt], None]] = []
         self.sealing_since: float | None = None
         self.halted = asyncio.Event()
@@ -56,13 +65,19 @@ class Gate:
 
     def require_open(self, state: State) -> None:
         """Refuse with SHUTTING_DOWN, HALTED or BUSY where no command would be executed."""
-        if self._stops:
-            raise Refused(Reason.SHUTTING_DOWN, "the node is stopping")
+        self.require_making()
         if self.is_halted(state):
             raise Refused(Reason.HALTED, self.words(state))
         lag_ms = self.lag_ms()
         if lag_ms > SEAL_LAG_MS_MAX:
             raise Refused(Reason.BUSY, f"a block has been under way to the disk for {lag_ms} ms")
+
+    def require_making(self) -> None:
+        """Refuse with SHUTTING_DOWN or HALTED where nobody makes blocks of anything any more."""
+        if self._stops:
+            raise Refused(Reason.SHUTTING_DOWN, "the node is stopping")
+        if self._retired:
+            raise Refused(Reason.HALTED, "the operator decides about the chain")
 
     def lag_ms(self) -> int:
         """Return how long the block under way to the disk has taken so far."""
@@ -73,7 +88,7 @@ class Gate:
     def halt(self, halt: Halt) -> None:
         """Stop making blocks."""
         self.halts.append(halt)
-        if halt.cause is not HaltCause.WRITER_REPLACED:
+        if halt.cause not in _WITHOUT_NOTE:
             self._note.write(str(halt))
         for listener in self._listeners:
             listener(halt)
@@ -95,3 +110,7 @@ class Gate:
     def stop(self) -> None:
         """Take no more commands."""
         self._stops = True
+
+    def retire(self) -> None:
+        """Take no more commands: another engine follows this one."""
+        self._retired = True

@@ -114,7 +114,7 @@ def measure_impact(undone: Iterable[Block | None], now: State | None, then: Stat
     for block in undone:
         blocks, unread = blocks + 1, unread + (block is None)
         transactions += 0 if block is None else len(block.transactions)
-        for event in () if block is None else _events(block):
+        for event in () if block is None else events_of(block):
             counts[type(event)] += 1
             if isinstance(event, Credited) and block is not None:
                 place = (event.nonce, event.account, event.amount, block.header.number)
@@ -156,11 +156,12 @@ def _compared(now: State | None, then: State) -> _Compared | None:
         return None
 
 
-def _events(block: Block) -> Iterator[Event]:
+def events_of(block: Block, kinds: tuple[type[Event], ...] = _COUNTED) -> Iterator[Event]:
+    """Yield what the exchange said in a block, in order, of some kinds."""
     for receipt in block.receipts:
         for event in receipt.events:
             read = read_event(event)
-            if isinstance(read, _COUNTED):
+            if isinstance(read, kinds):
                 yield read
 
 

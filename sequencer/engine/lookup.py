@@ -8,7 +8,7 @@ Refusals of every function that takes a reference: BLOCK_UNKNOWN; the store's ow
 and STATE_COLLECTED.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -119,15 +119,33 @@ def block_of_sequence(view: ChainView, sequence: int) -> BlockRecord | None:
     return None
 
 
-def rows_at(view: ChainView, block: BlockRecord) -> dict[Table, dict[Any, Any]]:
-    """Load all rows of the state after a block."""
-    return rows_by_table(view.state_at(block).rows())
+def rows_at(
+    view: ChainView, block: BlockRecord, pause: Callable[[], None] | None = None
+) -> dict[Table, dict[Any, Any]]:
+    """Load all rows of the state after a block; `pause` is called at each."""
+    rows = view.state_at(block).rows()
+    return rows_by_table(rows if pause is None else _pausing(rows, pause))
 
 
-def prove_rows(block: BlockRecord, rows: Mapping[Table, Mapping[Any, Any]]) -> Tries:
-    """Build the tries of a block's rows. Refusal: TARGET_ROOT_DIFFERS for another root."""
+def _pausing(
+    rows: Iterator[tuple[int, bytes, bytes]], pause: Callable[[], None]
+) -> Iterator[tuple[int, bytes, bytes]]:
+    for row in rows:
+        pause()
+        yield row
+
+
+def prove_rows(
+    block: BlockRecord,
+    rows: Mapping[Table, Mapping[Any, Any]],
+    pause: Callable[[], None] | None = None,
+) -> Tries:
+    """Build the tries of a block's rows; `pause` is called in between.
+
+    Refusal: TARGET_ROOT_DIFFERS for another root.
+    """
     try:
-        tries, root = tries_of_rows(rows)
+        tries, root = tries_of_rows(rows, pause)
     except LawBroken as broken:  # A row that no block of this chain can have written.
         raise Refused(Reason.TARGET_ROOT_DIFFERS, str(broken)) from None
     if as_bytes(root) != block.state_root:

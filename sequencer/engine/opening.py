@@ -5,6 +5,7 @@ Laws
   made that holds only the halt with the counts.
 - After a rollback the first change of mode becomes the recorded `Reopen`, ahead of the tick. Where
   it hands the chain over again, its block has no tick: this node's key signs none any more.
+- After a rollback OPEN waits until the root of the block gone back to is worked out again.
 - A block whose changes of mode leave the chain halted as it was is no block.
 """
 
@@ -51,9 +52,16 @@ class Opener:
         self._gate = gate
         self._view = view
         self._disk = disk
+        # The store says so only once that block is durable; the next one opens before.
+        self._reopened = False
 
     def open(self, filling: Filling, now_ms: int, reports: Reports) -> Opened:
         """Open a block at a time."""
+        opened = self._open(filling, now_ms, reports)
+        self._reopened |= opened.stands and filling.reopens
+        return opened
+
+    def _open(self, filling: Filling, now_ms: int, reports: Reports) -> Opened:
         operator = self._producer.state.system.operator
         changed = self._change_modes(filling)
         above = self._producer.state.system.mode is not Mode.HALTED
@@ -86,9 +94,13 @@ class Opener:
             # It waits until it is done with: a law that it breaks must not leave it unanswered.
             item = self.modes[0]
             view = self._view()
-            latched = view.head.latch is not None and not filling.reopens
+            reopened = self._reopened or filling.reopens
+            latched = view.head.latch is not None and not reopened
             if not latched and isinstance(item.payload, Reopen):
                 item.refuse(Reason.MODE_ORDER, "nothing was rolled back")
+            elif not latched and self._gate.owes_root and _opens(item):
+                words = "the root of the block gone back to is being worked out: ask again"
+                item.refuse(Reason.ROOT_UNVERIFIED, words)
             elif not latched:
                 changed |= filling.operate(item)
             elif _as_reopening(item, view):
@@ -122,6 +134,10 @@ class Opener:
             return Opened(False, tripped=detail)
         self._producer.operate(SetMode(Mode.HALTED, detail, cause=ModeCause.TRIPWIRE))
         return Opened(True, tripped=detail)
+
+
+def _opens(item: Item) -> bool:
+    return isinstance(item.payload, SetMode) and item.payload.mode is Mode.OPEN
 
 
 def _as_reopening(item: Item, view: ChainView) -> bool:

@@ -18,7 +18,7 @@ from typing import Protocol
 from sequencer.engine.rollback import resume
 from sequencer.engine.views import Views
 from sequencer.model.limits import EFFECTS_TOGETHER_MAX
-from sequencer.model.records import NO_HASH, BlockRecord, Cursor, Effect, EffectKind
+from sequencer.model.records import NO_HASH, BlockRecord, Cursor, Effect, EffectKind, Stage
 from sequencer.ports import ChainView, Store, StoreError, Worker
 
 
@@ -87,11 +87,15 @@ class Outbox:
                 moved = Cursor(effect.number, effect.sequence, view.head.block_hash)
         if moved is not cursor:
             await self._worker.run(lambda: self._move(moved))
+            # How far rollbacks have come is read from views, and no block may follow for long.
+            self._views.refresh()
         return moved
 
     def _move(self, cursor: Cursor) -> None:
         self._store.advance_cursor(self._reader.name, cursor)
-        resume(self._store)
+        # What is prepared now is being carried out: only a start may abort it.
+        if all(each.stage is not Stage.PREPARED for each in self._store.open_journals()):
+            resume(self._store)
 
 
 def _block_of(effect: Effect, view: ChainView) -> BlockRecord | None:

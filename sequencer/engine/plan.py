@@ -6,16 +6,17 @@ Promises
 - A plan's id is the hash of everything in it, so whoever applies it applies what was read.
 
 Refusals, each by name: TARGET_ABOVE_HEAD, TARGET_IS_HEAD, BLOCK_UNKNOWN, TARGET_ORPHANED,
-TARGET_PRUNED, TARGET_ROOT_DIFFERS, ROLLBACK_OPEN, PARAMETER_INVALID.
+TARGET_PRUNED, TARGET_ROOT_DIFFERS, TARGET_BELOW_FINALIZED, ROLLBACK_OPEN, PARAMETER_INVALID.
 """
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 
 import msgspec
 
 from sequencer.chain.block import Block
-from sequencer.chain.text import to_text
+from sequencer.chain.text import from_text, to_text
 from sequencer.engine.impact import Impact, measure_impact
 from sequencer.engine.lookup import (
     find_block,
@@ -27,22 +28,42 @@ from sequencer.engine.lookup import (
     state_at,
 )
 from sequencer.engine.sealer import as_bytes
+from sequencer.engine.settling import Place, Settled, place_of, require_unfinalized
 from sequencer.exchange.reopening import survives
 from sequencer.exchange.state import State
 from sequencer.model.commands import OrderPolicy, SecurityCommand
 from sequencer.model.records import BlockRecord, Mark, Stage
 from sequencer.model.refusals import Reason, Refused
-from sequencer.ports import ChainView, Store, StoreFailed, StoreProblem, StoreRefused
+from sequencer.model.settlement import Post, SettlementError
+from sequencer.ports import ChainView, StoreFailed, StoreProblem, StoreRefused
 from sequencer.starknet.felt import Felt
 
 _TAG = b"plan"
 
 
+class PostedRoot(StrEnum):
+    """What the settlement contract says about a rollback's target."""
+
+    EQUAL = "equal"
+    NOT_POSTED = "not posted"
+    DIFFERS = "differs"
+    UNKNOWN = "unknown"
+
+
 class Zone(msgspec.Struct, frozen=True):
-    """Where the target lies against the settlement chain, and what will be told there."""
+    """Where the target lies against the settlement chain, and what will be told there.
+
+    The contract goes back to the post at `post_height`; `settled_height` and `finalized_height`
+    are its newest post and its newest final one. Heights are -1 where nothing is known.
+    """
 
     name: str
     action: str
+    post_height: int = -1
+    post_root: Felt = 0
+    settled_height: int = -1
+    finalized_height: int = -1
+    posted_root: PostedRoot = PostedRoot.UNKNOWN
 
 
 LOCAL = Zone("LOCAL", "none: this chain posts to no settlement chain")
@@ -83,15 +104,21 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def make_plan(
-    store: Store, reference: str, policy: OrderPolicy, deselected: Sequence[int] = ()
+    view: ChainView,
+    reference: str,
+    policy: OrderPolicy,
+    deselected: Sequence[int] = (),
+    settled: Settled | SettlementError | None = None,
 ) -> Plan:
     """Plan to go back to a block, named by height, hash or checkpoint label.
 
     `deselected` are places in the impact's list of security commands that shall not be done again.
+    `settled` is what was read of the settlement chain for the target, or why nothing was; None
+    for a chain that posts nothing.
     """
-    view = store.view
-    _require_no_open(store)
+    _require_no_open(view)
     target = resolve_target(view, reference)
+    zone = _zone_of(view, target, settled)
     then = _proven_state(view, target)
     impact = measure_impact(_readable(view, target.height + 1), _head_state(view), then)
     unknown = sorted(set(deselected) - set(range(len(impact.security))))
@@ -112,9 +139,65 @@ def make_plan(
         security=tuple(
             command for place, command in enumerate(impact.security) if place not in deselected
         ),
-        zone=LOCAL,
+        zone=zone,
         impact=impact,
     )
+
+
+def write_plan(plan: Plan) -> bytes:
+    """Write a plan as it is kept."""
+    return msgspec.json.encode(to_text(plan))
+
+
+def read_plan(plan_id: str, content: bytes) -> Plan:
+    """Read a plan that must still be what its id says. Refusal: PLAN_UNKNOWN."""
+    try:
+        plan = msgspec.convert(from_text(msgspec.json.decode(content)), Plan)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise Refused(Reason.PLAN_UNKNOWN, f"plan {plan_id}: {error}") from None
+    if plan.plan_id.hex() != plan_id:
+        raise Refused(Reason.PLAN_UNKNOWN, f"plan {plan_id} was changed since it was made")
+    return plan
+
+
+def renewed(view: ChainView, plan: Plan, settled: Settled | SettlementError | None = None) -> Plan:
+    """Make a plan for the head of now with the target, policy and deselection of an older one."""
+    made = make_plan(view, f"{plan.target_hash:#x}", plan.policy, settled=settled)
+    dropped = [command for command in plan.impact.security if command not in plan.security]
+    kept = tuple(command for command in made.impact.security if command not in dropped)
+    return msgspec.structs.replace(made, security=kept)
+
+
+def _zone_of(
+    view: ChainView, target: BlockRecord, settled: Settled | SettlementError | None
+) -> Zone:
+    """Say where a target lies. Refusal: TARGET_BELOW_FINALIZED."""
+    if settled is None:
+        return LOCAL
+    if isinstance(settled, SettlementError):
+        return Zone("UNKNOWN", f"cannot be known, so this plan will be refused: {settled}")
+    standing = settled.standing
+    require_unfinalized(standing, target.height)
+    post = settled.post or standing.finalized
+    name, action = "LOCAL", "no posted block is undone; the contract's epoch is raised"
+    if standing.newest.height > target.height:
+        name = "ABOVE_FINALIZED"
+        action = f"finality is held, then the contract goes back to block {post.height}"
+    return Zone(
+        name=name,
+        action=action,
+        post_height=post.height,
+        post_root=post.state_root,
+        settled_height=standing.newest.height,
+        finalized_height=standing.finalized.height,
+        posted_root=_posted_root(view, target, post),
+    )
+
+
+def _posted_root(view: ChainView, target: BlockRecord, post: Post) -> PostedRoot:
+    if place_of(post, view) is not Place.LIVE:
+        return PostedRoot.DIFFERS
+    return PostedRoot.EQUAL if post.height == target.height else PostedRoot.NOT_POSTED
 
 
 def _readable(view: ChainView, first: int) -> Iterator[Block | None]:
@@ -182,8 +265,8 @@ def _proven_state(view: ChainView, target: BlockRecord) -> State:
     return State.rebuilt(rows)
 
 
-def _require_no_open(store: Store) -> None:
-    for journal in store.open_journals():
+def _require_no_open(view: ChainView) -> None:
+    for journal in view.journals():
         if journal.stage is Stage.PREPARED:
             words = f"plan {journal.plan_id.hex()[:16]} is prepared: resume first"
             raise Refused(Reason.ROLLBACK_OPEN, words)

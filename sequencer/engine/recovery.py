@@ -3,14 +3,15 @@
 Promises
 - A store is believed only after its rows add up to the head's digest, its last headers hash to
   their blocks, its tries' root nodes to the head's root, and every running law holds.
-- After a stop that was not planned the whole root is worked out again from the rows.
+- After a stop that was not planned the whole root is worked out again from the rows. Where the
+  chain was gone back on, or latched otherwise, that is owed before OPEN, and not before any block.
 - What disagrees is named, and then the chain comes up HALTED: nothing is repaired by guessing.
 
 Laws
 - Recovery reads. What a start writes before it is what `rollback.resume` writes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -27,7 +28,7 @@ from sequencer.exchange.state import State, Table
 from sequencer.model.halts import Halt, HaltCause
 from sequencer.model.laws import LawBroken
 from sequencer.model.limits import STORE_HEADERS_CHECKED, TRIE_HEIGHT_MAX
-from sequencer.model.records import BlockRecord
+from sequencer.model.records import BlockRecord, Checkpoint
 from sequencer.model.refusals import Reason, Refused
 from sequencer.ports import ChainView, Store, StoreFailed, StoreProblem
 from sequencer.starknet.block import Header, block_hash
@@ -41,17 +42,24 @@ PLANNED_STOP = "planned stop"
 NODE = "node"
 """Who pins the checkpoints that the node makes for itself."""
 
+NODE_STOPPED = "node, planned stop"
+"""Who pins one of them at whose block it then stopped as planned: a block has one at most."""
+
 
 class Recovered(msgspec.Struct):
     """The chain at its head as it came from the store.
 
     `was_planned` says whether the stop before was. `halts` are why it comes up HALTED.
+    `root_proven`: the state root was worked out again from the rows. `owed` is the block for which
+    that has to be done before OPEN, None where it has not.
     """
 
     state: State
     header: Header
     was_planned: bool
     halts: Sequence[Halt]
+    root_proven: bool = False
+    owed: BlockRecord | None = None
 
 
 def begin_chain(store: Store, genesis: str) -> None:
@@ -77,24 +85,26 @@ def genesis_of(view: ChainView) -> str:
 def recover(store: Store, *, full: bool = False) -> Recovered:
     """Load the chain of a store that holds one.
 
-    `full` works out the root from the rows also after a planned stop. Refusals: ROW_MALFORMED,
-    ROW_VERSION_UNKNOWN, RULES_VERSION_UNKNOWN, BLOCK_VERSION_UNSUPPORTED; failures: those of the
-    store. What the chain can be read without is a halt.
+    `full` works out the root from the rows also after a planned stop, or under a latch. Refusals:
+    ROW_MALFORMED, ROW_VERSION_UNKNOWN, RULES_VERSION_UNKNOWN, BLOCK_VERSION_UNSUPPORTED; failures:
+    those of the store. What the chain can be read without is a halt.
     """
     planned = was_planned(store.view)
     rows, digest_halts = _load(store)
     state = _rebuilt(rows)
     require_rules(state)
     halts = [*digest_halts, *_disagreements(store.view, state)]
-    if full or not planned:
-        halts += check_root(store.view, rows)
-    latch = store.head.latch
+    latch, block = store.head.latch, _block(store.view)
+    owed = None if full or latch is None else block
+    proven = full or not (planned or owed)
+    if proven:
+        halts += check_root(block, rows)
     if latch is not None:
         halts.append(Halt(HaltCause.LATCH, f"latched by reorg {latch.reorg_id}"))
     if not store.acknowledged:
         words = "no witness says that this store is the newest"
         halts.append(Halt(HaltCause.WITNESS_UNACKNOWLEDGED, words))
-    return Recovered(state, decode_header(_block(store.view).header), planned, halts)
+    return Recovered(state, decode_header(block.header), planned, halts, proven, owed)
 
 
 def was_planned(view: ChainView) -> bool:
@@ -102,24 +112,44 @@ def was_planned(view: ChainView) -> bool:
     if view.head.latch is not None:
         return False
     sequence = view.head.block_sequence
-    marks = ((c.label, c.pinned_by) == (PLANNED_STOP, NODE) for c in _at(view, sequence))
-    return view.head.height == 0 or any(marks)
+    return view.head.height == 0 or any(_is_mark(each) for each in _at(view, sequence))
 
 
 def mark_planned_stop(store: Store) -> None:
     """Leave a checkpoint at the head that says so, in place of that of an earlier stop."""
-    for checkpoint in store.view.checkpoints():
-        if (checkpoint.label, checkpoint.pinned_by) == (PLANNED_STOP, NODE):
+    for checkpoint in filter(_is_mark, store.view.checkpoints()):
+        if checkpoint.pinned_by == NODE_STOPPED and not store.view.undone_by(checkpoint.sequence):
+            store.create_checkpoint(checkpoint.height, checkpoint.label, NODE)
+        else:
             store.drop_checkpoint(checkpoint.sequence)
-    # A block has one checkpoint at most. Somebody else's stays, and the next start takes longer.
-    if not any(_at(store.view, store.head.block_sequence)):
-        store.create_checkpoint(store.head.height, PLANNED_STOP, NODE)
+    head = store.head
+    there = next(_at(store.view, head.block_sequence), None)
+    # Somebody else's checkpoint stays, and the next start takes longer.
+    if there is None:
+        store.create_checkpoint(head.height, PLANNED_STOP, NODE)
+    elif is_automatic(there):
+        store.create_checkpoint(head.height, there.label, NODE_STOPPED)
 
 
-def check_root(view: ChainView, rows: dict[Table, dict[Any, Any]]) -> Iterator[Halt]:
-    """Yield a halt unless the rows hash to the head's root."""
+def automatic_label(height: int) -> str:
+    """Return the label of the checkpoint that the node makes by itself at a height."""
+    return f"auto {height}"
+
+
+def is_automatic(checkpoint: Checkpoint) -> bool:
+    """Say whether the node made a checkpoint by itself, and nobody replaced it."""
+    own = checkpoint.pinned_by in (NODE, NODE_STOPPED)
+    return own and checkpoint.label == automatic_label(checkpoint.height)
+
+
+def check_root(
+    block: BlockRecord,
+    rows: dict[Table, dict[Any, Any]],
+    pause: Callable[[], None] | None = None,
+) -> Iterator[Halt]:
+    """Yield a halt unless the rows of a block hash to its root; `pause` is called in between."""
     try:
-        prove_rows(_block(view), rows)
+        prove_rows(block, rows, pause)
     except Refused as refused:
         yield Halt(HaltCause.START_CHECK, refused.detail)
 
@@ -188,7 +218,12 @@ def _root_of_tries(view: ChainView) -> int:
     return state_root(contracts, classes, PROTOCOL_VERSION)
 
 
-def _at(view: ChainView, sequence: int) -> Iterator[Any]:
+def _is_mark(checkpoint: Checkpoint) -> bool:
+    marked = (checkpoint.label, checkpoint.pinned_by) == (PLANNED_STOP, NODE)
+    return marked or checkpoint.pinned_by == NODE_STOPPED
+
+
+def _at(view: ChainView, sequence: int) -> Iterator[Checkpoint]:
     return (each for each in view.checkpoints() if each.sequence == sequence)
 
 

@@ -12,17 +12,18 @@ Laws
 - The chain is halted afterwards. Its way back is the recorded `Reopen`, ahead of the first tick.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from sequencer.chain.text import from_text, to_text
-from sequencer.engine.plan import Plan, make_plan
+from sequencer.engine.plan import Plan, renewed
+from sequencer.engine.settling import SETTLER
 from sequencer.model.commands import OrderPolicy, Reopen, SecurityCommand
 from sequencer.model.commits import RollbackOrder, UndoOrder
-from sequencer.model.limits import REASON_CHARACTERS_MAX
+from sequencer.model.limits import NAME_CHARACTERS_MAX, REASON_CHARACTERS_MAX
 from sequencer.model.records import Head, Incident, IncidentKind, Latch, RollbackJournal, Stage
-from sequencer.model.refusals import Reason, Refused
+from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.ports import ChainView, Store, StoreProblem, StoreRefused
 from sequencer.starknet.felt import Felt
 
@@ -69,17 +70,31 @@ class PlanStale(Refused):
 
 
 def apply_plan(store: Store, plan: Plan, order: Order) -> Head:
-    """Halt the chain, and go back as planned. Returns the head.
+    """Halt the chain, and go back as planned, where no settlement chain has to be asked first.
 
-    Refusals: REASON_MISSING, PLAN_APPLIED; PLAN_STALE naming the new plan, and the chain is then
-    halted. Failures and other refusals: those of the store.
+    Returns the head. Refusals and failures: those of `prepare_rollback` and of the store.
     """
-    _require_reason(order)
-    _require_unapplied(store.view, plan)
+    return store.roll_back(prepare_rollback(store, plan, order))
+
+
+def prepare_rollback(
+    store: Store,
+    plan: Plan,
+    order: Order,
+    renew: Callable[[ChainView, Plan], Plan] = renewed,
+) -> RollbackOrder:
+    """Halt the chain, and announce the rollback; `Store.roll_back` of what is returned does it.
+
+    `renew` makes the plan again for another head. Refusals: REASON_MISSING, PLAN_APPLIED;
+    PLAN_STALE naming the new plan, and the chain is then halted. Failures and other refusals:
+    those of the store.
+    """
+    require_reason(order)
+    require_unapplied(store.view, plan)
     head = store.head
     if head.mark != plan.planned:
         store.latch(head.latch or Latch(0, plan.policy), guards_forced_on=False)
-        raise PlanStale(head, make_plan(store, f"{plan.target_hash:#x}", plan.policy))
+        raise PlanStale(head, renew(store.view, plan))
     notice = Notice(
         first_height=plan.target_height + 1,
         last_height=plan.head_height,
@@ -107,7 +122,7 @@ def apply_plan(store: Store, plan: Plan, order: Order) -> Head:
         details=_encoded(details),
     )
     store.prepare(ordered)
-    return store.roll_back(ordered)
+    return ordered
 
 
 def undo(store: Store, reorg_id: int, order: Order) -> Head:
@@ -115,7 +130,7 @@ def undo(store: Store, reorg_id: int, order: Order) -> Head:
 
     Refusals: REASON_MISSING, UNDO_IMPOSSIBLE.
     """
-    _require_reason(order)
+    require_reason(order)
     view, head = store.view, store.head
     undone = next((each for each in _rollbacks(view) if each.after.epoch == reorg_id), None)
     if undone is None:
@@ -148,16 +163,16 @@ def undo(store: Store, reorg_id: int, order: Order) -> Head:
 def resume(store: Store) -> list[RollbackJournal]:
     """Take every interrupted rollback as far as it can go, and return those still open.
 
-    A prepared one is aborted: nothing was undone. A committed one is settled at once, for this
-    chain posts nothing; readers have been told when each is past its row of the outbox. A store
-    that nobody has acknowledged is not touched.
+    A prepared one is aborted: nothing was undone. A committed one is settled when the settler, if
+    there is one, is past its row of the outbox; readers have been told when each is past it. A
+    store that nobody has acknowledged is not touched.
     """
     for journal in store.open_journals() if store.acknowledged else ():
         if journal.stage is Stage.PREPARED:
             store.advance(journal.plan_id, Stage.ABORTED)
             continue
         for stage in _STEPS[_STEPS.index(journal.stage) + 1 :]:
-            if stage is not Stage.SETTLED and not _is_told(store.view, journal):
+            if not _is_told(store.view, journal, SETTLER if stage is Stage.SETTLED else ""):
                 break
             store.advance(journal.plan_id, stage)
     return store.open_journals()
@@ -181,8 +196,53 @@ def read_notice(payload: bytes) -> Notice:
     return msgspec.convert(from_text(msgspec.json.decode(payload)), Notice)
 
 
+def require_unapplied(view: ChainView, plan: Plan) -> None:
+    """Refuse with PLAN_APPLIED what was carried out already."""
+    journal = view.journal(plan.plan_id)
+    if journal is not None and journal.reorg_id:
+        words = f"the plan was carried out as reorg {journal.reorg_id}; {journal.stage.value}"
+        raise Refused(Reason.PLAN_APPLIED, words)
+
+
+def require_reason(order: Order) -> None:
+    """Refuse with REASON_MISSING an order without words, or with too many.
+
+    What no terminal takes is refused, too; PARAMETER_INVALID for the name of who orders it.
+    """
+    if not order.reason.strip():
+        raise Refused(Reason.REASON_MISSING, "say why: it stands in the record for ever")
+    if len(order.reason) > REASON_CHARACTERS_MAX:
+        words = f"a reason has up to {REASON_CHARACTERS_MAX} characters"
+        raise Refused(Reason.REASON_MISSING, words)
+    if len(order.who) > NAME_CHARACTERS_MAX:
+        words = f"the name of who decides has up to {NAME_CHARACTERS_MAX} characters"
+        raise Refused(Reason.PARAMETER_INVALID, words)
+    require_plain(order.reason, Reason.REASON_MISSING)
+    require_plain(order.who, Reason.PARAMETER_INVALID)
+
+
+def require_plain(words: str, reason: Reason) -> None:
+    """Refuse words with control characters: terminals show them as long as there is the chain."""
+    if not words.isprintable():
+        raise Refused(reason, f"one line of plain text is needed: {shown(words)}")
+
+
 def _encoded(value: msgspec.Struct) -> bytes:
     return msgspec.json.encode(to_text(value))
+
+
+def unfollowed(view: ChainView) -> Iterator[Incident]:
+    """Yield the rollbacks in force that no block has followed, newest first.
+
+    The first is the one that can be undone.
+    """
+    incidents, mark = view.incidents(), view.head.mark
+    while found := next((each for each in incidents if each.after == mark), None):
+        if found.kind is IncidentKind.UNDO:
+            found = next(each for each in _rollbacks(view) if each.plan_id == found.plan_id)
+        else:
+            yield found
+        mark = found.before
 
 
 def _waiting_security(view: ChainView) -> Iterator[SecurityCommand]:
@@ -190,34 +250,17 @@ def _waiting_security(view: ChainView) -> Iterator[SecurityCommand]:
 
     The newest comes first: what an earlier one does again was said later, and counts.
     """
-    incidents, mark = view.incidents(), view.head.mark
-    while found := next((each for each in incidents if each.after == mark), None):
-        if found.kind is IncidentKind.UNDO:
-            found = next(each for each in _rollbacks(view) if each.plan_id == found.plan_id)
-        elif found.details:
-            yield from read_details(found).security
-        mark = found.before
+    for incident in unfollowed(view):
+        if incident.details:
+            yield from read_details(incident).security
 
 
 def _rollbacks(view: ChainView) -> list[Incident]:
     return [each for each in view.incidents() if each.kind is IncidentKind.ROLLBACK]
 
 
-def _is_told(view: ChainView, journal: RollbackJournal) -> bool:
+def _is_told(view: ChainView, journal: RollbackJournal, only: str) -> bool:
+    """Say whether every reader of the outbox, or only one, is past a rollback's row."""
     effect = view.effect_of(journal.reorg_id)
-    return all(cursor.parked or cursor.effect >= effect for cursor in view.cursors().values())
-
-
-def _require_unapplied(view: ChainView, plan: Plan) -> None:
-    journal = view.journal(plan.plan_id)
-    if journal is not None and journal.reorg_id:
-        words = f"the plan was carried out as reorg {journal.reorg_id}; {journal.stage.value}"
-        raise Refused(Reason.PLAN_APPLIED, words)
-
-
-def _require_reason(order: Order) -> None:
-    if not order.reason.strip():
-        raise Refused(Reason.REASON_MISSING, "say why: it stands in the record for ever")
-    if len(order.reason) > REASON_CHARACTERS_MAX:
-        words = f"a reason has up to {REASON_CHARACTERS_MAX} characters"
-        raise Refused(Reason.REASON_MISSING, words)
+    readers = {name: each for name, each in view.cursors().items() if only in ("", name)}
+    return all(cursor.parked or cursor.effect >= effect for cursor in readers.values())

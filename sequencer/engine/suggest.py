@@ -7,21 +7,24 @@ Promises
   because a guard was off, or a drill did harm.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 
 from sequencer.chain.block import Block, verify_block
 from sequencer.chain.exchange_contract import read_event
 from sequencer.chain.executor import Environment
+from sequencer.chain.native import SignatureCheck
 from sequencer.engine.lookup import find_block, prove_rows, read_block, rows_at
 from sequencer.engine.plan import resolve_live
-from sequencer.exchange.state import State
+from sequencer.exchange.state import State, Table
 from sequencer.model.events import FaultDone, GuardViolated
 from sequencer.model.laws import LawBroken
 from sequencer.model.records import BlockRecord
-from sequencer.model.refusals import Refused
+from sequencer.model.refusals import Reason, Refused
 from sequencer.ports import ChainView, StoreFailed
+from sequencer.starknet.felt import Felt
 from sequencer.starknet.felt_hash import verify
 
 
@@ -40,14 +43,14 @@ class Suggestion(msgspec.Struct, frozen=True):
     checkpoint_height: int
 
 
-def suggest(view: ChainView, since: str) -> Suggestion:
-    """Search from the state after a block on.
+def suggest(view: ChainView, since: str, goes_on: Callable[[], bool] = lambda: True) -> Suggestion:
+    """Search from the state after a block on, as long as it goes on.
 
     Refusals: BLOCK_UNKNOWN, TARGET_ORPHANED; TARGET_ROOT_DIFFERS for a start that is not what its
-    header says.
+    header says; SHUTTING_DOWN where it does not go on.
     """
     start = resolve_live(view, since)
-    bad, what = next(_findings(view, start), (0, ""))
+    bad, what = next(_findings(view, start, goes_on), (0, ""))
     good = bad - 1 if bad else view.head.height
     checkpoint = next(
         (
@@ -67,26 +70,64 @@ def suggest(view: ChainView, since: str) -> Suggestion:
     )
 
 
-def _findings(view: ChainView, start: BlockRecord) -> Iterator[tuple[int, str]]:
-    rows = rows_at(view, start)
-    tries = prove_rows(start, rows)
-    state, parent = State.rebuilt(rows), read_block(view, start)
-    environment = Environment(state.system.chain_id, verify)
-    for number in range(start.height + 1, view.head.height + 1):
+class Rerun:
+    """The state after a block, on which those above it are executed again, one after the other.
+
+    Making one proves the state: TARGET_ROOT_DIFFERS for rows that are not what the header says.
+    `pause` is called at every row, hash and signature. After a difference it is of no more use.
+    """
+
+    def __init__(
+        self,
+        start: BlockRecord,
+        parent: Block,
+        rows: Mapping[Table, Mapping[Any, Any]],
+        pause: Callable[[], None] | None = None,
+    ) -> None:
+        self.block = parent
+        self._tries = prove_rows(start, rows, pause)
+        self._state = State.rebuilt(rows)
+        self._environment = Environment(self._state.system.chain_id, _pausing(pause))
+
+    def difference(self, view: ChainView) -> str:
+        """Execute the next block again, every signature and law; say what differs, "" for none."""
+        number = self.block.header.number + 1
         try:
-            block = read_block(view, find_block(view, str(number)))
-            verify_block(state, tries, parent, block, environment)
+            stored = read_block(view, find_block(view, str(number)))
+            verify_block(self._state, self._tries, self.block, stored, self._environment)
         except Refused as refused:
-            yield number, refused.detail
-            return
+            return refused.detail
         except (LawBroken, StoreFailed) as broken:
-            yield number, str(broken)
+            return str(broken)
+        self.block = stored
+        return ""
+
+
+def _pausing(pause: Callable[[], None] | None) -> SignatureCheck:
+    if pause is None:
+        return verify
+
+    def verify_after_pause(public_key: Felt, message_hash: Felt, r: Felt, s: Felt) -> bool:
+        pause()
+        return verify(public_key, message_hash, r, s)
+
+    return verify_after_pause
+
+
+def _findings(
+    view: ChainView, start: BlockRecord, goes_on: Callable[[], bool]
+) -> Iterator[tuple[int, str]]:
+    rerun = Rerun(start, read_block(view, start), rows_at(view, start))
+    for number in range(start.height + 1, view.head.height + 1):
+        if not goes_on():
+            raise Refused(Reason.SHUTTING_DOWN, f"the search ended before block {number}")
+        if what := rerun.difference(view):
+            yield number, what
             return
-        yield from ((number, words) for words in _harm(block))
-        parent = block
+        yield from ((number, words) for words in harm(rerun.block))
 
 
-def _harm(block: Block) -> Iterator[str]:
+def harm(block: Block) -> Iterator[str]:
     """Yield what a guard would have stopped, and what a drill did."""
     for receipt in block.receipts:
         for event in receipt.events:

@@ -4,6 +4,9 @@ Promises
 - A command is acknowledged only after its block and the witness are on the disk.
 - The next block executes while one is sealed and committed, and never more than one.
 - After a broken law or a failed write nothing is written again; reads go on at the last head.
+- A decision of the operator about the chain itself, a rollback or an undo, waits in the same line:
+  the block under way to the disk commits, the open one is dropped, and then the writer ends, for
+  everything that it knows is made anew from the store.
 
 Laws
 - One task executes and one task seals; both are here, and nobody else changes state or store.
@@ -11,12 +14,14 @@ Laws
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import msgspec
 
 from sequencer.chain.block import ClosedBlock
 from sequencer.chain.calls import require_exact
+from sequencer.engine.decisions import Decisions
 from sequencer.engine.filling import Filling, is_carried
 from sequencer.engine.gate import Gate
 from sequencer.engine.inbox import Inbox
@@ -40,14 +45,28 @@ from sequencer.model.limits import (
 )
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.units import MS_PER_SECOND
-from sequencer.ports import Clock, DiskSpace, Store, StoreError, StoreProblem, Worker
+from sequencer.ports import (
+    Clock,
+    DiskSpace,
+    Store,
+    StoreError,
+    StoreProblem,
+    Worker,
+)
+
+_T = TypeVar("_T")
+_GOING_BACK = "the operator decides about the chain"
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """How long a block stays open, and how long an idle chain waits for the next one."""
+    """How long a block stays open, and how long an idle chain waits for the next one.
+
+    `on_call`: neither; a block is made when `Writer.call` asks for one, of all that waits then.
+    """
 
     interval_ms: int = BLOCK_INTERVAL_MS
     heartbeat_ms: int = HEARTBEAT_MS
+    on_call: bool = False
 
 
 _PACE, _KEEPING = Pace(), Keeping()
@@ -68,7 +87,10 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 class Writer:
-    """Makes blocks of what waits in `queue`, until it is told to stop."""
+    """Makes blocks of what waits in `queue`, until it is told to stop.
+
+    `decided` says that it ended with a decision: state and store have parted since.
+    """
 
     def __init__(self, parts: Parts, pace: Pace = _PACE, keeping: Keeping = _KEEPING) -> None:
         self.queue: Inbox[Item] = Inbox()
@@ -81,11 +103,18 @@ class Writer:
         self._is_idle.set()
         self._beat = 0.0
         self._listeners: list[Callable[[], None]] = []
+        self._decisions = Decisions()
+        self.decided = False
 
     @property
     def state(self) -> State:
         """The state with the open block."""
         return self._parts.producer.state
+
+    @property
+    def made_height(self) -> int:
+        """The height of the last block that was closed; it may not be on the disk yet."""
+        return self._parts.producer.number - 1
 
     @property
     def gate(self) -> Gate:
@@ -99,11 +128,10 @@ class Writer:
     def operate(self, command: Command) -> Item:
         """Queue a command of the operator: a change of mode goes ahead of the next tick.
 
-        Refusals: SHUTTING_DOWN; SHORT_STRING_MALFORMED and CALLDATA_MALFORMED for what no calldata
-        takes as it is.
+        Refusals: SHUTTING_DOWN, HALTED once a decision is made; SHORT_STRING_MALFORMED and
+        CALLDATA_MALFORMED for what no calldata takes as it is.
         """
-        if self._parts.gate.is_stopping():
-            raise Refused(Reason.SHUTTING_DOWN, "the node is stopping")
+        self._parts.gate.require_making()
         require_exact(command)
         item = Item(command, 0)
         if isinstance(command, SetMode | Reopen):
@@ -113,10 +141,26 @@ class Writer:
             self.queue.put(item)
         return item
 
+    async def call(self) -> None:
+        """Have one block made of all that waits; returns when it is closed, and the next may be.
+
+        For a pace that is on call.
+        """
+        await self._decisions.call()
+
+    async def decide(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """Have the chain halted, and something done to it while nothing else touches it.
+
+        Refusals and failures are those of the work; SHUTTING_DOWN, and HALTED after a final halt.
+        """
+        self.queue.wake()
+        return await self._decisions.decide(work)
+
     def stop(self) -> None:
         """Finish the open block, and make no other."""
         self._parts.gate.stop()
         self.queue.wake()
+        self._decisions.wake()
 
     async def run(self) -> None:
         """Make blocks until told to stop; after a final halt only wait for that."""
@@ -126,24 +170,51 @@ class Writer:
 
     async def _make_blocks(self) -> None:
         gate = self._parts.gate
-        while not gate.is_stopping():
+        while not gate.is_stopping() and not self.decided:
             await self._wait_for_work()
-            if gate.is_stopping():
-                break
-            if gate.final() is None:
-                await self._make_block()
-            if gate.final() is not None:
-                self._refuse_waiting(Reason.HALTED, gate.words(self.state))
-            elif gate.is_halted(self.state):
-                for item in self.queue.take(len(self.queue)):
-                    item.refuse(Reason.HALTED, gate.words(self.state))
-        self._refuse_waiting(Reason.SHUTTING_DOWN, "the node is stopping")
+            if self._decisions:
+                await self._carry_out_next()
+            elif not gate.is_stopping():
+                await self._make_block_if_open()
+                self._decisions.answer_call()
+        stopping = (Reason.SHUTTING_DOWN, "the node is stopping")
+        ending = (Reason.HALTED, _GOING_BACK) if self.decided else stopping
+        self._refuse_waiting(*ending)
+        self._decisions.end(*ending)
         await self._is_idle.wait()
         self._closed.put(None)
 
+    async def _make_block_if_open(self) -> None:
+        gate = self._parts.gate
+        if gate.final() is None:
+            await self._make_block()
+        if gate.final() is not None:
+            self._refuse_waiting(Reason.HALTED, gate.words(self.state))
+        elif gate.is_halted(self.state):
+            for item in self.queue.take(len(self.queue)):
+                item.refuse(Reason.HALTED, gate.words(self.state))
+
+    async def _carry_out_next(self) -> None:
+        """Let what is under way to the disk commit, do what was decided, and end."""
+        gate = self._parts.gate
+        await self._is_idle.wait()
+        if gate.final() is not None:
+            self._decisions.refuse_next(Refused(Reason.HALTED, gate.words(self.state)))
+            return
+        try:
+            await self._decisions.carry_out()
+            self.decided = True
+            gate.retire()
+        except StoreError as error:
+            self._halt(Halt(cause_of(error), str(error)))
+
     async def _wait_for_work(self) -> None:
         gate, loop = self._parts.gate, asyncio.get_running_loop()
-        while not (self.queue or self._opener.modes or gate.is_stopping()):
+        if self._pace.on_call:
+            while not (self._decisions or self._decisions.is_called or gate.is_stopping()):
+                await self._decisions.wait()
+            return
+        while not (self.queue or self._opener.modes or self._decisions or gate.is_stopping()):
             resting = gate.is_halted(self.state)
             left = None if resting else self._beat - loop.time()
             if left is not None and left <= 0:
@@ -160,6 +231,10 @@ class Writer:
             if opened.stands:
                 if not self._parts.gate.is_halted(self.state, filling.ends_halt):
                     await self._fill(filling, started + self._pace.interval_ms / MS_PER_SECOND)
+                if self._decisions and opened.halt is None:
+                    filling.refuse(Reason.HALTED, _GOING_BACK)
+                    self._parts.producer.drop()
+                    return
                 await self._hand_over(filling)
             if opened.halt is not None:
                 await self._is_idle.wait()
@@ -182,12 +257,15 @@ class Writer:
 
     async def _fill(self, filling: Filling, deadline: float) -> None:
         gate, loop, began = self._parts.gate, asyncio.get_running_loop(), False
-        while not gate.is_stopping() and gate.final() is None:
+        while not (gate.is_stopping() or self._decisions) and gate.final() is None:
             room, left = BLOCK_COMMANDS_MAX - len(filling), deadline - loop.time()
             is_full = room <= 0 or self._parts.producer.changes >= BLOCK_CHANGES_MAX
+            if self._pace.on_call and not self.queue:
+                return
             # A tick may take all the time there is: what waits gets its turn all the same.
             served = began or not self.queue
-            if is_full or (left <= 0 and served and self._is_idle.is_set()):
+            ends = not self._pace.on_call and left <= 0 and served and self._is_idle.is_set()
+            if is_full or ends:
                 return
             began = True
             # One transaction of an account may be as much work as a batch of signed messages.

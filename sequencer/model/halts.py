@@ -22,6 +22,9 @@ class HaltCause(StrEnum):
     WRITER_REPLACED = "WRITER_REPLACED"
     TICK_REFUSED = "TICK_REFUSED"
     DISK_LOW = "DISK_LOW"
+    SETTLEMENT_UNREACHABLE = "SETTLEMENT_UNREACHABLE"
+    SETTLEMENT_DIFFERS = "SETTLEMENT_DIFFERS"
+    BLOCK_DIFFERS = "BLOCK_DIFFERS"
 
 
 class ExitCode(IntEnum):
@@ -40,6 +43,7 @@ class ExitCode(IntEnum):
     DISK_LOW = 17
     UNEXPECTED = 18
     READ_FAILED = 19
+    SETTLEMENT_DIFFERS = 20
 
 
 class Halt(msgspec.Struct, frozen=True):
@@ -70,4 +74,5 @@ _CODES = {
     HaltCause.WRITER_REPLACED: ExitCode.WRITER_REPLACED,
     HaltCause.TICK_REFUSED: ExitCode.TICK_REFUSED,
     HaltCause.DISK_LOW: ExitCode.DISK_LOW,
+    HaltCause.SETTLEMENT_DIFFERS: ExitCode.SETTLEMENT_DIFFERS,
 }

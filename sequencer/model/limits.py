@@ -322,3 +322,72 @@ PLAN_FILE_BYTES_MAX = 16 * 1024 * 1024
 
 HALT_CHARACTERS_SHOWN = 500
 """Characters of a halt's words that are shown on a terminal."""
+
+SETTLEMENT_READ_MS_MAX = 10_000
+"""Milliseconds that the settlement chain may take to answer a question."""
+
+SETTLEMENT_SEND_MS_MAX = 20_000
+"""Milliseconds that the settlement chain may take to accept a transaction."""
+
+SETTLEMENT_RECEIPT_MS_MAX = 60_000
+"""Milliseconds that we wait for a receipt before a call's outcome counts as unknown."""
+
+SETTLEMENT_POLL_MS = 100
+"""Milliseconds from one look for a receipt to the next."""
+
+FINALITY_MARGIN_SECONDS = 120
+"""Seconds before a post can be final in which no rollback below it begins any more."""
+
+FINALITY_MARGIN_PART = 2
+"""The margin is at most the finality delay divided by this: drills have short delays."""
+
+SETTLEMENT_TRIES_MAX = 4
+"""Times that something is read and told again where nobody knows whether it was carried out."""
+
+SETTLE_BLOCKS = 300
+"""Blocks behind the newest post at which the next is posted."""
+
+SETTLE_SECONDS = 30
+"""Seconds after a post at which the next is made, if there is a block; also between two looks."""
+
+SETTLE_LOOK_MS = 200
+"""Milliseconds between two looks of the settler at its own chain."""
+
+SETTLE_BACKOFF_SECONDS_MAX = 60
+"""Seconds between two tries while the settlement chain fails; the first wait is one second."""
+
+SETTLE_REQUESTS_MAX = 64
+"""Blocks that may wait to be posted by name."""
+
+FINALIZE_STEPS_MAX = 64
+"""Posts that one look steps over to find the newest whose delay has passed."""
+
+SETTLEMENT_LAG_BLOCKS_MAX = 10_000
+"""Blocks behind the head at which the settlement chain is too far back to trade on."""
+
+RUN_FILE_BYTES_MAX = 64 * 1024
+"""Bytes of the file in which a run of the recorded market keeps its options."""
+
+OUTBOX_CLOSING_SECONDS_MAX = 5
+"""Seconds for which the end of a node waits for those who are still told of its blocks."""
+
+NAME_CHARACTERS_MAX = 100
+"""Characters of the name of who decides."""
+
+CHECKPOINT_BLOCKS = 1_000
+"""Blocks from one automatic checkpoint to the next."""
+
+CHECKPOINTS_KEPT = 64
+"""Automatic checkpoints that stay; with one more the oldest is dropped."""
+
+BACKGROUND_WORK_MS = 2
+"""Milliseconds that work in the background may take before it rests."""
+
+VERIFICATION_REST_TIMES = 9
+"""How many times as long as it worked the verification of blocks rests: a tenth of a processor."""
+
+ROOT_CHECK_REST_TIMES = 1
+"""The same for the root of a head that was gone back to: an operator waits for it."""
+
+SETTLEMENT_FILE_BYTES_MAX = 4_096
+"""Bytes of the file that says where roots are posted."""

@@ -190,6 +190,11 @@ class RollbackJournal(msgspec.Struct, frozen=True, gc=False, array_like=True):
     target_hash: bytes
     reorg_id: int = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Say whether it still has something to do."""
+        return self.stage not in (Stage.DONE, Stage.UNDONE, Stage.ABORTED)
+
 
 class EffectKind(StrEnum):
     """What the outbox tells the world."""

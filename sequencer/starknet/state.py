@@ -16,7 +16,7 @@ import msgspec
 
 from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.starknet.felt import Felt, encode_short_string
-from sequencer.starknet.felt_hash import pedersen, poseidon, poseidon_array
+from sequencer.starknet.felt_hash import Hash, pedersen, poseidon, poseidon_array
 from sequencer.starknet.trie import Node, Position, Reader, update
 from sequencer.starknet.version import STATE_ROOT_ALWAYS_COMBINED, Version
 
@@ -99,17 +99,19 @@ def commit(
     leaf: Callable[[Felt], ContractLeaf],
     diff: StateDiff,
     version: Version,
+    hash_pair: Hash = pedersen,
 ) -> Commitment:
     """Apply a diff to the three kinds of tries.
 
     `read(trie id)` gives a trie's reader, `leaf(address)` a contract's present leaf (all zero where
-    there is none). Refusals: FELT_OUT_OF_RANGE, TRIE_KEY_OUT_OF_RANGE.
+    there is none). `hash_pair` is Pedersen, as the caller wants it to be worked out. Refusals:
+    FELT_OUT_OF_RANGE, TRIE_KEY_OUT_OF_RANGE.
     """
     nodes: dict[int, dict[Position, Node | None]] = {}
     contracts: dict[Felt, ContractLeaf] = {}
     for address in sorted({*diff.storage, *diff.nonces, *diff.classes}):
         before = leaf(address)
-        storage = update(read(address), diff.storage.get(address, {}), TRIE_HEIGHT_MAX, pedersen)
+        storage = update(read(address), diff.storage.get(address, {}), TRIE_HEIGHT_MAX, hash_pair)
         nodes[address] = storage.changes
         contracts[address] = ContractLeaf(
             class_hash=diff.classes.get(address, before.class_hash),
@@ -117,7 +119,7 @@ def commit(
             nonce=diff.nonces.get(address, before.nonce),
         )
     leaves = {address: contract_leaf_hash(after) for address, after in contracts.items()}
-    of_contracts = update(read(CONTRACTS_TRIE), leaves, TRIE_HEIGHT_MAX, pedersen)
+    of_contracts = update(read(CONTRACTS_TRIE), leaves, TRIE_HEIGHT_MAX, hash_pair)
     compiled = {**diff.declared, **diff.migrated}
     class_leaves = {class_hash: class_leaf_hash(casm) for class_hash, casm in compiled.items()}
     of_classes = update(read(CLASSES_TRIE), class_leaves, TRIE_HEIGHT_MAX, poseidon)

@@ -41,7 +41,6 @@ from sequencer.storage.opening import open_view, require_witness
 from sequencer.storage.pruning import pruning_batch
 from sequencer.storage.reached import reached
 from sequencer.storage.rollback import (
-    is_open,
     prepare_batch,
     rollback_batch,
     stage_batch,
@@ -151,7 +150,7 @@ class ChainStore:
 
     def open_journals(self) -> list[RollbackJournal]:
         """List the rollbacks that still have something to do."""
-        return [journal for journal in self._view.journals() if is_open(journal)]
+        return [journal for journal in self._view.journals() if journal.is_open]
 
     def latch(self, latch: Latch, *, guards_forced_on: bool) -> Head:
         """Make the chain come up HALTED until a block reopens it."""

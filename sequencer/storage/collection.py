@@ -14,7 +14,6 @@ from sequencer.model.records import Collected, Collection, DeadInterval, History
 from sequencer.storage import keys
 from sequencer.storage.changes import LISTS, changed_items, shortened
 from sequencer.storage.commit import Puts, put_record
-from sequencer.storage.rollback import is_open
 from sequencer.storage.view import View
 
 
@@ -37,7 +36,7 @@ def _waits_for(view: View, interval: DeadInterval, grace_over: int) -> str:
     if view.head.block_sequence < interval.sequence:
         return "first new block"
     journal = view.journal(interval.plan_id)
-    if journal is not None and is_open(journal):
+    if journal is not None and journal.is_open:
         return f"journal is {journal.stage.value}"
     behind = (
         reader

@@ -21,7 +21,6 @@ from sequencer.storage.changes import LISTS, changed_items, shortened
 from sequencer.storage.commit import Puts, put_record
 from sequencer.storage.encoding import decode_version
 from sequencer.storage.keys import OLDEST
-from sequencer.storage.rollback import is_open
 from sequencer.storage.view import View
 
 
@@ -74,7 +73,7 @@ def _needs(view: View, history: History, finalized_height: int) -> Iterator[tupl
         if view.dead.is_live(checkpoint.sequence):
             yield checkpoint.height, f"checkpoint {checkpoint.label}"
     for journal in view.journals():
-        if is_open(journal):
+        if journal.is_open:
             yield journal.target_height, f"plan {journal.plan_id.hex()}"
     if history is History.ROWS:
         yield view.retention().nodes.height, "the history of trie nodes"

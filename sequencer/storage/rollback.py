@@ -40,8 +40,6 @@ _FOLLOWING: Mapping[Stage, frozenset[Stage]] = {
 }
 """The steps that are taken one by one; COMMITTED and UNDONE come with their batches."""
 
-_ENDED = frozenset({Stage.DONE, Stage.UNDONE, Stage.ABORTED})
-
 
 def prepare_batch(view: View, order: RollbackOrder) -> tuple[Puts, Head]:
     """Build the batch that announces a rollback and latches the halt.
@@ -131,11 +129,6 @@ def stage_batch(view: View, plan_id: bytes, stage: Stage) -> Puts:
         )
     key = keys.JOURNAL.key(plan_id)
     return [(key, encode_record(key, msgspec.structs.replace(journal, stage=stage)))]
-
-
-def is_open(journal: RollbackJournal) -> bool:
-    """Say whether a rollback still has something to do."""
-    return journal.stage not in _ENDED
 
 
 def incident_hash(incident: Incident) -> bytes:

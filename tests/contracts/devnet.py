@@ -1,14 +1,10 @@
 """A starknet-devnet of one test module's own, and what its tests send to the contract."""
 
-import os
-import re
-import shutil
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from starknet_py.contract import Contract
 from starknet_py.net.account.account import Account
 from starknet_py.net.client_models import (
@@ -22,12 +18,15 @@ from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.http_client import RpcHttpClient
 
 from contracts.artifacts import Artifact
+from devnet.starknet_devnet import find_binary, predeployed_accounts, start_devnet, stop_devnet
 from sequencer.settlement.signer import StarkSigner
 
-VERSION = "0.8.1"
-ARGUMENTS = ("--seed", "1", "--accounts", "3", "--state-archive-capacity", "full", "--port", "0")
-START_SECONDS_MAX = 30
-LISTENING = re.compile(r"listening on (127\.0\.0\.1:\d+)")
+BINARY = find_binary()
+NEEDS_DEVNET = [
+    pytest.mark.devnet,
+    pytest.mark.skipif(BINARY is None, reason="needs starknet-devnet: make devnet-real"),
+]
+"""The marks of a test that runs on a real devnet."""
 
 # Far above what a call costs: nothing is estimated, so a refused call is really executed.
 BOUNDS = ResourceBoundsMapping(
@@ -42,36 +41,15 @@ DECLARE_BOUNDS = ResourceBoundsMapping(
 )
 
 
-def find_binary() -> Path | None:
-    """Look on PATH, then in the user's cache."""
-    on_path = shutil.which("starknet-devnet")
-    if on_path is not None:
-        return Path(on_path)
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cached = caches / "perpchain" / f"starknet-devnet-{VERSION}" / "bin" / "starknet-devnet"
-    return cached if cached.exists() else None
-
-
 @contextmanager
-def running(binary: Path, log: Path) -> Iterator[str]:
-    """Run a devnet and give its address; it is ended by its process id."""
-    with log.open("wb") as output:
-        process = subprocess.Popen([binary, *ARGUMENTS], stdout=output, stderr=subprocess.STDOUT)
-        try:
-            yield "http://" + _address(process, log)
-        finally:
-            process.kill()
-            process.wait()
-
-
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    deadline = time.monotonic() + START_SECONDS_MAX
-    while time.monotonic() < deadline and process.poll() is None:
-        found = LISTENING.search(log.read_text("utf-8", errors="replace"))
-        if found is not None:
-            return found.group(1)
-        time.sleep(0.05)
-    raise RuntimeError(f"no devnet: {log.read_text('utf-8', errors='replace')[-2000:]}")
+def running(log: Path) -> Iterator[str]:
+    """Run a devnet and give its address."""
+    assert BINARY is not None
+    devnet = start_devnet(BINARY, log)
+    try:
+        yield devnet.url
+    finally:
+        stop_devnet(devnet)
 
 
 class Devnet:
@@ -82,16 +60,15 @@ class Devnet:
         self._rpc = RpcHttpClient(url, method_prefix="devnet")
 
     async def accounts(self) -> list[Account]:
-        found = await self._rpc.call("getPredeployedAccounts")
         chain = int(await self.client.get_chain_id(), 16)
         return [
             Account(
-                address=account["address"],
+                address=account.address,
                 client=self.client,
-                signer=StarkSigner(int(account["private_key"], 16), chain),
+                signer=StarkSigner(account.private_key.value, chain),
                 chain=chain,
             )
-            for account in found
+            for account in await predeployed_accounts(self.client.url)
         ]
 
     async def wait(self, seconds: int) -> None:

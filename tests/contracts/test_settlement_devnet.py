@@ -13,10 +13,17 @@ from starknet_py.net.client_models import Call
 from starknet_py.transaction_errors import TransactionRevertedError
 
 from contracts.artifacts import load_artifact
-from tests.contracts.devnet import BOUNDS, Devnet, declare, find_binary, is_done, running, send
+from tests.contracts.devnet import (
+    BOUNDS,
+    NEEDS_DEVNET,
+    Devnet,
+    declare,
+    is_done,
+    running,
+    send,
+)
 
-BINARY = find_binary()
-pytestmark = pytest.mark.skipif(BINARY is None, reason="needs the starknet-devnet binary")
+pytestmark = NEEDS_DEVNET
 
 DELAY = 3_600
 DAY = 86_400
@@ -35,8 +42,7 @@ def block_hash(block: int) -> int:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    assert BINARY is not None
-    with running(BINARY, tmp_path_factory.mktemp("devnet") / "log") as address:
+    with running(tmp_path_factory.mktemp("devnet") / "log") as address:
         artifact = load_artifact("settlement")
         declared = asyncio.run(_declare(address))
         assert hex(declared) == artifact.entry.class_hash
@@ -109,6 +115,14 @@ class World:
     async def hold_expires_at(self) -> int:
         (hold,) = await self.contract.functions["get_hold"].call()
         return int(hold[1])
+
+    async def found(self, function: str, block: int) -> tuple[int, int, int] | None:
+        """Call a view that finds a post; returns its number, root and hash."""
+        post = await self.view(function, block)
+        if post is None:
+            return None
+        assert isinstance(post, dict)
+        return post["block_number"], post["state_root"], post["block_hash"]
 
     async def post(self, epoch: int, *blocks: int) -> None:
         for before, block in pairwise(blocks):
@@ -187,6 +201,30 @@ async def test_reverts(world: World) -> None:
     assert same == [event("LogStateReverted", 2, 20, 20, root(20), REASON)]
     await world.post(2, 20, 30)
     assert await world.view("get_state") == (root(30), 30, block_hash(30))
+
+
+async def test_views_of_live_posts(world: World) -> None:
+    await world.deploy(delay=0, drill=True)
+    await world.post(0, GENESIS, 10, 20, 30)
+    await world.done(world.operator, "finalize", 10)
+    await world.done(world.operator, "revert_state_to", 0, 20, root(20), REASON)
+    assert await world.found("newest_post_up_to", GENESIS - 1) is None
+    assert await world.found("newest_post_up_to", GENESIS) == (GENESIS, ROOT, HASH)
+    assert await world.found("newest_post_up_to", 19) == (10, root(10), block_hash(10))
+    assert await world.found("newest_post_up_to", 40) == (20, root(20), block_hash(20))
+    assert await world.found("oldest_post_above", 0) == (GENESIS, ROOT, HASH)
+    assert await world.found("oldest_post_above", 10) == (20, root(20), block_hash(20))
+    assert await world.found("oldest_post_above", 20) is None
+
+    await world.done(world.operator, "hold", PLAN)
+    standing = await world.view("get_standing")
+    assert isinstance(standing, dict)
+    newest, finalized = standing["newest"], standing["finalized"]
+    assert (newest["block_number"], finalized["block_number"]) == (20, 10)
+    assert (standing["epoch"], standing["hold"], standing["finality_delay"]) == (1, PLAN, 0)
+    assert standing["hold_until"] == await world.hold_expires_at()
+    # The library reads the block that is being made, whose time goes on.
+    assert 0 <= standing["time"] + DAY - standing["hold_until"] < DAY
 
 
 async def test_holds(world: World) -> None:

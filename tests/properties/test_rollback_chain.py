@@ -62,7 +62,7 @@ def started(disk: SimulatedDisk) -> Instance:
 
 def roll_back(disk: SimulatedDisk, height: int, policy: OrderPolicy = OrderPolicy.KEEP) -> Head:
     store = simulated(disk)
-    return apply_plan(store, make_plan(store, str(height), policy), ORDER)
+    return apply_plan(store, make_plan(store.view, str(height), policy), ORDER)
 
 
 def execute_again(instance: Instance, blocks: list[Block], extras: Mapping[int, Extras]) -> None:

@@ -13,7 +13,7 @@ _WALL_CLOCK = frozenset(
 
 # Files that may catch everything, how often, and why.
 BROAD_EXCEPT: dict[str, tuple[int, str]] = {
-    "sequencer/node.py": (99, "the outermost place: it writes the reason down and exits"),
+    "sequencer/serve.py": (99, "the outermost place: it writes the reason down and exits"),
     "sequencer/plugins/host.py": (99, "code of others runs here and must not stop the chain"),
     "sequencer/starknet/felt_hash.py": (1, "the curve library panics on keys it cannot decode"),
 }

@@ -28,16 +28,8 @@ _OF_CHAIN = dict.fromkeys(
     ),
     _CHAIN,
 )
-_STORE = "the engine's room stands on the store; it comes next"
-_OF_STORE = dict.fromkeys(
-    (
-        "sequencer.storage.simulated:SimulatedKeyValue",
-        "sequencer.storage.simulated:SimulatedWitness",
-    ),
-    _STORE,
-)
 # "module:name" -> why it stays although only tests use it.
-KEPT: dict[str, str] = _OF_PROTOCOL | _OF_CHAIN | _OF_STORE
+KEPT: dict[str, str] = _OF_PROTOCOL | _OF_CHAIN
 
 _USERS = frozenset({"contracts", "devnet", "scripts", "sequencer"})
 

@@ -28,14 +28,15 @@ ROOMS: dict[str, frozenset[str]] = {
     "config": frozenset({"model"}),
     "contracts": frozenset({"chain", "model", "starknet"}),
     "node": _CORE | _EDGES,
-    "devnet": _CORE | _EDGES | {"contracts", "node"},
-    "cli": _CORE | _EDGES | {"contracts", "devnet", "node"},
+    "serve": _CORE | _EDGES | {"node"},
+    "devnet": _CORE | _EDGES | {"contracts", "node", "serve"},
+    "cli": _CORE | _EDGES | {"contracts", "devnet", "node", "serve"},
     "__main__": _CORE | _EDGES | {"cli", "node"},
 }
 UNRESTRICTED = frozenset({"scripts", "tests"})
 
 LIBRARIES: dict[str, frozenset[str]] = {
-    "settlement": frozenset({"msgspec", "starknet_py", "web3"}),
+    "settlement": frozenset({"aiohttp", "msgspec", "starknet_py", "web3"}),
     "storage": frozenset({"msgspec", "plyvel"}),
     "feeds": frozenset({"aiohttp", "msgspec"}),
     "api": frozenset({"aiohttp", "msgspec"}),
@@ -83,7 +84,7 @@ VALUE_MODULES = frozenset(
 _HASHING = frozenset({"hashlib"})
 _VALUE_ROOMS = PURE_ROOMS | {"ports"}
 
-_LATE_IMPORT_ROOMS = frozenset({"node", "cli", "__main__"})
+_LATE_IMPORT_ROOMS = frozenset({"node", "serve", "cli", "__main__"})
 
 
 def check_rooms(source: Source) -> list[Finding]:

@@ -105,7 +105,7 @@ FINE: tuple[tuple[str, str], ...] = (
     (CORE, "import msgspec\nfrom typing import Final\n_X: Final = 7 // 2\n"),
     (ENGINE, "import asyncio\nfrom sequencer.exchange.orders import Order\n"),
     (FELT_HASH, "import fast_stark_crypto\n" + catching(" BaseException")),
-    ("sequencer/node.py", body("import asyncio") + catching(" Exception")),
+    ("sequencer/serve.py", body("import asyncio") + catching(" Exception")),
     ("sequencer/cli/sample.py", body("from devnet import genesis")),
     ("sequencer/settlement/signer.py", "from starknet_py.net.signer import BaseSigner\n"),
     ("sequencer/storage/level.py", "import plyvel\n" + body("db.write_batch(sync=True)")),

@@ -9,13 +9,13 @@ import pytest
 from sequencer.config import (
     KEY_VARIABLE,
     NodeConfig,
-    Secret,
     read_genesis_text,
     read_limited,
     read_operator_key,
 )
 from sequencer.model.limits import GENESIS_FILE_BYTES_MAX, KEY_FILE_BYTES_MAX
 from sequencer.model.refusals import Reason, Refused
+from sequencer.model.secret import Secret
 from tests.strategies import refused
 
 KEY = 0x5EC2E7

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,20 @@ import msgspec
 import pytest
 
 from sequencer.api.lines import LinePipes
-from sequencer.config import NodeConfig, Secret
+from sequencer.chain.stored import decode_body, encode_body
+from sequencer.config import NodeConfig
+from sequencer.engine import engine
+from sequencer.engine.plan import make_plan
 from sequencer.engine.recovery import recover, was_planned
+from sequencer.engine.rollback import Order, apply_plan
+from sequencer.engine.throttle import Stopped
 from sequencer.engine.writer import Writer
+from sequencer.model.commands import OrderPolicy
 from sequencer.model.halts import ExitCode, Halt, HaltCause
-from sequencer.node import serve
+from sequencer.model.secret import Secret
+from sequencer.serve import serve
+from sequencer.storage import keys
+from sequencer.storage.encoding import pack
 from sequencer.storage.folder import open_folder
 from sequencer.storage.halt_note import HALT_FILE
 from tests.strategies import Unchecked
@@ -164,6 +173,56 @@ def test_after_a_final_halt_the_code_is_that_of_the_halt(
     again = Said()
     assert serve(config(tmp_path), again) is ExitCode.STOPPED
     assert again.lines[1] == "HALTED NOTE: LAW_BROKEN: planted"
+
+
+def test_a_rollback_on_a_stopped_node_has_open_wait_and_a_stop_before_is_not_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halting: dict[str, object] = {"operate": {"type": "SetMode", "mode": "HALTED"}}
+    assert serve(config(tmp_path), Said("never"), Pipes([halting], 1)) is ExitCode.STOPPED
+    store = open_folder(tmp_path / "data")
+    plan = make_plan(store.view, "0", OrderPolicy.KEEP)
+    apply_plan(store, plan, Order("olga", "a drill", 1))
+    store.close()
+
+    def never(*_: object) -> Sequence[Halt]:
+        raise Stopped
+
+    monkeypatch.setattr(engine, "check_owed_root", never)
+    modes = ("CANCEL_ONLY", "POST_ONLY", "OPEN")
+    pipes = Pipes([{"operate": {"type": "SetMode", "mode": mode}} for mode in modes], 3)
+    assert serve(config(tmp_path), Said("never"), pipes) is ExitCode.STOPPED
+    answers = pipes.answers()
+    assert answers[1]["status"] == "applied"
+    assert (answers[3]["status"], answers[3]["code"]) == ("refused", "ROOT_UNVERIFIED")
+    store = open_folder(tmp_path / "data")
+    assert store.head.latch is None
+    assert not was_planned(store.view)
+    store.close()
+    # The next start works the root out itself, and owes nothing.
+    assert serve(config(tmp_path), Said()) is ExitCode.STOPPED
+    store = open_folder(tmp_path / "data")
+    assert was_planned(store.view)
+    store.close()
+
+
+def test_a_block_that_differs_halts_a_running_node(tmp_path: Path) -> None:
+    halting: dict[str, object] = {"operate": {"type": "SetMode", "mode": "HALTED"}}
+    assert serve(config(tmp_path), Said("never"), Pipes([halting], 1)) is ExitCode.STOPPED
+    store = open_folder(tmp_path / "data")
+    block = store.view.block(1)
+    assert block is not None
+    key = keys.BODY.key(1, block.sequence)
+    body = decode_body(store.view.body(block))
+    first = msgspec.structs.replace(body.receipts[0], actual_fee=1)
+    changed = msgspec.structs.replace(body, receipts=(first, *body.receipts[1:]))
+    store._store.write([(key, pack(key, encode_body(changed)))])
+    store.close()
+    said = Said("HALTED BLOCK_DIFFERS")
+    assert serve(config(tmp_path), said) is ExitCode.STOPPED
+    words = "HALTED BLOCK_DIFFERS: block 1: the receipt of transaction 0"
+    assert words in said.lines
+    assert (tmp_path / "data" / HALT_FILE).exists()
 
 
 def test_losing_the_folder_to_another_writer_ends_the_node_at_once(

@@ -47,7 +47,7 @@ async def a_node(rig: Rig | None = None) -> AsyncIterator[tuple[Rig, Lines, Writ
     written = Written()
     async with running(rig or Rig()) as started:
         await until(lambda: started.views.view.head.height >= 5 or bool(started.gate.halts))
-        yield started, Lines(started.writer, started.admission, written.write), written
+        yield started, Lines(lambda: started, written.write), written
 
 
 def line_of(**content: Unchecked) -> bytes:

@@ -89,7 +89,7 @@ class Chain:
     def plan(
         self, to: object, policy: OrderPolicy = OrderPolicy.KEEP, deselected: tuple[int, ...] = ()
     ) -> Plan:
-        return make_plan(self.store, str(to), policy, deselected)
+        return make_plan(self.store.view, str(to), policy, deselected)
 
     def apply(self, plan: Plan, order: Order = ORDER) -> Head:
         """Carry a plan out, and start again: memory is always rebuilt."""

@@ -18,6 +18,7 @@ FINAL = {
     HaltCause.WRITER_REPLACED: ExitCode.WRITER_REPLACED,
     HaltCause.TICK_REFUSED: ExitCode.TICK_REFUSED,
     HaltCause.DISK_LOW: ExitCode.DISK_LOW,
+    HaltCause.SETTLEMENT_DIFFERS: ExitCode.SETTLEMENT_DIFFERS,
 }
 
 
@@ -32,7 +33,7 @@ async def test_a_halt_is_final_with_a_code_of_its_own_or_can_be_ended(cause: Hal
         gate.require_open(rig.state)
     gate.end_halt()
     assert gate.is_halted(rig.state) == (cause in FINAL)
-    silent = cause is HaltCause.WRITER_REPLACED
+    silent = cause in (HaltCause.WRITER_REPLACED, HaltCause.SETTLEMENT_UNREACHABLE)
     assert note.written == ([] if silent else [f"{cause.value}: seen"])
 
 
@@ -54,7 +55,7 @@ async def test_what_a_start_finds_is_noted_once() -> None:
 
 async def test_exit_codes_are_told_apart_and_stay_what_they_are() -> None:
     assert len(set(FINAL.values())) == len(FINAL)
-    assert [int(code) for code in ExitCode] == [0, 1, 2, *range(10, 20)]
+    assert [int(code) for code in ExitCode] == [0, 1, 2, *range(10, 21)]
 
 
 async def test_a_note_from_before_is_a_halt_that_can_be_ended() -> None:

@@ -330,6 +330,28 @@ async def test_nothing_reopens_where_nothing_was_rolled_back() -> None:
     assert opening.rig.state.system.cause is not ModeCause.ROLLBACK
 
 
+@pytest.mark.parametrize("owes", [True, False])
+async def test_open_waits_for_a_root_that_is_owed_and_other_modes_do_not(owes: bool) -> None:
+    opening = Opening()
+    opening.rig.gate.owes_root = owes
+    down, up = SetMode(Mode.CANCEL_ONLY), SetMode(Mode.POST_ONLY)
+    *others, last = opening.ask(down, up, SetMode(Mode.OPEN))
+    assert opening.open() == Opened(True)
+    assert (opening.mode() is Mode.OPEN) is not owes
+    assert [outcome.item for outcome in opening.filling.outcomes][:2] == others
+    if owes:
+        assert await answer(last) is Reason.ROOT_UNVERIFIED
+        assert opening.made() == [data(down), data(up), data(Tick(NOW_MS))]
+
+
+async def test_open_is_refused_first_for_what_was_not_done_before_it() -> None:
+    opening = Opening(LATCHED, latch=Latch(3, OrderPolicy.KEEP))
+    opening.rig.gate.owes_root = True
+    (item,) = opening.ask(SetMode(Mode.OPEN))
+    assert opening.open() == Opened(False)
+    assert await answer(item) is Reason.MODE_ORDER
+
+
 async def test_a_halt_of_the_node_is_not_ended_by_halting() -> None:
     opening = Opening(Halt(HaltCause.NOTE, "read me"))
     (item,) = opening.ask(SetMode(Mode.HALTED))

@@ -2,18 +2,28 @@
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from sequencer.chain.stored import TABLES
-from sequencer.engine.plan import LOCAL, Plan, make_plan, resolve_live
+from sequencer.cli.plans import describe
+from sequencer.engine.plan import LOCAL, Plan, PostedRoot, make_plan, renewed, resolve_live
 from sequencer.engine.rollback import resume
+from sequencer.engine.settling import Settled, post_of
 from sequencer.exchange.state import Table
 from sequencer.model.commands import AddSubkey, OrderPolicy, RevokeSubkey
 from sequencer.model.orders import OrderType, Side
 from sequencer.model.records import Cursor, History
 from sequencer.model.refusals import Reason, Refused
+from sequencer.model.settlement import (
+    Post,
+    SettlementError,
+    SettlementProblem,
+    Standing,
+    TimedPost,
+)
 from sequencer.model.units import ONE
 from sequencer.storage import keys
 from sequencer.storage.encoding import decode_version, encode_version
@@ -220,10 +230,10 @@ def _counts(plan: Plan) -> tuple[int, int]:
     return plan.orders_kept, plan.orders_cancelled
 
 
-def test_a_plan_is_made_from_a_store_alone(chain: Chain) -> None:
+def test_a_plan_is_made_from_a_view_alone(chain: Chain) -> None:
     with pytest.raises(Refused, match="TARGET_IS_HEAD"):
-        make_plan(chain.store, "8", OrderPolicy.KEEP)
-    assert make_plan(chain.store, "0", OrderPolicy.KEEP).impact.blocks == 8
+        make_plan(chain.store.view, "8", OrderPolicy.KEEP)
+    assert make_plan(chain.store.view, "0", OrderPolicy.KEEP).impact.blocks == 8
 
 
 def test_damage_above_the_target_is_what_one_goes_back_from(chain: Chain) -> None:
@@ -239,3 +249,82 @@ def test_damage_above_the_target_is_what_one_goes_back_from(chain: Chain) -> Non
     del values[row]
     chain.disk.contents.order.remove(row)
     assert not chain.plan(6).impact.is_compared or chain.plan(6).impact.unread
+
+
+def _settled(chain: Chain, final: int, *posts: int) -> Settled:
+    """What is read for a rollback to block 6 where these blocks are posted."""
+    made = [_post(chain, height) for height in (final, *posts)]
+    standing = Standing(3, made[-1], made[0], 0, 0, 3_600, 1_000)
+    above = [TimedPost(post, 500) for post in made if post.height > 6]
+    at_or_below = [post for post in made if post.height <= 6]
+    return Settled(standing, at_or_below[-1] if at_or_below else None, above[0] if above else None)
+
+
+def _post(chain: Chain, height: int) -> Post:
+    block = chain.store.view.block(height)
+    assert block is not None
+    return post_of(block)
+
+
+def _zoned(chain: Chain, settled: Settled | SettlementError) -> Plan:
+    return make_plan(chain.store.view, "6", OrderPolicy.KEEP, settled=settled)
+
+
+@pytest.mark.parametrize(
+    ("posts", "name", "post_height", "root"),
+    [
+        ((5,), "LOCAL", 5, PostedRoot.NOT_POSTED),
+        ((5, 6), "LOCAL", 6, PostedRoot.EQUAL),
+        ((5, 7), "ABOVE_FINALIZED", 5, PostedRoot.NOT_POSTED),
+        ((5, 6, 8), "ABOVE_FINALIZED", 6, PostedRoot.EQUAL),
+        ((7, 8), "ABOVE_FINALIZED", 2, PostedRoot.NOT_POSTED),
+        ((), "LOCAL", 2, PostedRoot.NOT_POSTED),
+    ],
+)
+def test_a_plan_says_where_the_target_lies(
+    chain: Chain, posts: Sequence[int], name: str, post_height: int, root: PostedRoot
+) -> None:
+    zone = _zoned(chain, _settled(chain, 2, *posts)).zone
+    assert (zone.name, zone.post_height, zone.posted_root) == (name, post_height, root)
+    assert zone.post_root == _post(chain, post_height).state_root
+    assert (zone.settled_height, zone.finalized_height) == ((2, *posts)[-1], 2)
+    told = "finality is held" if name == "ABOVE_FINALIZED" else "the contract's epoch is raised"
+    assert told in zone.action
+
+
+def test_a_plan_is_another_one_where_the_contract_stands_elsewhere(chain: Chain) -> None:
+    settled = [_settled(chain, 2, 5), _settled(chain, 2, 6), _settled(chain, 2, 7)]
+    settled += [_settled(chain, 3, 5), _settled(chain, 2, 5, 7)]
+    plans = [_zoned(chain, each) for each in settled] + [chain.plan(6)]
+    assert len({plan.plan_id for plan in plans}) == len(plans)
+    assert _zoned(chain, settled[0]) == plans[0]
+    assert renewed(chain.store.view, plans[0], settled[0]) == plans[0]
+
+
+def test_what_is_final_is_no_target(chain: Chain) -> None:
+    with refused(Reason.TARGET_BELOW_FINALIZED, chain.disk, "block 7"):
+        _zoned(chain, _settled(chain, 7, 8))
+    assert _zoned(chain, _settled(chain, 6, 8)).zone.posted_root is PostedRoot.EQUAL
+
+
+def test_a_root_over_there_that_is_not_the_targets_is_shown(chain: Chain) -> None:
+    settled = _settled(chain, 2, 6, 8)
+    assert settled.post is not None
+    strange = msgspec.structs.replace(settled.post, state_root=settled.post.state_root ^ 1)
+    zone = _zoned(chain, msgspec.structs.replace(settled, post=strange)).zone
+    assert zone.posted_root is PostedRoot.DIFFERS
+
+
+def test_a_plan_is_made_without_an_answer_from_over_there(chain: Chain) -> None:
+    error = SettlementError(SettlementProblem.UNREACHABLE, "nobody is there")
+    zone = _zoned(chain, error).zone
+    assert (zone.name, zone.posted_root) == ("UNKNOWN", PostedRoot.UNKNOWN)
+    assert "will be refused: SETTLEMENT_UNREACHABLE: nobody is there" in zone.action
+
+
+def test_the_page_shows_the_settlement(chain: Chain, tmp_path: Path) -> None:
+    plans = (chain.plan(6), _zoned(chain, _settled(chain, 2, 6, 8)))
+    local, above = ("\n".join(describe(plan, tmp_path)) for plan in plans)
+    assert "SETTLE LOCAL: none: this chain posts to no settlement chain\nKEPT" in local
+    assert "SETTLE ABOVE_FINALIZED: finality is held, then" in above
+    assert "newest 8, final 2; contract root\n       at the target: equal" in above

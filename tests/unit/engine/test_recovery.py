@@ -24,7 +24,7 @@ from sequencer.exchange.state import ONLY, Table
 from sequencer.model.halts import Halt, HaltCause
 from sequencer.model.records import BlockRecord, Head, Stage
 from sequencer.model.refusals import Reason, Refused
-from sequencer.model.rows import Account, Mode, System
+from sequencer.model.rows import Account, Contract, Mode, System
 from sequencer.ports import StoreFailed, StoreProblem
 from sequencer.starknet.state import CONTRACTS_TRIE
 from sequencer.starknet.trie import Edge
@@ -274,6 +274,24 @@ def test_a_rollback_that_was_carried_out_is_not_aborted() -> None:
     recovered = recover(store, full=True)
     assert recovered.halts == [Halt(HaltCause.LATCH, "latched by reorg 1")]
     assert recovered.header.number == 2
+
+
+def test_the_root_of_a_chain_that_was_gone_back_on_is_owed_and_not_worked_out() -> None:
+    key = TABLES[Table.CONTRACT].number, encode_key(address_of("alice"))
+    disk = opened_disk()
+    store = simulated(disk)
+    assert recover(store).owed is None
+    roll_back(store, 2)
+    resume(store)
+    contract: Contract = row_of(store, Table.CONTRACT, address_of("alice"))
+    make_digest_fit(disk, *key, msgspec.structs.replace(contract, nonce=9))
+    again = recover(simulated(disk))
+    assert causes(again.halts) == ["LATCH"]
+    assert again.owed is not None
+    assert (again.owed.height, again.root_proven) == (2, False)
+    full = recover(simulated(disk), full=True)
+    assert causes(full.halts) == ["START_CHECK", "LATCH"]
+    assert (full.owed, full.root_proven) == (None, True)
 
 
 def test_a_store_that_nobody_vouches_for_comes_up_halted_and_is_not_touched() -> None:

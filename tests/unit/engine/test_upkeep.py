@@ -3,22 +3,27 @@
 import pytest
 
 from sequencer.engine import upkeep
+from sequencer.engine.recovery import mark_planned_stop, was_planned
+from sequencer.engine.rollback import resume
 from sequencer.engine.upkeep import Keeping, keep_up
 from sequencer.model.records import Collection, Cursor, Head, Stage
 from sequencer.ports import StoreFailed, StoreProblem
 from sequencer.storage.chain_store import ChainStore
 from sequencer.storage.simulated import Fault, SimulatedDisk
 from tests.unit.engine.builders import Rig, genesis_disk, running
-from tests.unit.storage.builders import block, grown, hash_of, roll_back, simulated
+from tests.unit.storage.builders import block, grown, hash_of, roll_back, simulated, undo
 
 ROUND = 4
 LITTLE = Keeping(trie_blocks=2, row_blocks=3, effects=2)
 ALL = Keeping()
+OFTEN = Keeping(checkpoint_blocks=3)
+KEPT = 2
 
 
 @pytest.fixture(autouse=True)
 def _short_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "UPKEEP_BLOCKS", ROUND)
+    monkeypatch.setattr(upkeep, "CHECKPOINTS_KEPT", KEPT)
 
 
 def grow(store: ChainStore, blocks: int, keeping: Keeping = LITTLE) -> None:
@@ -154,3 +159,125 @@ def test_a_young_chain_has_nothing_to_forget() -> None:
     grow(store, 2 * ROUND + 1, ALL)
     assert store.view.effects(0, 1)[0].number == 1
     assert store.view.retention().rows.height == 0
+
+
+def names(store: ChainStore) -> list[tuple[int, str, str]]:
+    return [(each.height, each.label, each.pinned_by) for each in store.view.checkpoints()]
+
+
+def automatic(*heights: int) -> list[tuple[int, str, str]]:
+    return [(height, f"auto {height}", "node") for height in heights]
+
+
+def test_checkpoints_are_made_at_their_heights_and_the_newest_stay() -> None:
+    store = simulated(SimulatedDisk())
+    for height, heights in (
+        (2, []),
+        (3, [3]),
+        (6, [3, 6]),
+        (8, [3, 6]),
+        (9, [6, 9]),
+        (13, [9, 12]),
+    ):
+        grow(store, height - store.head.height, OFTEN)
+        assert names(store) == automatic(*heights)
+    block_12 = store.view.block(12)
+    assert block_12 is not None
+    (checkpoint,) = [each for each in store.view.checkpoints() if each.height == 12]
+    assert (checkpoint.sequence, checkpoint.block_hash) == (block_12.sequence, block_12.block_hash)
+
+
+def test_no_checkpoints_are_made_where_none_are_wanted() -> None:
+    store = simulated(SimulatedDisk())
+    grow(store, 2 * ROUND + 1, Keeping(checkpoint_blocks=0))
+    assert names(store) == []
+
+
+def test_operators_checkpoints_stay_and_are_not_replaced() -> None:
+    store = simulated(SimulatedDisk())
+    grow(store, 4, ALL)
+    store.create_checkpoint(2, "auto 2", "olga")
+    store.create_checkpoint(3, "mine", "olga")
+    keep_up(store, 3_000, OFTEN)
+    grow(store, 3, OFTEN)
+    store.create_checkpoint(6, "also mine", "olga")
+    grow(store, 12, OFTEN)
+    mine = [(2, "auto 2", "olga"), (3, "mine", "olga"), (6, "also mine", "olga")]
+    assert names(store) == [*mine, *automatic(15, 18)]
+
+
+def test_an_automatic_checkpoint_never_holds_history_back() -> None:
+    plain, marked = simulated(SimulatedDisk()), simulated(SimulatedDisk())
+    little = Keeping(trie_blocks=4, row_blocks=5, effects=2, checkpoint_blocks=0)
+    often = Keeping(trie_blocks=4, row_blocks=5, effects=2, checkpoint_blocks=3)
+    for blocks in (ROUND + 1, *[ROUND] * 4):
+        grow(plain, blocks, little)
+        grow(marked, blocks, often)
+        assert plain.view.retention() == marked.view.retention()
+    assert plain.view.retention().nodes.height == 5 * ROUND - 4
+    assert names(marked) == automatic(18)
+
+
+def test_what_was_undone_for_good_is_dropped_and_what_can_come_back_is_not() -> None:
+    store = simulated(SimulatedDisk())
+    grow(store, 8, OFTEN)
+    epoch = roll_back(store, 4).epoch
+    assert names(store) == automatic(3, 6)
+    undo(store, epoch)
+    resume(store)
+    grow(store, 1, OFTEN)
+    assert names(store) == automatic(3, 6)
+    assert not any(store.view.undone_by(each.sequence) for each in store.view.checkpoints())
+    roll_back(store, 5)
+    grow(store, 2, OFTEN)
+    assert names(store) == automatic(3, 6)
+    assert not any(store.view.undone_by(each.sequence) for each in store.view.checkpoints())
+
+
+def test_two_stores_that_went_back_keep_the_same_checkpoints() -> None:
+    one, other = SimulatedDisk(1), SimulatedDisk(2)
+    for disk, restarts in ((one, False), (other, True)):
+        store = simulated(disk)
+        for target in (7, 5, 0):
+            for _ in range(10 - store.head.height):
+                grow(store, 1, OFTEN)
+                if restarts:
+                    store = simulated(disk)
+            finish_rollback(store, target)
+        grow(store, 11, OFTEN)
+    assert kept(one) == kept(other)
+    assert names(simulated(one)) == automatic(6, 9)
+
+
+def test_a_planned_stop_at_a_checkpoint_marks_it_and_gives_it_back() -> None:
+    store = simulated(SimulatedDisk())
+    grow(store, 7, OFTEN)
+    for _ in range(2):
+        mark_planned_stop(store)
+        assert was_planned(store.view)
+        assert names(store) == [*automatic(3), (6, "auto 6", "node, planned stop")]
+    grow(store, 3, OFTEN)
+    assert not was_planned(store.view)
+    assert names(store) == [(6, "auto 6", "node, planned stop"), *automatic(9)]
+    grow(store, 1, OFTEN)
+    mark_planned_stop(store)
+    assert names(store) == [*automatic(6, 9), (10, "planned stop", "node")]
+
+
+def test_a_mark_at_a_checkpoint_that_was_undone_is_dropped() -> None:
+    store = simulated(SimulatedDisk())
+    grow(store, 7, OFTEN)
+    mark_planned_stop(store)
+    roll_back(store, 4)
+    grow(store, 1, ALL)
+    mark_planned_stop(store)
+    assert names(store) == [*automatic(3), (5, "planned stop", "node")]
+
+
+async def test_the_writer_makes_checkpoints() -> None:
+    rig = Rig(genesis_disk(), keeping=OFTEN)
+    async with running(rig):
+        await rig.at_height(1)
+        while rig.views.view.head.height < 7:
+            await rig.block()
+    assert names(rig.store) == automatic(3, 6)

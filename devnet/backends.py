@@ -1,0 +1,160 @@
+"""Which settlement chain a run posts to: a devnet of its own, one at an address, or none.
+
+Promises
+- A devnet that a run started outlives it when it is killed: the run that goes on finds it by what
+  stands in the data folder, and stops it at its end. One that is gone is replaced by another.
+- The contract of a run is found again where it stands: its address follows from the run's salt.
+
+Laws
+- Only a devnet that this run or the one before it started is ever stopped.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import msgspec
+from starknet_py.net.client_errors import ClientError
+from starknet_py.net.http_client import ServerError
+
+from contracts.artifacts import load_artifact
+from devnet.starknet_devnet import (
+    VERSION,
+    DevnetAccount,
+    RunningDevnet,
+    find_binary,
+    is_running,
+    predeployed_accounts,
+    start_devnet,
+    stop_devnet,
+)
+from sequencer.config import SettlementConfig, devnet_url, leave_settlement, read_limited
+from sequencer.model.limits import RUN_FILE_BYTES_MAX
+from sequencer.model.records import BlockRecord
+from sequencer.model.refusals import Reason, Refused
+from sequencer.model.settlement import SettlementError
+from sequencer.settlement.connection import StarknetAccess
+from sequencer.settlement.deployment import SettlementConstructor, deploy_settlement
+from sequencer.settlement.starknet import StarknetSettlement
+
+AUTO, NONE, DEVNET = "auto", "none", "starknet-devnet"
+FINALITY_DELAY_SECONDS = 3_600
+
+# Nobody there, somebody else, or a devnet with fewer accounts.
+_NO_DEVNET = (aiohttp.ClientError, OSError, ClientError, ServerError, ValueError, LookupError)
+
+_DEVNET_FILE = "devnet.json"
+_LOG_FILE = "devnet.log"
+_HOW_TO_GET = f"no starknet-devnet {VERSION} here; `make devnet-real` installs it (20 minutes)"
+
+
+class Backend(msgspec.Struct, frozen=True):
+    """The settlement chain of a run. `devnet` is the one that the run has to stop, None for none.
+
+    `replaced` says that the devnet of an interrupted run was gone.
+    """
+
+    settlement: StarknetSettlement | None = None
+    devnet: RunningDevnet | None = None
+    replaced: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name it as the summary does."""
+        return NONE if self.settlement is None else self.settlement.backend
+
+
+async def open_backend(
+    choice: str, folder: Path, first: BlockRecord, salt: int, say: Callable[[str], None]
+) -> Backend:
+    """Find or start the chain that was chosen, and find or deploy the contract on it.
+
+    `first` is the appchain's block 0. Refusals: SETTLEMENT_ABSENT where the chosen one is not
+    there. Failures: SettlementError, DevnetFailed.
+    """
+    url, kept = _chosen_url(choice), _kept(folder)
+    if choice == NONE:
+        return Backend()
+    if url:
+        return Backend(await _contract(url, folder, first, salt))
+    devnet = kept if kept is not None and kept.url and is_running(kept) else None
+    if devnet is None:
+        binary = find_binary()
+        if binary is None and choice == AUTO:
+            say(f"settlement: none: {_HOW_TO_GET}")
+            return Backend()
+        if binary is None:
+            raise Refused(Reason.SETTLEMENT_ABSENT, _HOW_TO_GET)
+        if kept is not None:
+            stop_devnet(kept)
+        devnet = start_devnet(binary, folder / _LOG_FILE, note=lambda seen: _keep(folder, seen))
+    replaced = kept is not None and bool(kept.url) and kept != devnet
+    try:
+        return Backend(await _contract(devnet.url, folder, first, salt), devnet, replaced)
+    except (Refused, SettlementError):
+        stop_backend(Backend(devnet=devnet), folder)
+        raise
+
+
+def stop_backend(backend: Backend, folder: Path) -> None:
+    """Stop the devnet of a run that has ended. Failure: DevnetFailed."""
+    if backend.devnet is not None:
+        stop_devnet(backend.devnet)
+        (folder / _DEVNET_FILE).unlink(missing_ok=True)
+
+
+def require_backend(choice: str) -> None:
+    """Refuse a choice that cannot be had, before anything is begun: SETTLEMENT_ABSENT."""
+    _chosen_url(choice)
+    if choice == DEVNET and find_binary() is None:
+        raise Refused(Reason.SETTLEMENT_ABSENT, _HOW_TO_GET)
+
+
+def _chosen_url(choice: str) -> str:
+    if choice == AUTO:
+        return devnet_url()
+    if choice in (NONE, DEVNET):
+        return ""
+    if not choice.startswith(("http://", "https://")):
+        words = f"{choice!r:.80} is none of {AUTO}, {NONE}, {DEVNET} and no address"
+        raise Refused(Reason.SETTLEMENT_ABSENT, words)
+    return choice
+
+
+def _keep(folder: Path, devnet: RunningDevnet) -> None:
+    (folder / _DEVNET_FILE).write_bytes(msgspec.json.encode(devnet))
+
+
+def _kept(folder: Path) -> RunningDevnet | None:
+    path = folder / _DEVNET_FILE
+    if not path.exists():
+        return None
+    try:
+        return msgspec.json.decode(read_limited(path, RUN_FILE_BYTES_MAX), type=RunningDevnet)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+async def _contract(url: str, folder: Path, first: BlockRecord, salt: int) -> StarknetSettlement:
+    try:
+        owner, operator, *_ = await predeployed_accounts(url)
+    except _NO_DEVNET as error:
+        words = f"no starknet-devnet answers at {url}: {error!r:.120}"
+        raise Refused(Reason.SETTLEMENT_ABSENT, words) from None
+    constructor = SettlementConstructor(
+        owner=owner.address,
+        operator=operator.address,
+        state_root=int.from_bytes(first.state_root, "big"),
+        block_number=first.height,
+        block_hash=int.from_bytes(first.block_hash, "big"),
+        finality_delay=FINALITY_DELAY_SECONDS,
+    )
+    artifact = load_artifact("settlement")
+    address = await deploy_settlement(_access(url, owner), artifact, constructor, salt)
+    # For commands of the operator while no run goes on.
+    leave_settlement(folder, SettlementConfig(url, address, operator.address, operator.private_key))
+    return StarknetSettlement(_access(url, operator), address)
+
+
+def _access(url: str, account: DevnetAccount) -> StarknetAccess:
+    return StarknetAccess(url, account.address, account.private_key)

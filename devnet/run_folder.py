@@ -1,0 +1,115 @@
+"""What a run keeps beside its chain, so that a run that was killed goes on as the same run.
+
+Promises
+- `run.json` is written whole or not at all; a run that was killed at any moment finds the one
+  before or the one after.
+- Options that would give other blocks are refused by name when a run goes on.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from sequencer.config import read_limited
+from sequencer.model.limits import RUN_FILE_BYTES_MAX
+from sequencer.model.refusals import Reason, Refused
+
+RUN_FILE = "run.json"
+
+_SALT_BITS = 128
+
+
+class RunOptions(msgspec.Struct, frozen=True):
+    """What decides about a run's blocks, and where it posts. `seconds` 0: the whole recording."""
+
+    seed: int
+    incident: str
+    seconds: int
+    market_data: str
+    manual: bool = False
+    settlement: str = "auto"
+
+
+class RunNotes(msgspec.Struct, frozen=True):
+    """What a run knows and could not find out again.
+
+    `salt` is that of its settlement contract. `good_height` is the block that it went back to and
+    `bad_height` the head that it left, -1 before; `reverted_to` the block that the contract went
+    back to, -1 for none. Times are of the rollback's one batch, and from its order to the first
+    order that was accepted again.
+    """
+
+    salt: int = 0
+    good_height: int = -1
+    bad_height: int = -1
+    reverted_to: int = -1
+    commit_microseconds: int = 0
+    total_ms: int = 0
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    options: RunOptions
+    notes: RunNotes = RunNotes()
+
+
+class RunFolder:
+    """The file of a run in its data folder."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self._path = data_dir / RUN_FILE
+
+    def is_begun(self, options: RunOptions) -> bool:
+        """Say whether there is such a run already, which goes on. Nothing is written.
+
+        Refusals: RUN_DIFFERS for other options or a chain that no run began, FILE_UNREADABLE.
+        """
+        kept = self._read()
+        if kept is None:
+            if self.data_dir.exists() and any(self.data_dir.iterdir()):
+                words = f"{self.data_dir} holds something that no run began"
+                raise Refused(Reason.RUN_DIFFERS, words)
+            return False
+        for name in RunOptions.__struct_fields__:
+            asked, had = getattr(options, name), getattr(kept.options, name)
+            if asked != had:
+                words = f"{self.data_dir} was begun with {name} {had!r}, not {asked!r}"
+                raise Refused(Reason.RUN_DIFFERS, words)
+        return True
+
+    def begin(self, options: RunOptions) -> None:
+        """Keep the options of a new run."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self._write(_Kept(options, RunNotes(salt=secrets.randbits(_SALT_BITS))))
+
+    @property
+    def notes(self) -> RunNotes:
+        """Return what was noted so far."""
+        kept = self._read()
+        return RunNotes() if kept is None else kept.notes
+
+    def note(self, **changes: int) -> None:
+        """Change some of the notes."""
+        kept = self._read()
+        if kept is not None:
+            notes = msgspec.structs.replace(kept.notes, **changes)
+            self._write(msgspec.structs.replace(kept, notes=notes))
+
+    def _read(self) -> _Kept | None:
+        if not self._path.exists():
+            return None
+        try:
+            return msgspec.json.decode(read_limited(self._path, RUN_FILE_BYTES_MAX), type=_Kept)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise Refused(Reason.RUN_DIFFERS, f"{self._path}: {error}") from None
+
+    def _write(self, kept: _Kept) -> None:
+        # Another name first: whoever reads finds a whole file, whatever happens to us.
+        fresh = self._path.with_suffix(".new")
+        with fresh.open("wb") as file:
+            file.write(msgspec.json.encode(kept))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._path)

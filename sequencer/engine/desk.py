@@ -1,0 +1,326 @@
+"""The operator's desk: every command of the operator about the chain, running or stopped.
+
+Promises
+- One class serves a node that runs and a folder whose node does not: the same checks, the same
+  refusals, the same answers.
+- What can be refused without touching anything is refused first: no block is dropped for it.
+- Whatever takes long reads one snapshot in a thread of its own, and blocks go on meanwhile.
+
+Laws
+- A running node's chain is changed in the writer's own turn alone, and one decision at a time.
+- What the operator promised to decide by a time is kept in memory: no start remembers it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+from sequencer.engine.desk_facts import (
+    EQUAL,
+    Facts,
+    Undecided,
+    checkpoint_lines,
+    head_facts,
+    journal_lines,
+    reorg_lines,
+    root_words,
+    status_facts,
+)
+from sequencer.engine.desk_rollback import (
+    keep_plan,
+    require_settlement,
+    roll_back,
+    settled_at,
+    take_back,
+)
+from sequencer.engine.engine import Engine
+from sequencer.engine.plan import Plan, make_plan, read_plan, resolve_live, resolve_target
+from sequencer.engine.reach import Reach, Running
+from sequencer.engine.recovery import NODE, NODE_STOPPED, recover
+from sequencer.engine.rollback import (
+    Order,
+    require_plain,
+    require_reason,
+    require_unapplied,
+    resume,
+    undo,
+    unfollowed,
+)
+from sequencer.engine.settler import Settler
+from sequencer.engine.suggest import Suggestion, suggest
+from sequencer.model.admin_limits import CHECKPOINT_SETTLED_SECONDS_MAX
+from sequencer.model.commands import OrderPolicy, SetMode
+from sequencer.model.halts import Halt, HaltCause
+from sequencer.model.refusals import Reason, Refused
+from sequencer.model.rows import Mode
+from sequencer.ports import ChainView, StoreFailed, StoreProblem
+from sequencer.starknet.felt import format_felt
+
+_T = TypeVar("_T")
+
+
+class Desk:
+    """The operator's commands; `engine/requests.py` gives each its name and its parameters."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._turn = asyncio.Lock()
+        self._undecided: Undecided | None = None
+        self._ends = False
+
+    def order(self, who: str, reason: str) -> Order:
+        """Date an order of somebody's."""
+        return Order(who, reason, self._reach.clock.now_ms())
+
+    async def status(self) -> Facts:
+        """Say at once how things stand: nothing here is searched, hashed or asked elsewhere."""
+        reach = self._reach
+        engine = None if reach.running is None else reach.running.engine
+        settled = None if reach.settler is None else reach.settler.status()
+        verified = None if reach.verification is None else reach.verification.status
+        with reach.view() as view:
+            return status_facts(
+                view=view,
+                engine=engine,
+                halts=self._halts(view, engine),
+                settled=settled,
+                verified=verified,
+                undecided=self._undecided,
+                now_ms=reach.clock.now_ms(),
+            )
+
+    async def suggest(self, since: str) -> Suggestion:
+        """Find where it went wrong. Refusals: those of `engine/suggest.py`."""
+        with self._reach.view() as view:
+            return await self._long(lambda: suggest(view, since, lambda: not self._ends))
+
+    async def plan(self, to: str, policy: OrderPolicy, deselected: Sequence[int]) -> Plan:
+        """Make and keep a plan. Refusals: those of `engine/plan.py`."""
+        with self._reach.view() as view:
+            require_settlement(self._reach, view)
+            target = await self._long(lambda: resolve_target(view, to))
+            settled = await settled_at(self._reach, target.height)
+            plan = await self._long(lambda: make_plan(view, to, policy, deselected, settled))
+            await self._long(lambda: keep_plan(self._reach, plan))
+        return plan
+
+    async def apply(self, plan_id: str, order: Order) -> Facts:
+        """Carry a plan out, named by its id or by the first digits of it.
+
+        Refusals: PLAN_UNKNOWN, those of `prepare_rollback` and `hold_finality`. From the second on
+        nothing is undone, and the chain is halted.
+        """
+        require_reason(order)
+        reach = self._reach
+        plan = await self._long(lambda: read_plan(*reach.plans.find(plan_id)))
+        with reach.view() as view:
+            require_unapplied(view, plan)
+            require_settlement(reach, view)
+        async with self._turn:
+            head, microseconds = await self._decide(lambda: roll_back(reach, plan, order))
+            halts = await self._require_sound()
+            told = await take_back(reach, plan, head)
+            facts = {**await self._arrived(halts), "commit_microseconds": microseconds}
+            return {**facts, "settlement": told} if told else facts
+
+    async def undo(self, reorg_id: int, order: Order) -> Facts:
+        """Take the newest rollback back. Refusals: REASON_MISSING, UNDO_IMPOSSIBLE."""
+        require_reason(order)
+        with self._reach.view() as view:
+            self._require_undoable(view, reorg_id)
+        store, worker = self._reach.store, self._reach.worker
+        async with self._turn:
+            await self._decide(lambda: worker.run(partial(undo, store, reorg_id, order)))
+            return await self._arrived(await self._require_sound())
+
+    async def resume(self) -> Facts:
+        """Take interrupted rollbacks as far as they can go."""
+        async with self._turn:
+            still_open = await self._change(lambda: resume(self._reach.store))
+            return {**head_facts(self._reach.store.head), "open": journal_lines(still_open)}
+
+    async def reorgs(self) -> Facts:
+        """List every rollback and undo with its record, oldest first."""
+        with self._reach.view() as view:
+            return {"reorgs": await self._long(lambda: reorg_lines(view))}
+
+    async def open_reorgs(self) -> Facts:
+        """Show the head, what latches it, and rollbacks that still have something to do."""
+        with self._reach.view() as view:
+            still_open = [each for each in view.journals() if each.is_open]
+            return {**head_facts(view.head), "open": journal_lines(still_open)}
+
+    async def create_checkpoint(
+        self, label: str, at: str, by: str, *, replace: bool, settled: bool
+    ) -> Facts:
+        """Name a live block; `settled`: and wait until the settlement chain has it.
+
+        Refusals: BLOCK_UNKNOWN, TARGET_ORPHANED, PARAMETER_INVALID, CHECKPOINT_EXISTS,
+        SETTLEMENT_ABSENT, NODE_NOT_RUNNING, SETTLEMENT_UNREACHABLE after too long.
+        """
+        for words in (label, by):
+            require_plain(words, Reason.PARAMETER_INVALID)
+        settler = self._require_settler() if settled else None
+
+        def create() -> int:
+            store = self._reach.store
+            block = resolve_live(store.view, at)
+            if not replace:
+                _require_free(store.view, block.sequence, label)
+            store.create_checkpoint(block.height, label, by)
+            return block.height
+
+        height = await self._change(create)
+        facts: Facts = {"label": label, "height": height}
+        if settler is not None:
+            facts["settled_height"] = await _settle(settler, height)
+        return facts
+
+    async def checkpoints(self) -> Facts:
+        """List checkpoints, oldest first, those of undone blocks too."""
+        with self._reach.view() as view:
+            return {"checkpoints": checkpoint_lines(view)}
+
+    async def drop_checkpoint(self, label: str) -> Facts:
+        """Let go of every checkpoint with a name."""
+
+        def drop() -> int:
+            store = self._reach.store
+            named = [each for each in store.view.checkpoints() if each.label == label]
+            for each in named:
+                store.drop_checkpoint(each.sequence)
+            return len(named)
+
+        return {"dropped": await self._change(drop)}
+
+    async def mode(self, mode: Mode, reason: str, accept: int, decide_ms: int) -> Facts:
+        """Change the mode of a running node; returns the block that recorded it.
+
+        `decide_ms` is how long an operator who halts may take to decide. Refusals:
+        NODE_NOT_RUNNING, REASON_MISSING for a halt without one, and the chain's own.
+        """
+        running = self._require_running()
+        if mode is Mode.HALTED:
+            require_reason(Order("", reason, 0))
+        require_plain(reason, Reason.REASON_MISSING)
+        item = running.engine.writer.operate(SetMode(mode, reason, accept))
+        applied = await item.answer
+        if applied.refusal:
+            words = (applied.receipt.revert_reason or "").partition(": ")[2]
+            raise Refused(Reason(applied.refusal), words)
+        halted = mode is Mode.HALTED
+        until_ms = self._reach.clock.now_ms() + decide_ms
+        self._undecided = Undecided(reason, until_ms) if halted else None
+        block = {"height": applied.height, "block": format_felt(applied.block_hash)}
+        return {"mode": mode.value, **block, "epoch": applied.epoch}
+
+    async def _long(self, read: Callable[[], _T]) -> _T:
+        """Read for long in a thread; its snapshot may be let go only when it has ended."""
+        try:
+            return await self._reach.reader.run(read)
+        except asyncio.CancelledError:
+            self._ends = True
+            await self._reach.reader.run(lambda: None)
+            raise
+
+    async def _change(self, change: Callable[[], _T]) -> _T:
+        """Change something that no block depends on, between whatever the writer does."""
+        changed = await self._reach.worker.run(change)
+        self._reach.refresh()
+        return changed
+
+    async def _decide(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """Change the chain: on a running node in the writer's turn, until the node is up again."""
+        running = self._reach.running
+        if running is None:
+            return await work()
+        engine = running.engine
+        try:
+            return await engine.writer.decide(work)
+        finally:
+            if engine.writer.decided:
+                await running.following(engine)
+
+    async def _require_sound(self) -> Sequence[Halt]:
+        """Return what halts the chain after a decision, checked as at a start.
+
+        Failure: HEAD_INCONSISTENT.
+        """
+        store, running = self._reach.store, self._reach.running
+        if running is None:
+            found = await self._change(lambda: recover(store, full=True).halts)
+        else:
+            # The node has come up again from the store; a root that is owed keeps it from OPEN.
+            found = running.engine.gate.halts
+        for halt in found:
+            if halt.is_final and halt.cause is not HaltCause.TICK_REFUSED:
+                raise StoreFailed(StoreProblem.HEAD_INCONSISTENT, str(halt))
+        return found
+
+    async def _arrived(self, halts: Sequence[Halt]) -> Facts:
+        """Say where the chain is after a decision, and what is still to be done for it."""
+        running = self._reach.running
+        still_open = await self._change(lambda: resume(self._reach.store))
+        return {
+            **head_facts(self._reach.store.head),
+            "root": EQUAL if running is None else root_words(running.engine),
+            "halts": [str(halt) for halt in halts],
+            "open": journal_lines(still_open),
+        }
+
+    def _halts(self, view: ChainView, engine: Engine | None) -> Sequence[Halt]:
+        return [*self._halts_of_stopped(view)] if engine is None else engine.gate.halts
+
+    def _halts_of_stopped(self, view: ChainView) -> Iterator[Halt]:
+        """Yield what a start would be halted by, as far as that shows without one."""
+        latch, note = view.head.latch, self._reach.note.read()
+        if latch is not None:
+            yield Halt(HaltCause.LATCH, f"latched by reorg {latch.reorg_id}")
+        if not self._reach.store.acknowledged:
+            words = "no witness says that this store is the newest"
+            yield Halt(HaltCause.WITNESS_UNACKNOWLEDGED, words)
+        if note:
+            yield Halt(HaltCause.NOTE, note)
+
+    @staticmethod
+    def _require_undoable(view: ChainView, reorg_id: int) -> None:
+        newest = next(unfollowed(view), None)
+        if newest is None:
+            raise Refused(Reason.UNDO_IMPOSSIBLE, "no rollback is in force, or a block followed it")
+        if newest.after.epoch != reorg_id:
+            words = f"the newest rollback in force is reorg {newest.after.epoch}"
+            raise Refused(Reason.UNDO_IMPOSSIBLE, words)
+
+    def _require_running(self) -> Running:
+        if self._reach.running is None:
+            raise Refused(Reason.NODE_NOT_RUNNING, "only a running node makes the block for it")
+        return self._reach.running
+
+    def _require_settler(self) -> Settler:
+        self._require_running()
+        if self._reach.settler is None:
+            words = "this node posts to no settlement chain"
+            raise Refused(Reason.SETTLEMENT_ABSENT, words)
+        return self._reach.settler
+
+
+async def _settle(settler: Settler, height: int) -> int:
+    """Have a block posted, and wait until the contract stands at it or above."""
+    settler.request(height)
+    try:
+        async with asyncio.timeout(CHECKPOINT_SETTLED_SECONDS_MAX):
+            await settler.caught_up(height)
+    except TimeoutError:
+        words = f"block {height} is not posted after {CHECKPOINT_SETTLED_SECONDS_MAX} s"
+        raise Refused(Reason.SETTLEMENT_UNREACHABLE, f"{words}; the checkpoint stands") from None
+    return settler.status().settled_height
+
+
+def _require_free(view: ChainView, sequence: int, label: str) -> None:
+    """Refuse with CHECKPOINT_EXISTS to replace somebody's checkpoint by one of another name."""
+    own = (NODE, NODE_STOPPED)
+    for each in view.checkpoints():
+        if each.sequence == sequence and each.label != label and each.pinned_by not in own:
+            words = f"block {each.height} is {each.label} of {each.pinned_by}: drop or replace it"
+            raise Refused(Reason.CHECKPOINT_EXISTS, words)

@@ -1,0 +1,171 @@
+"""What the operator's desk answers: named facts of plain values, the same for people and programs.
+
+Laws
+- Everything comes from one view, and nothing here is searched, hashed or asked elsewhere.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from sequencer.chain.codec import encode_key
+from sequencer.chain.stored import TABLES, decode_stored
+from sequencer.engine.engine import Engine
+from sequencer.engine.rollback import read_details, unfollowed
+from sequencer.engine.settler import SettlerStatus
+from sequencer.engine.verification import NOWHERE, VerificationStatus
+from sequencer.exchange.state import ONLY, Table
+from sequencer.model.admin_limits import STATUS_CHECKPOINTS_MAX
+from sequencer.model.halts import Halt
+from sequencer.model.records import Head, RollbackJournal
+from sequencer.model.rows import Mode, ModeCause, System
+from sequencer.model.units import MS_PER_SECOND
+from sequencer.ports import ChainView, StoreFailed, StoreProblem
+from sequencer.starknet.felt import format_hash
+
+Facts: TypeAlias = dict[str, object]
+"""Names with numbers, text, or lists of lines."""
+
+
+EQUAL = "worked out again from the rows: equal"
+"""The words for a state root that is proven."""
+
+
+class Undecided(msgspec.Struct, frozen=True):
+    """Why an operator halted the chain, and by when (milliseconds) they want to have decided."""
+
+    reason: str
+    until_ms: int
+
+
+def head_facts(head: Head) -> Facts:
+    """Name the head, and what latches it."""
+    latch = head.latch
+    return {
+        "height": head.height,
+        "block": format_hash(head.block_hash),
+        "state_root": format_hash(head.state_root),
+        "epoch": head.epoch,
+        "halted_by_reorg": "not halted" if latch is None else latch.reorg_id,
+        "orders": "" if latch is None else latch.policy.value,
+    }
+
+
+def status_facts(
+    view: ChainView,
+    engine: Engine | None,
+    halts: Sequence[Halt],
+    settled: SettlerStatus | None,
+    verified: VerificationStatus | None,
+    undecided: Undecided | None,
+    now_ms: int,
+) -> Facts:
+    """Say how things stand. `engine` is None for a node that does not run."""
+    system, undoable = _system(view), next(unfollowed(view), None)
+    return {
+        "node": "stopped" if engine is None else "running",
+        **head_facts(view.head),
+        "mode": system.mode.value,
+        "cause": system.cause.value,
+        "halts": [str(halt) for halt in halts],
+        "undecided": _decision_words(system, undecided, now_ms),
+        "open": journal_lines(each for each in view.journals() if each.is_open),
+        "undo": "nothing to undo" if undoable is None else f"reorg {undoable.after.epoch}",
+        "root": root_words(engine),
+        "queue": 0 if engine is None else len(engine.writer.queue),
+        "last_block_seconds": (now_ms - system.time_ms) // MS_PER_SECOND,
+        **_settlement_facts(settled, engine),
+        "verified": _verified_words(verified),
+        "checkpoints": checkpoint_lines(view, verified)[-STATUS_CHECKPOINTS_MAX:],
+    }
+
+
+def journal_lines(journals: Iterable[RollbackJournal]) -> list[str]:
+    """Say of each rollback how far it has come."""
+    return [
+        f"{journal.plan_id.hex()} {journal.stage.value} to block {journal.target_height}"
+        for journal in journals
+    ]
+
+
+def reorg_lines(view: ChainView) -> list[str]:
+    """Say of each rollback and undo who ordered it, when and why; oldest first."""
+    lines = []
+    for incident in view.incidents():
+        details = read_details(incident)
+        heights = f"{incident.height_before} -> {incident.height_after}"
+        words = f"reorg {incident.after.epoch} {incident.kind.value} {heights}"
+        lines.append(f"{words} at {details.at_ms} by {details.who}: {details.reason}")
+    return lines
+
+
+def checkpoint_lines(view: ChainView, verified: VerificationStatus | None = None) -> list[str]:
+    """Say of each checkpoint which block it names, whether that is live, and verified."""
+    lines = []
+    for each in view.checkpoints():
+        reorg_id = view.undone_by(each.sequence)
+        state = f"undone by reorg {reorg_id}" if reorg_id else "live"
+        hash_ = format_hash(each.block_hash)
+        words = f"{each.label} block {each.height} {hash_} {state}, by {each.pinned_by}"
+        is_verified = not reorg_id and _is_verified(each.height, verified)
+        lines.append(f"{words}, verified" if is_verified else words)
+    return lines
+
+
+def _is_verified(height: int, verified: VerificationStatus | None) -> bool:
+    return verified is not None and verified.since_height <= height <= verified.verified_height
+
+
+def _verified_words(verified: VerificationStatus | None) -> str:
+    """Say which blocks this process has executed again."""
+    if verified is None or verified.verified_height == NOWHERE:
+        return "nothing by this process"
+    if verified.differs:
+        return verified.differs
+    return f"blocks {verified.since_height + 1} to {verified.verified_height} executed again"
+
+
+def _system(view: ChainView) -> System:
+    number, key = TABLES[Table.SYSTEM].number, encode_key(ONLY)
+    stored = view.state().row(number, key)
+    row = None if stored is None else decode_stored(number, key, stored)[2]
+    if not isinstance(row, System):
+        raise StoreFailed(StoreProblem.STORE_CORRUPT, "the exchange's own row is not there")
+    return row
+
+
+def _decision_words(system: System, undecided: Undecided | None, now_ms: int) -> str:
+    """Say whether an operator's halt waits for a decision, and whether that is overdue."""
+    if system.mode is not Mode.HALTED or system.cause is not ModeCause.OPERATOR:
+        return "no"
+    if undecided is None:
+        return "halted by the operator; until when, an earlier process knew"
+    left_seconds = (undecided.until_ms - now_ms) // MS_PER_SECOND
+    due = f"decide in {left_seconds} s" if left_seconds >= 0 else f"OVERDUE by {-left_seconds} s"
+    return f"{due}: {undecided.reason}"
+
+
+def root_words(engine: Engine | None) -> str:
+    """Say whether the state root is known to be that of the rows."""
+    if engine is None:
+        return "perpchain verify --full works it out"
+    if engine.root_proven:
+        return EQUAL
+    if engine.gate.owes_root:
+        return "being worked out from the rows; OPEN waits for it"
+    return "its root nodes agree; not worked out from the rows since the last planned stop"
+
+
+def _settlement_facts(settled: SettlerStatus | None, engine: Engine | None) -> Facts:
+    if settled is None:
+        words = "not asked: the node does not run" if engine is None else "posts nothing"
+        return {"settlement": words}
+    held = f"held by {settled.hold:#x} until second {settled.hold_until}"
+    return {
+        "settlement": settled.problem or ("at the head" if settled.is_idle else "at work"),
+        "settled_height": settled.settled_height,
+        "finalized_height": settled.finalized_height,
+        "finality": held if settled.hold else "goes on",
+        "lag_blocks": settled.lag_blocks,
+    }

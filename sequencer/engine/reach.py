@@ -1,0 +1,56 @@
+"""What the operator's desk works with, on a node that runs and beside one that does not."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import msgspec
+
+from sequencer.engine.engine import Engine
+from sequencer.engine.settler import Settler
+from sequencer.engine.verification import Verification
+from sequencer.ports import ChainView, Clock, HaltNote, Settlement, Store, Worker
+
+
+class Plans(Protocol):
+    """Where plans of rollbacks are kept, by their ids in hexadecimal."""
+
+    def save(self, plan_id: str, content: bytes) -> None:
+        """Keep a plan, in place of the same one."""
+
+    def find(self, beginning: str) -> tuple[str, bytes]:
+        """Return a plan's id and content by enough of its first digits. Refusal: PLAN_UNKNOWN."""
+
+
+class Running(Protocol):
+    """A node that runs: its engine of the moment."""
+
+    @property
+    def engine(self) -> Engine:
+        """Return who makes blocks; another one after each decision about the chain."""
+
+    async def following(self, engine: Engine) -> Engine:
+        """Wait for the engine that comes after one that ended with a decision."""
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """What a desk works with and does not own.
+
+    `view` lends the chain at its head, `refresh` has it follow what was written. `worker` changes
+    the store, `reader` reads for long. `running` is None for a node that does not run. `settler`
+    posts for a running node and `verification` executes its blocks again; `settlement` is there
+    wherever one is configured.
+    """
+
+    store: Store
+    view: Callable[[], AbstractContextManager[ChainView]]
+    refresh: Callable[[], None]
+    worker: Worker
+    reader: Worker
+    clock: Clock
+    note: HaltNote
+    plans: Plans
+    running: Running | None = None
+    settlement: Settlement | None = None
+    settler: Settler | None = None
+    verification: Verification | None = None

@@ -1,0 +1,204 @@
+"""The operator's commands by name, with their parameters: what a client sends, and what is done.
+
+Promises
+- The same request does the same on a node that runs and beside one that does not.
+- Whatever is refused comes back as a stable code with the words and the exit code that belong to
+  it. What nobody expected is not caught.
+
+Laws
+- Names and fields are part of the public interface: a field that is not known is refused.
+"""
+
+from collections.abc import Sequence
+from typing import TypeAlias, assert_never
+
+import msgspec
+
+from sequencer.chain.text import to_text
+from sequencer.engine.desk import Desk
+from sequencer.engine.desk_facts import Facts
+from sequencer.model.admin_limits import DECIDE_MINUTES, DECIDE_MINUTES_MAX
+from sequencer.model.commands import OrderPolicy
+from sequencer.model.halts import ExitCode
+from sequencer.model.refusals import Reason, Refused
+from sequencer.model.rows import Mode
+from sequencer.ports import StoreError
+
+_MINUTE_MS = 60_000
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The family of requests."""
+
+
+class StatusRequest(Request, frozen=True):
+    """How things stand."""
+
+
+class ModeRequest(Request, frozen=True):
+    """Change the mode; one who halts says by when they want to have decided."""
+
+    mode: Mode
+    reason: str = ""
+    accept: int = 0
+    decide_minutes: int = DECIDE_MINUTES
+
+
+class SuggestRequest(Request, frozen=True):
+    """Find where it went wrong, from the state after a block on."""
+
+    since: str = "0"
+
+
+class PlanRequest(Request, frozen=True):
+    """Show what going back would do."""
+
+    to: str
+    policy: OrderPolicy = OrderPolicy.KEEP
+    deselect: Sequence[int] = ()
+
+
+class ApplyRequest(Request, frozen=True):
+    """Carry a plan out."""
+
+    plan_id: str
+    reason: str = ""
+    by: str = "operator"
+
+
+class UndoRequest(Request, frozen=True):
+    """Take the newest rollback back."""
+
+    reorg_id: int
+    reason: str = ""
+    by: str = "operator"
+
+
+class ReorgStatusRequest(Request, frozen=True):
+    """The head, what latches it, and what is open."""
+
+
+class ResumeRequest(Request, frozen=True):
+    """Take interrupted rollbacks as far as they can go."""
+
+
+class ReorgListRequest(Request, frozen=True):
+    """Every rollback and undo with its record."""
+
+
+class CheckpointCreateRequest(Request, frozen=True):
+    """Name a live block."""
+
+    label: str
+    at: str = "latest"
+    by: str = "operator"
+    settled: bool = False
+    replace: bool = False
+
+
+class CheckpointListRequest(Request, frozen=True):
+    """Every checkpoint."""
+
+
+class CheckpointDropRequest(Request, frozen=True):
+    """Let go of every checkpoint with a name."""
+
+    label: str
+
+
+AnyRequest: TypeAlias = (
+    StatusRequest
+    | ModeRequest
+    | SuggestRequest
+    | PlanRequest
+    | ApplyRequest
+    | UndoRequest
+    | ReorgStatusRequest
+    | ResumeRequest
+    | ReorgListRequest
+    | CheckpointCreateRequest
+    | CheckpointListRequest
+    | CheckpointDropRequest
+)
+
+REQUESTS: dict[str, type[AnyRequest]] = {
+    "admin_status": StatusRequest,
+    "admin_mode": ModeRequest,
+    "admin_reorgSuggest": SuggestRequest,
+    "admin_reorgPlan": PlanRequest,
+    "admin_reorgApply": ApplyRequest,
+    "admin_reorgUndo": UndoRequest,
+    "admin_reorgStatus": ReorgStatusRequest,
+    "admin_reorgResume": ResumeRequest,
+    "admin_reorgList": ReorgListRequest,
+    "admin_checkpointCreate": CheckpointCreateRequest,
+    "admin_checkpointList": CheckpointListRequest,
+    "admin_checkpointDrop": CheckpointDropRequest,
+}
+"""Every request by its method's name."""
+
+_METHODS = {kind: method for method, kind in REQUESTS.items()}
+
+
+class Denied(msgspec.Struct, frozen=True):
+    """A no: the stable code, the words, and how a command that was told so ends."""
+
+    code: str
+    detail: str
+    exit_code: int
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
+
+
+def method_of(request: AnyRequest) -> str:
+    """Return the name of a request's method."""
+    return _METHODS[type(request)]
+
+
+async def answer(desk: Desk, request: AnyRequest) -> Facts | Denied:
+    """Do what is asked. What is refused, and what the store cannot do, is `Denied`."""
+    try:
+        return await _done(desk, request)
+    except Refused as refused:
+        return Denied(refused.reason.value, refused.detail, ExitCode.INPUT)
+    except StoreError as error:
+        return Denied(error.problem.value, error.detail, ExitCode.STORE_UNUSABLE)
+
+
+async def _done(desk: Desk, request: AnyRequest) -> Facts:
+    match request:
+        case StatusRequest():
+            return await desk.status()
+        case ModeRequest():
+            return await _mode(desk, request)
+        case SuggestRequest(since=since):
+            return msgspec.structs.asdict(await desk.suggest(since))
+        case PlanRequest(to=to, policy=policy, deselect=deselect):
+            plan = await desk.plan(to, policy, deselect)
+            return {"plan_id": plan.plan_id.hex(), "plan": to_text(plan)}
+        case ApplyRequest(plan_id=plan_id, reason=reason, by=by):
+            return await desk.apply(plan_id, desk.order(by, reason))
+        case UndoRequest(reorg_id=reorg_id, reason=reason, by=by):
+            return await desk.undo(reorg_id, desk.order(by, reason))
+        case ReorgStatusRequest():
+            return await desk.open_reorgs()
+        case ResumeRequest():
+            return await desk.resume()
+        case ReorgListRequest():
+            return await desk.reorgs()
+        case CheckpointCreateRequest(label=label, at=at, by=by, settled=settled, replace=replace):
+            return await desk.create_checkpoint(label, at, by, replace=replace, settled=settled)
+        case CheckpointListRequest():
+            return await desk.checkpoints()
+        case CheckpointDropRequest(label=label):
+            return await desk.drop_checkpoint(label)
+    assert_never(request)
+
+
+async def _mode(desk: Desk, request: ModeRequest) -> Facts:
+    if not 0 <= request.decide_minutes <= DECIDE_MINUTES_MAX:
+        words = f"0 to {DECIDE_MINUTES_MAX} minutes to decide, not {request.decide_minutes}"
+        raise Refused(Reason.PARAMETER_INVALID, words)
+    decide_ms = request.decide_minutes * _MINUTE_MS
+    return await desk.mode(request.mode, request.reason, request.accept, decide_ms)

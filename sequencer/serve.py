@@ -1,0 +1,151 @@
+"""A node as a process: signals, the lines over its pipes, and the code with which it ends.
+
+Promises
+- SIGTERM and SIGINT finish the open block; then the exit code is that of the first final halt, or
+  0.
+- Whatever goes wrong ends in a code of `model/halts.py` and one line that names it.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from traceback import format_exception
+
+from sequencer.api.admin import AdminServer
+from sequencer.api.lines import LinePipes, Lines
+from sequencer.config import NodeConfig, forget_admin, leave_admin, new_token
+from sequencer.engine.desk import Desk
+from sequencer.engine.outbox import EffectReader
+from sequencer.engine.reach import Reach
+from sequencer.engine.worker import ThreadWorker
+from sequencer.model.halts import ExitCode, Halt
+from sequencer.model.limits import HALT_CHARACTERS_SHOWN
+from sequencer.model.refusals import Refused
+from sequencer.node import Given, Node, start_node
+from sequencer.ports import Settlement, StoreError, StoreProblem
+from sequencer.starknet.felt import format_hash
+from sequencer.storage.halt_note import HaltFile
+from sequencer.storage.plan_folder import PlanFolder
+
+_EXITS = {
+    StoreProblem.STORE_LOCKED: ExitCode.STORE_LOCKED,
+    StoreProblem.WRITER_REPLACED: ExitCode.WRITER_REPLACED,
+    StoreProblem.WRITER_FORKED: ExitCode.WRITER_REPLACED,
+}
+
+
+def serve(
+    config: NodeConfig,
+    say: Callable[[str], None],
+    lines: LinePipes | None = None,
+    settlement: Settlement | None = None,
+) -> ExitCode:
+    """Run a node until SIGTERM or SIGINT, and return the exit code. `say` takes lines of text."""
+    try:
+        return asyncio.run(_serve(config, Given(settlement=settlement, say=say), lines))
+    except StoreError as error:
+        say(str(error))
+        return _EXITS.get(error.problem, ExitCode.STORE_UNUSABLE)
+    except Refused as refused:
+        say(str(refused))
+        return ExitCode.INPUT
+    except OSError as error:
+        say(f"{error.filename or config.data_dir}: {error.strerror or error}")
+        return ExitCode.STORE_UNUSABLE
+
+
+async def _serve(config: NodeConfig, given: Given, pipes: LinePipes | None) -> ExitCode:
+    say, loop = given.say, asyncio.get_running_loop()
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    node = await start_node(config, given)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, node.stop)
+    if told.is_set():
+        node.stop()
+    try:
+        head = node.store.head
+        say(f"block {head.height} {format_hash(head.block_hash)}, epoch {head.epoch}")
+        node.listen(lambda halt: say(f"HALTED {_printable(halt)}"))
+        async with commanded(config, node, given) as (_, services):
+            readers: list[EffectReader] = []
+            if pipes is not None:
+                lines = Lines(lambda: node.engine, pipes.write)
+                waiting: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
+                readers.append(lines)
+                services.append(_answer(lines, waiting))
+                pipes.pump(loop, waiting.put)
+            try:
+                code = await node.run(readers, services)
+            except Exception as error:  # A bug: the writer cannot be trusted any more.
+                HaltFile(config.data_dir).write("".join(format_exception(error)))
+                say(f"UNEXPECTED {error!r:.200}; the file HALTED has all of it")
+                return ExitCode.UNEXPECTED
+        head = node.store.head
+        say(f"stopped at block {head.height} {format_hash(head.block_hash)}, exit code {int(code)}")
+        return code
+    finally:
+        if pipes is not None:
+            pipes.close()
+        node.close()
+        if given.settlement is not None:
+            await given.settlement.close()
+
+
+@asynccontextmanager
+async def commanded(
+    config: NodeConfig, node: Node, given: Given
+) -> AsyncIterator[tuple[Desk, list[Coroutine[None, None, None]]]]:
+    """Give the operator's desk, and the services that take its commands on this machine.
+
+    Without a port in the configuration there are none. Error: OSError for one that cannot be had.
+    """
+    reader = ThreadWorker("desk")
+    desk = desk_of(config, node, given, reader)
+    server = AdminServer(desk, token := new_token(), max(config.admin_port, 0))
+    try:
+        if config.admin_port < 0:
+            yield desk, []
+            return
+        url = await server.start()
+        leave_admin(config.data_dir, url, token)
+        given.say(f"commands at {url}")
+        yield desk, [server.run()]
+    finally:
+        if config.admin_port >= 0:
+            forget_admin(config.data_dir)
+        await server.close()
+        reader.close()
+
+
+def desk_of(config: NodeConfig, node: Node, given: Given, reader: ThreadWorker) -> Desk:
+    """Return the operator's desk of a node that runs; `reader` is a thread for long looks."""
+    reach = Reach(
+        store=node.store,
+        view=node.views.at_head,
+        refresh=node.views.refresh,
+        worker=node.worker,
+        reader=reader,
+        clock=node.clock,
+        note=node.outside.note,
+        plans=PlanFolder(config.data_dir),
+        running=node,
+        verification=node.verification,
+        settlement=given.settlement,
+        settler=node.settler,
+    )
+    return Desk(reach)
+
+
+async def _answer(lines: Lines, waiting: "asyncio.Queue[bytes]") -> None:
+    """Take lines one after the other; a bug in there ends the node like any other."""
+    while True:
+        await lines.take(await waiting.get())
+
+
+def _printable(halt: Halt) -> str:
+    """Return a halt's words for a terminal: a note may hold anything."""
+    words = str(halt)[:HALT_CHARACTERS_SHOWN]
+    return "".join(each if each.isprintable() else " " for each in words)

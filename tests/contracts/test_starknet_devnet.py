@@ -1,0 +1,156 @@
+"""The runner of starknet-devnet, and what our client makes of a node that comes and goes."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from contracts.artifacts import load_artifact
+from devnet import starknet_devnet
+from devnet.starknet_devnet import (
+    DevnetFailed,
+    RunningDevnet,
+    is_running,
+    predeployed_accounts,
+    start_devnet,
+    stop_devnet,
+)
+from sequencer.model.settlement import SettlementError, SettlementProblem
+from sequencer.settlement.connection import Patience
+from sequencer.settlement.deployment import SettlementConstructor, deploy_settlement
+from sequencer.settlement.starknet import StarknetSettlement
+from tests.contracts.devnet import BINARY, NEEDS_DEVNET
+from tests.contracts.settlement_world import GENESIS, access, deployed, post
+
+pytestmark = NEEDS_DEVNET
+
+
+def start(log: Path, port: int = 0, seed: int = 1) -> RunningDevnet:
+    assert BINARY is not None
+    return start_devnet(BINARY, log, port=port, seed=seed)
+
+
+@pytest.fixture
+def devnet(tmp_path: Path) -> Iterator[RunningDevnet]:
+    running = start(tmp_path / "log")
+    yield running
+    stop_devnet(running)
+
+
+def keys(url: str) -> list[tuple[int, int]]:
+    accounts = asyncio.run(predeployed_accounts(url))
+    return [(account.address, account.private_key.value) for account in accounts]
+
+
+def test_it_starts_and_is_stopped_once_and_again(devnet: RunningDevnet) -> None:
+    assert is_running(devnet)
+    assert os.getpgid(devnet.pid) == devnet.pid
+    stop_devnet(devnet)
+    assert not is_running(devnet)
+    assert not Path(f"/proc/{devnet.pid}").exists()
+    stop_devnet(devnet)
+
+
+def test_what_was_written_down_stops_it(devnet: RunningDevnet) -> None:
+    written = msgspec.json.encode(devnet)
+    stop_devnet(msgspec.json.decode(written, type=RunningDevnet))
+    assert not is_running(devnet)
+
+
+def test_a_stubborn_one_is_killed(devnet: RunningDevnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starknet_devnet, "STOP_SECONDS_MAX", 1)
+    os.kill(devnet.pid, signal.SIGSTOP)
+    assert is_running(devnet)
+    stop_devnet(devnet)
+    assert not is_running(devnet)
+
+
+def test_the_seed_decides_the_accounts(devnet: RunningDevnet, tmp_path: Path) -> None:
+    other = start(tmp_path / "other", seed=2)
+    same = start(tmp_path / "same", seed=1)
+    try:
+        assert len(keys(devnet.url)) == 3
+        assert keys(same.url) == keys(devnet.url) != keys(other.url)
+    finally:
+        stop_devnet(other)
+        stop_devnet(same)
+
+
+def test_a_taken_port_is_said(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(DevnetFailed, match="no devnet on port"),
+    ):
+        start(tmp_path / "log", port=taken.getsockname()[1])
+
+
+async def test_a_deployment_is_repeated_and_salted(devnet: RunningDevnet) -> None:
+    first = await deployed(devnet.url, 0, 1)
+    assert await deployed(devnet.url, 0, 1) == first
+    second = await deployed(devnet.url, 0, 2)
+    assert second not in {0, first}
+
+
+async def test_what_the_constructor_refuses_is_said(devnet: RunningDevnet) -> None:
+    owner, *_ = await predeployed_accounts(devnet.url)
+    constructor = SettlementConstructor(owner.address, 0, 1, 1, 1, 5)
+    artifact = load_artifact("settlement")
+    with pytest.raises(SettlementError) as caught:
+        await deploy_settlement(access(devnet.url, owner), artifact, constructor, 1)
+    assert caught.value.code == "DELAY_TOO_SHORT"
+
+
+async def test_two_clients_with_one_account_do_not_lose_a_call(devnet: RunningDevnet) -> None:
+    address = await deployed(devnet.url, 0, 1)
+    _, operator, _ = await predeployed_accounts(devnet.url)
+    one, other = (StarknetSettlement(access(devnet.url, operator), address) for _ in range(2))
+    try:
+        for height in range(10, 40, 10):
+            before = post(height - 10) if height > 10 else GENESIS
+            results = await asyncio.gather(
+                one.update_state(0, before, post(height)),
+                other.update_state(0, before, post(height)),
+                return_exceptions=True,
+            )
+            (refusal,) = (result for result in results if isinstance(result, SettlementError))
+            assert refusal.code == "PREV_BLOCK_DIFFERS"
+        assert (await one.standing()).newest == post(30)
+    finally:
+        await one.close()
+        await other.close()
+
+
+async def test_a_node_that_comes_and_goes(devnet: RunningDevnet, tmp_path: Path) -> None:
+    address = await deployed(devnet.url, 0, 1)
+    _, operator, _ = await predeployed_accounts(devnet.url)
+    impatient = Patience(read_ms=500)
+    settlement = StarknetSettlement(access(devnet.url, operator), address, impatient)
+    try:
+        await settlement.update_state(0, GENESIS, post(10))
+        os.kill(devnet.pid, signal.SIGSTOP)
+        assert await problem_of(settlement) is SettlementProblem.UNREACHABLE
+        os.kill(devnet.pid, signal.SIGCONT)
+        await settlement.standing()
+        stop_devnet(devnet)
+        assert await problem_of(settlement) is SettlementProblem.UNREACHABLE
+        again = start(tmp_path / "again", port=int(devnet.url.rpartition(":")[2]))
+        try:
+            assert await problem_of(settlement) is SettlementProblem.CONTRACT_ABSENT
+        finally:
+            stop_devnet(again)
+    finally:
+        await settlement.close()
+
+
+async def problem_of(settlement: StarknetSettlement) -> SettlementProblem:
+    with pytest.raises(SettlementError) as caught:
+        await settlement.standing()
+    with pytest.raises(SettlementError) as sent:
+        await settlement.release()
+    assert sent.value.problem is caught.value.problem
+    return sent.value.problem
