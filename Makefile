@@ -17,7 +17,7 @@ PACKAGES := $(wildcard sequencer/__init__.py devnet/__init__.py contracts/__init
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help check test test-contracts contracts devnet-real test-devnet crash simulate bench run lock clean
+.PHONY: help check test test-contracts contracts devnet-real test-devnet crash kill-run simulate bench run lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,10 +41,13 @@ devnet-real: $(READY) ## starknet-devnet into the cache; 20 minutes once, where 
 	$(BIN)/python scripts/devnet_real.py
 
 test-devnet: $(READY) ## what needs starknet-devnet; skipped by name without it
-	$(BIN)/pytest -q -rs -n auto --dist loadfile -m devnet tests/contracts $(wildcard tests/e2e)
+	$(BIN)/pytest -q -rs -n auto --dist loadfile -m devnet tests/contracts $(wildcard tests/e2e tests/crash)
 
 crash: $(READY) ## kill the engine wherever it writes; nothing acknowledged may be lost
 	$(BIN)/python scripts/crash.py
+
+kill-run: $(READY) ## kill a whole run at 28 moments, and let it go on; 10 minutes
+	$(BIN)/python scripts/kill_run.py
 
 simulate: $(READY) ## race rollbacks against everything else in virtual time, 1,000 seeds
 	$(BIN)/python scripts/simulate.py

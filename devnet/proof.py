@@ -10,6 +10,7 @@ Laws
 - What differs is named. Nothing here changes the chain.
 """
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -52,16 +53,19 @@ async def prove(data_dir: Path, good_height: int, settlement: Settlement | None)
     """Prove the chain of a stopped node. `good_height` is the block gone back to, -1 for none."""
     store = open_folder(data_dir)
     try:
-        recovered = recover(store, full=True)
-        problems = [str(halt) for halt in recovered.halts]
-        checks = [*check_store(store, full=True)]
-        problems += [f"{check.name}: {check.found}" for check in checks if check.found]
         view = store.view
         export = data_dir / EXPORT_FILE
         with export.open("wb") as file:
             file.writelines(write_export(genesis_of(view).encode(), live_blocks(view, 1)))
         heights = sorted({each for each in (good_height, view.head.height) if each >= 0})
-        lines, found = _executed_elsewhere(export, heights)
+        # The other process has a core of its own meanwhile.
+        loop = asyncio.get_running_loop()
+        elsewhere = loop.run_in_executor(None, _executed_elsewhere, export, heights)
+        recovered = recover(store, full=True)
+        problems = [str(halt) for halt in recovered.halts]
+        checks = [*check_store(store, full=True)]
+        problems += [f"{check.name}: {check.found}" for check in checks if check.found]
+        lines, found = await elsewhere
         problems += found
         differing = [_differing(view, height, lines.get(height)) for height in heights]
         problems += [

@@ -95,19 +95,23 @@ class Run:
         Interrupted where it was asked to stop: the same command goes on. Refusals and failures:
         those of the parts.
         """
-        require_backend(self._options.settlement)
-        resumed = self._folder.is_begun(self._options)
-        self._narrator.say("this run goes on" if resumed else f"a new run in {self._data_dir}")
-        with _raising(), _scripted(self._options) as script:
-            for note in script.opening.notes:
-                self._narrator.say(note)
-            if not resumed:
-                self._folder.begin(self._options)
-            config = self._config(script)
-            first = await asyncio.to_thread(_begun, config)
-            async with self._settling(first) as backend:
-                self.is_under_way = True
-                return await self._play_on(backend, config, script)
+        with _raising():
+            require_backend(self._options.settlement)
+            resumed = self._folder.is_begun(self._options)
+            self._narrator.say("this run goes on" if resumed else f"a new run in {self._data_dir}")
+            with _scripted(self._options) as script:
+                return await self._play_script(script, resumed)
+
+    async def _play_script(self, script: ScriptProcess, resumed: bool) -> Played:
+        for note in script.opening.notes:
+            self._narrator.say(note)
+        if not resumed:
+            self._folder.begin(self._options)
+        config = self._config(script)
+        first = await asyncio.to_thread(_begun, config)
+        async with self._settling(first) as backend:
+            self.is_under_way = True
+            return await self._play_on(backend, config, script)
 
     @asynccontextmanager
     async def _settling(self, first: BlockRecord) -> AsyncIterator[Backend]:
@@ -117,7 +121,7 @@ class Run:
         goes_on = False
         try:
             yield backend
-        except (Interrupted, asyncio.CancelledError):
+        except (Interrupted, asyncio.CancelledError, KeyboardInterrupt):
             goes_on = True
             raise
         finally:
@@ -262,7 +266,8 @@ def _raising() -> Iterator[None]:
     def stop(_number: int, _frame: object) -> None:
         for number in _STOPS:
             signal.signal(number, signal.SIG_IGN)
-        raise Interrupted
+        # Whatever runs now may make something of its own of any other exception.
+        raise KeyboardInterrupt
 
     for number in _STOPS:
         signal.signal(number, stop)

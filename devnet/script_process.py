@@ -25,6 +25,7 @@ from sequencer.model.commands import FaultKind, Reopen
 from sequencer.model.refusals import Reason, Refusal, Refused
 
 _CLOSING_SECONDS = 5
+_GONE = "the script's process is gone"
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -114,20 +115,26 @@ class ScriptProcess:
         self._process.close()
 
     def _blocks(self, phase: str, *arguments: object) -> Iterator[ScriptedBlock]:
-        self._pipe.send((phase, arguments))
+        self._ask(phase, *arguments)
         while isinstance(message := self._next(), ScriptedBlock):
             yield message
         self.standing = self._standing(message)
 
     def _run(self, phase: str, *arguments: object) -> None:
-        self._pipe.send((phase, arguments))
+        self._ask(phase, *arguments)
         self.standing = self._standing(self._next())
+
+    def _ask(self, phase: str, *arguments: object) -> None:
+        try:
+            self._pipe.send((phase, arguments))
+        except ConnectionError:
+            raise Refused(Reason.RUN_BROKEN, _GONE) from None
 
     def _next(self) -> Message:
         try:
             message: Message = self._pipe.recv()
-        except EOFError:
-            raise Refused(Reason.RUN_BROKEN, "the script's process is gone") from None
+        except (EOFError, ConnectionError):
+            raise Refused(Reason.RUN_BROKEN, _GONE) from None
         if isinstance(message, Refusal):
             raise Refused(message.reason, message.detail)
         return message

@@ -13,7 +13,7 @@ Laws
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -25,9 +25,10 @@ from devnet.script_process import ScriptProcess
 from sequencer.engine.desk import Desk
 from sequencer.engine.plan import Plan
 from sequencer.engine.rollback import read_details
+from sequencer.engine.settler_status import SettlerStatus
 from sequencer.exchange.state import State
 from sequencer.model.commands import FaultKind, OrderPolicy, Reopen, SetMode
-from sequencer.model.limits import SETTLEMENT_LAG_BLOCKS_MAX
+from sequencer.model.limits import RUN_POST_SECONDS_MAX, SETTLEMENT_LAG_BLOCKS_MAX
 from sequencer.model.records import Head, Stage
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Mode
@@ -210,11 +211,7 @@ class Story:
             await asyncio.sleep(max(0, due - now))
 
     async def _wait_for_settler(self) -> None:
-        settler = self._node.settler
-        while settler is not None and settler.status().lag_blocks > SETTLEMENT_LAG_BLOCKS_MAX // 2:
-            if self._interrupted:
-                return
-            await asyncio.sleep(_LOOK_SECONDS)
+        await self._while_posting(lambda now: now.lag_blocks > SETTLEMENT_LAG_BLOCKS_MAX // 2)
 
     async def _suffer(self, faults: Sequence[FaultKind]) -> None:
         """Checkpoint, and incident."""
@@ -267,7 +264,9 @@ class Story:
             f"{impact.accounts} accounts; {plan.orders_kept} orders stay"
         )
         self._narrator.say(f"settlement: {zone.action}")
-        self._folder.note(good_height=plan.target_height, bad_height=plan.head_height)
+        # Where the contract will be: a kill between its revert and the look at it forgets nothing.
+        heights = {"good_height": plan.target_height, "bad_height": plan.head_height}
+        self._folder.note(**heights, reverted_to=zone.post_height)
         self._ordered_ns = time.perf_counter_ns()
         facts = await self._desk.apply(plan_id, self._desk.order(OPERATOR, _WHY))
         took_ms = (time.perf_counter_ns() - self._ordered_ns) // _NS_PER_MS
@@ -307,7 +306,7 @@ class Story:
 
     async def _until_proven(self) -> None:
         """Wait until the root gone back to has been worked out again: OPEN needs it."""
-        while not self._node.engine.root_proven:
+        while self._node.engine.gate.owes_root:
             self._require_whole()
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -316,9 +315,10 @@ class Story:
         if self._node.settler is None:
             return
         waiting = (Stage.PREPARED, Stage.COMMITTED)
-        while any(journal.stage in waiting for journal in self._node.views.view.journals()):
-            self._require_whole()
-            await asyncio.sleep(_LOOK_SECONDS)
+        views = self._node.views
+        await self._while_posting(
+            lambda _: any(journal.stage in waiting for journal in views.view.journals())
+        )
         reverted_height = self._node.settler.status().reverted_height
         if reverted_height >= 0:
             self._folder.note(reverted_to=reverted_height)
@@ -329,8 +329,20 @@ class Story:
         if settler is None:
             return
         settler.request(height)
-        while settler.status().settled_height < height:
+        await self._while_posting(lambda now: now.settled_height < height)
+
+    async def _while_posting(self, waits: Callable[[SettlerStatus], bool]) -> None:
+        """Wait for the settlement chain. Refusal: RUN_BROKEN where no root arrives there."""
+        settler = self._node.settler
+        posts, since = -1, time.monotonic()
+        while settler is not None and waits(status := settler.status()):
             self._require_whole()
+            if status.posts != posts:
+                posts, since = status.posts, time.monotonic()
+            if time.monotonic() - since > RUN_POST_SECONDS_MAX:
+                place = f"block {status.settled_height}, epoch {status.epoch}"
+                words = f"the settlement chain stays at {place}: {status.problem or 'no word'}"
+                raise Refused(Reason.RUN_BROKEN, words)
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _require_whole(self) -> None:

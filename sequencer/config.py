@@ -196,13 +196,18 @@ def find_admin(folder: Path) -> tuple[AdminPlace, Secret] | None:
     """
     if not (folder / ADMIN_FILE).exists():
         return None
-    content = read_limited(folder / ADMIN_FILE, ADMIN_FILE_BYTES_MAX)
     try:
+        content = read_limited(folder / ADMIN_FILE, ADMIN_FILE_BYTES_MAX)
         place = msgspec.json.decode(content, type=AdminPlace)
         if not place.port or not _is_alive(place.pid):
             return None
         return place, _read_secret(folder / TOKEN_FILE, "token")
     except (msgspec.MsgspecError, ValueError):
+        return None
+    except Refused:
+        # A node that starts or stops just now has taken them away.
+        if (folder / ADMIN_FILE).exists():
+            raise
         return None
 
 

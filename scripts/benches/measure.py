@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 
@@ -44,6 +44,8 @@ class Sizes(NamedTuple):
     samples: int
     trading: Trading
     history: World
+    rollback: World
+    settling_seconds: int
 
 
 FULL = Sizes(
@@ -57,6 +59,8 @@ FULL = Sizes(
         World(100_000, 5_000, used_orders=50_000), traders=2_000, messages=60_000, seconds=60
     ),
     history=World(100_000, 50_000, 100_000),
+    rollback=World(10_000, 1_000, 10_050),
+    settling_seconds=100,
 )
 QUICK = Sizes(
     3,
@@ -67,7 +71,26 @@ QUICK = Sizes(
     samples=20,
     trading=Trading(World(2_000, 200, used_orders=1_000), traders=200, messages=4_000, seconds=5),
     history=World(5_000, 2_500, 5_000),
+    rollback=World(500, 50, 110),
+    settling_seconds=3,
 )
+
+
+class Skipped(Exception):
+    """A bench that needs what is not here; the message says what, and how to get it."""
+
+
+def spread(seconds: Sequence[float]) -> str:
+    """Say in milliseconds what half, 95 and 99 of a hundred times stay within."""
+    ordered = sorted(seconds)
+    return ", ".join(f"p{each} {percentile_ms(ordered, each)}" for each in (50, 95, 99))
+
+
+def percentile_ms(seconds: Sequence[float], percent: int) -> float:
+    """Return the time that so many of a hundred stay within, in milliseconds."""
+    ordered = sorted(seconds)
+    at = min(len(ordered) - 1, len(ordered) * percent // 100)
+    return round(ordered[at] * 1_000, 2)
 
 
 def seconds_of(work: Callable[[], object], rounds: int) -> float:

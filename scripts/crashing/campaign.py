@@ -13,12 +13,18 @@ from scripts.crashing.faults import all_faults, suffer
 from scripts.crashing.instants import Instants
 from scripts.crashing.kills import Kills, Point
 from scripts.crashing.phases import PHASES
+from scripts.crashing.sides import Nowhere, Side, Simulated, running_devnet, why_no_devnet
+from scripts.crashing.stories import Spot, Stories
 
 KILLED = tuple(dict.fromkeys(phase.scenario for phase in PHASES))
 """Scenarios that strace kills."""
 
 FAILING, FAULTS, HOOKS, INSTANTS = "errors", "faults", "hooks", "instants"
-SCENARIOS = (*KILLED, FAILING, HOOKS, FAULTS, INSTANTS)
+RUNNING, SIMULATED, SETTLING = "running", "simulated", "settling"
+STORIES = (RUNNING, SIMULATED, SETTLING)
+"""Scenarios of a whole node, which is killed as its operator goes back and takes that back."""
+
+SCENARIOS = (*KILLED, FAILING, HOOKS, FAULTS, INSTANTS, *STORIES)
 """Every scenario by name."""
 
 PLACES_MIN = 100
@@ -26,8 +32,10 @@ PLACES_MIN = 100
 
 _PERCENT = {"start": 13, "blocks": 10, "recovery": 45, "upkeep": 7, "compaction": 25}
 _PERCENT |= {"rollback": 15, FAILING: 25, HOOKS: 15, FAULTS: 15, INSTANTS: 12}
+_PERCENT |= {RUNNING: 9, SIMULATED: 12, SETTLING: 15}
 _HOOKS_EACH = 3
 _FORKED_EACH = 7
+_INSTANTS_MAX = 400
 
 
 class Trial(NamedTuple):
@@ -41,7 +49,7 @@ class Trial(NamedTuple):
     @property
     def place(self) -> object:
         """Return scenario, phase, kind of file and call, without the number of the call."""
-        return self.what.place if isinstance(self.what, Point) else self.what
+        return self.what.place if isinstance(self.what, Point | Spot) else self.what
 
 
 class Tally(NamedTuple):
@@ -85,22 +93,30 @@ class Tally(NamedTuple):
 
 
 class Campaign:
-    """Runs scenarios in a folder of its own. Untraced, it leaves out what needs tracing."""
+    """Runs scenarios in a folder of its own. Untraced, it leaves out what needs tracing.
 
-    def __init__(self, folder: Path, seed: int, *, traced: bool) -> None:
+    `every`: where calls of one name come often, each of them counts.
+    """
+
+    def __init__(self, folder: Path, seed: int, *, traced: bool, every: bool = False) -> None:
         self._folder = folder
         self._seed = seed
-        self._traced = traced
+        self._traced, self._every = traced, every
         self._kills = Kills(folder)
 
     def run(self, names: Sequence[str], points: int) -> Iterator[Tally]:
         """Run scenarios, each with its share of so many points; one alone has all of them."""
         for name in names:
             count = points if len(names) == 1 else -(-points * _PERCENT[name] // 100)
-            if self._traced or name in (HOOKS, FAULTS, INSTANTS):
+            if self._can(name):
                 started = time.monotonic()
                 trials = list(self._until_unsound(name, count))
                 yield Tally(name, trials, time.monotonic() - started)
+
+    def _can(self, name: str) -> bool:
+        if name == SETTLING and why_no_devnet():
+            return False
+        return self._traced or name in (HOOKS, FAULTS, INSTANTS, *STORIES)
 
     def _until_unsound(self, name: str, count: int) -> Iterator[Trial]:
         try:
@@ -117,7 +133,13 @@ class Campaign:
             case "faults":
                 return self._faulty(count, random)
             case "instants":
-                return self._instants(count, random)
+                return self._instants(min(count, _INSTANTS_MAX), random)
+            case "running":
+                return self._told(Nowhere(), count, random)
+            case "simulated":
+                return self._told(Simulated(), count, random)
+            case "settling":
+                return self._settling(count, random)
         return self._struck(self._kills.points(name, random)[:count])
 
     def _struck(self, points: Sequence[Point]) -> Iterator[Trial]:
@@ -158,6 +180,16 @@ class Campaign:
             kill = instants.kill_forked if number % _FORKED_EACH else instants.kill_process
             trial = _tried(f"instant {number}", kill)
             yield trial._replace(kills=int(trial.was_hit))
+
+    def _settling(self, count: int, random: Random) -> Iterator[Trial]:
+        with running_devnet(self._folder) as devnet:
+            yield from self._told(devnet, count, random)
+
+    def _told(self, side: Side, count: int, random: Random) -> Iterator[Trial]:
+        own = self._folder / side.name
+        stories = Stories(own, side, random, traced=self._traced, every=self._every)
+        for met in stories.run(count):
+            yield Trial(met.spot, met.was_met, met.kills, met.violation)
 
 
 def _tried(what: str, attempt: Callable[[], bool]) -> Trial:

@@ -35,7 +35,7 @@ CALLS = ("write", "pwrite64", "fdatasync", "fsync", "ftruncate", "rename", "unli
 _NUMBERS_MAX = 60
 _LINE = re.compile(r"(\d+) +(?:<\.\.\. )?(\w+)(\(| resumed>)(.*)")
 _TEXT = re.compile(r"[<\"]((?:\\x[0-9a-f]{2})+)[>\"]")
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS, _DETACHING_SECONDS = 10.0, 1.0
 _SET_TRACER, _ANY_TRACER = 0x59616D61, ctypes.c_ulong(-1)
 
 
@@ -153,7 +153,7 @@ def attached(
     finally:
         if lets_go:
             tracer.terminate()
-        _end(tracer)
+        _end(tracer, _DETACHING_SECONDS if lets_go else _PATIENCE_SECONDS)
 
 
 def _await_attached(tracer: "subprocess.Popen[bytes]", process: int) -> None:
@@ -167,10 +167,10 @@ def _await_attached(tracer: "subprocess.Popen[bytes]", process: int) -> None:
     raise OSError("strace has ended")
 
 
-def _end(tracer: "subprocess.Popen[bytes]") -> None:
+def _end(tracer: "subprocess.Popen[bytes]", seconds: float) -> None:
     """Wait for strace, which ends with what it traces."""
     try:
-        tracer.wait(_PATIENCE_SECONDS)
+        tracer.wait(seconds)
     except subprocess.TimeoutExpired:
         tracer.kill()
         tracer.wait()

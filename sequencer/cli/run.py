@@ -81,7 +81,7 @@ def run(
     story = Run(folder, options, screen, speed)
     try:
         played = asyncio.run(story.play())
-    except Interrupted:
+    except (Interrupted, KeyboardInterrupt):
         goes_on = data_dir is not None or not story.is_under_way
         words = "the same command goes on" if goes_on else f"to go on: --data-dir {folder}"
         screen.say(f"stopped at the end of a block; {words}")
@@ -125,7 +125,7 @@ def summary_of(played: "Played", elapsed_seconds: float) -> dict[str, object]:
             "from": notes.bad_height,
             "to": notes.good_height,
             "commit_ms": round(notes.commit_microseconds / _MICROSECONDS_PER_MS, 1),
-            "total_ms": notes.total_ms,
+            "total_ms": notes.total_ms or None,
             "root_matches": not proof.accounts_differing,
         }
     per_second = len(latencies) / played.trading_seconds if latencies else 0

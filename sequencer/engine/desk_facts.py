@@ -13,7 +13,7 @@ from sequencer.chain.codec import encode_key
 from sequencer.chain.stored import TABLES, decode_stored
 from sequencer.engine.engine import Engine
 from sequencer.engine.rollback import read_details, unfollowed
-from sequencer.engine.settler import SettlerStatus
+from sequencer.engine.settler_status import SettlerStatus
 from sequencer.engine.verification import NOWHERE, VerificationStatus
 from sequencer.exchange.state import ONLY, Table
 from sequencer.model.admin_limits import STATUS_CHECKPOINTS_MAX

@@ -22,6 +22,7 @@ import msgspec
 
 from sequencer.engine.lookup import find_block
 from sequencer.engine.rollback import read_notice
+from sequencer.engine.settler_status import SettlerStatus
 from sequencer.engine.settling import (
     SETTLER,
     Place,
@@ -41,6 +42,7 @@ from sequencer.model.limits import (
     SETTLE_BACKOFF_SECONDS_MAX,
     SETTLE_BLOCKS,
     SETTLE_LOOK_MS,
+    SETTLE_ORPHANS_MAX,
     SETTLE_REQUESTS_MAX,
     SETTLE_SECONDS,
     SETTLEMENT_LAG_BLOCKS_MAX,
@@ -50,7 +52,6 @@ from sequencer.model.refusals import Reason, Refused
 from sequencer.model.settlement import Post, SettlementError, SettlementProblem, Standing
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.ports import ChainView, Settlement, StoreError
-from sequencer.starknet.felt import Felt
 
 _LOOK_SECONDS = SETTLE_LOOK_MS / MS_PER_SECOND
 _LONG_AGO = float("-inf")
@@ -81,28 +82,6 @@ class Surroundings(msgspec.Struct, frozen=True):
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
-class SettlerStatus(msgspec.Struct, frozen=True):
-    """The settlement chain as it was last seen; heights are -1 as long as it never was.
-
-    `problem` is what went wrong last, "" since it went well. `posts` counts this process's;
-    `reverted_height` is the block that it last took the contract back to, -1 for none.
-    `is_idle`: the contract stands at the head, and nothing else is to be done.
-    """
-
-    backend: str
-    settled_height: int
-    settled_root: Felt
-    finalized_height: int
-    epoch: int
-    hold: Felt
-    hold_until: int
-    lag_blocks: int
-    problem: str
-    posts: int
-    reverted_height: int
-    is_idle: bool
-
-
 class Settler:
     """Follows one chain; a reader of the outbox, for the sake of rollbacks.
 
@@ -123,6 +102,7 @@ class Settler:
         self._requests: set[int] = set()
         self._posts = 0
         self._reverted_height = -1
+        self._orphans = 0
         self._posted_at = _LONG_AGO
         self._look_at = _LONG_AGO
         self._failures = 0
@@ -276,8 +256,8 @@ class Settler:
             if pending_rollback(view, self._delivered):
                 return False
             if place is Place.ORPHANED:
-                self._around.say(f"settlement: block {standing.newest.height} is orphaned here")
-                return await self._revert(view, view.head.height, _reorg_of(standing, view))
+                return await self._take_back(standing, view)
+            self._orphans = 0
             if standing.hold:
                 self._say_hold(await release_aborted(self._settlement, view))
             posted = await self._post(standing, view)
@@ -338,6 +318,15 @@ class Settler:
 
         async with self._turn:
             return not self._differs and await self._try(step)
+
+    async def _take_back(self, standing: Standing, view: ChainView) -> bool:
+        """Take back what is orphaned here. One that stays, whatever it is told, is given up."""
+        orphan, self._orphans = standing.newest.height, self._orphans + 1
+        if self._orphans > SETTLE_ORPHANS_MAX:
+            words = f"block {orphan} is orphaned here, and no revert takes it away"
+            raise SettlementDiffers(words)
+        self._around.say(f"settlement: block {orphan} is orphaned here")
+        return await self._revert(view, view.head.height, _reorg_of(standing, view))
 
     async def _revert(self, view: ChainView, target_height: int, reorg_id: int) -> bool:
         reason = reason_felt(view, reorg_id)

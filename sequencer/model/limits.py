@@ -356,6 +356,9 @@ SETTLE_LOOK_MS = 200
 SETTLE_BACKOFF_SECONDS_MAX = 60
 """Seconds between two tries while the settlement chain fails; the first wait is one second."""
 
+SETTLE_ORPHANS_MAX = 8
+"""Times in a row that the contract may stand at an orphaned block before it is given up."""
+
 SETTLE_REQUESTS_MAX = 64
 """Blocks that may wait to be posted by name."""
 
@@ -391,3 +394,6 @@ ROOT_CHECK_REST_TIMES = 1
 
 SETTLEMENT_FILE_BYTES_MAX = 4_096
 """Bytes of the file that says where roots are posted."""
+
+RUN_POST_SECONDS_MAX = 120
+"""Seconds in which a run that waits for its settlement chain sees a root arrive, or gives up."""

@@ -5,7 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from devnet.starknet_devnet import find_binary
+
 ROOT = Path(__file__).resolve().parents[2]
+
+
+SETTLEMENT = ("settle_posts_per_second_real", "l2_gas_update", "l2_gas_revert")
+BREAKDOWN = ("prepare", "batch", "recover", "CANCEL_ONLY", "POST_ONLY", "order")
 
 
 def run(*arguments: str, cache: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -59,3 +67,41 @@ def test_engine_and_store_are_measured_on_chains_of_their_own(tmp_path: Path) ->
     # What was made is kept, whole, under the names of what is in it.
     kept = [folder.name for folder in (tmp_path / "perpchain").iterdir()]
     assert sorted(name.split("-")[1] for name in kept) == ["script", "world"]
+
+
+def test_rollbacks_are_measured_on_a_folder_and_on_a_running_node(tmp_path: Path) -> None:
+    names = ("rollback_commit_ms_1_blocks", "undo_commit_ms", "plan_ms", "rollback_total_ms")
+    done = run("--quick", "--json", "--only", *names, cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert tuple(figures) == names
+    for figure in figures.values():
+        assert figure["unit"] == "ms"
+        assert figure["value"] > 0
+        assert "500 accounts" in figure["note"]
+    assert "of 20; " in figures["undo_commit_ms"]["note"]
+    told = figures["rollback_total_ms"]["note"]
+    assert all(f"{part} " in told for part in BREAKDOWN)
+    # All of them go back in copies of one chain.
+    assert len(list((tmp_path / "perpchain").iterdir())) == 1
+
+
+def test_settlement_is_skipped_by_name_without_a_devnet(tmp_path: Path) -> None:
+    done = run("--quick", "--json", "--only", *SETTLEMENT, cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {}
+    skipped = [line.partition(": skipped, ") for line in done.stderr.splitlines()]
+    assert tuple(name for name, _, _ in skipped) == SETTLEMENT
+    assert all("make devnet-real" in why for _, _, why in skipped)
+
+
+@pytest.mark.devnet
+@pytest.mark.skipif(find_binary() is None, reason="needs starknet-devnet: make devnet-real")
+def test_settlement_is_measured_on_a_devnet() -> None:
+    names = (*SETTLEMENT, "commit_to_settled_ms_real_every_block")
+    done = run("--quick", "--json", "--only", *names)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert tuple(figures) == names
+    assert all(figure["value"] > 0 for figure in figures.values())
+    assert "20 posts" in figures["settle_posts_per_second_real"]["note"]

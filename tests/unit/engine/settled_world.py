@@ -56,11 +56,15 @@ LOOKS_MAX = 3_000
 
 
 class Unreliable(SimulatedSettlement):
-    """Keeps the next `kept_back` calls for later; nobody knows then what became of them."""
+    """Keeps the next `kept_back` calls for later; nobody knows then what became of them.
+
+    One that is `stubborn` confirms reverts and does none.
+    """
 
     def __init__(self, chain: SimulatedChain, sleep: Callable[[float], Awaitable[None]]) -> None:
         super().__init__(chain, OPERATOR, sleep)
         self.kept_back = 0
+        self.stubborn = False
         self.late: list[ContractCall] = []
         self.sent: list[ContractCall] = []
         self.watch: Callable[[ContractCall], None] = lambda call: None
@@ -80,6 +84,9 @@ class Unreliable(SimulatedSettlement):
 
     async def revert_state_to(self, epoch: int, post: Post, reason_hash: int) -> Sent:
         call = RevertState(epoch, post, reason_hash)
+        if self.stubborn:
+            self.sent.append(call)
+            return Sent(1, 1)
         return await self._through(call, super().revert_state_to(epoch, post, reason_hash))
 
     async def finalize(self, height: int) -> Sent:

@@ -17,7 +17,7 @@ from sequencer.settlement.contract_rules import (
     RevertState,
     UpdateState,
 )
-from tests.unit.engine.builders import turns
+from tests.unit.engine.builders import turns, until
 from tests.unit.engine.settled_world import (
     DELAY_SECONDS,
     OPERATOR,
@@ -303,3 +303,19 @@ async def test_a_reorg_between_two_questions_halts_nothing() -> None:
         await world.until(lambda: world.standing.epoch == 1 and world.settler.status().is_idle)
     world.require_settled()
     assert (world.posted, world.standing.finalized.height) == ([0, 3, 5], 3)
+
+
+async def test_a_contract_that_says_it_went_back_and_did_not_is_given_up() -> None:
+    world = World(LONG)
+    async with settling(world):
+        world.grow(3)
+        await world.idle()
+        orphan = world.standing.newest.height
+        world.settlement.stubborn = True
+        world.back(orphan - 1)
+        await until(lambda: bool(world.halts))
+        told = len(sent(world, RevertState))
+        await turns(200)
+        assert len(sent(world, RevertState)) == told
+    assert [halt.cause for halt in world.halts] == [HaltCause.SETTLEMENT_DIFFERS]
+    assert f"block {orphan} is orphaned here" in world.halts[0].detail

@@ -1,0 +1,55 @@
+"""Kill `perpchain run` at moments of its story, and see that it goes on to the same blocks.
+
+    python scripts/kill_run.py [--moments N] [--seed N]
+
+A moment is a line that the run has said, and a chance delay after it: while it begins, trades,
+suffers the incident, goes back, climbs, trades on, and proves itself. With a starknet-devnet on
+this machine, some runs post to it, and in some of those it is killed too. Exit code 1: a run that
+went on was not the same, or something was left behind.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from devnet.backends import DEVNET
+from devnet.starknet_devnet import find_binary
+from scripts.crashing.run_kills import DEVNET_MOMENTS, MOMENTS, RunKills
+
+
+def main() -> int:
+    """Kill the runs; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Kill runs, and let them go on.")
+    parser.add_argument("--moments", type=int, default=len(MOMENTS), help=f"up to {len(MOMENTS)}")
+    parser.add_argument("--seed", type=int, default=1, help="chooses moments and delays")
+    arguments = parser.parse_args()
+    violations = 0
+    with tempfile.TemporaryDirectory(prefix="perpchain-kills-") as folder:
+        kills = RunKills(Path(folder), arguments.seed)
+        print(f"a run that was left alone: {kills.whole['head_root']}", flush=True)
+        for name, problem in _killed(kills, arguments.moments, arguments.seed):
+            violations += bool(problem)
+            print(f"{name:50} {problem or 'the same'}", flush=True)
+    print(f"{violations} violations")
+    return 1 if violations else 0
+
+
+def _killed(kills: RunKills, count: int, seed: int) -> Iterator[tuple[str, str]]:
+    for moment in sorted(random.Random(seed).sample(MOMENTS, count), key=MOMENTS.index):
+        yield f"{moment.words} +{moment.within_ms} ms", kills.kill(moment)
+    if find_binary() is None:
+        print("skipped, no starknet-devnet here: kills of runs that post roots")
+        return
+    for moment in DEVNET_MOMENTS:
+        name = f"{moment.words} +{moment.within_ms} ms, with a devnet"
+        yield name, kills.kill(moment, DEVNET)
+    for moment in DEVNET_MOMENTS[1:4]:
+        name = f"{moment.words} +{moment.within_ms} ms, and its devnet"
+        yield name, kills.kill(moment, DEVNET, devnet_too=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""A few kills of whole runs; `python scripts/kill_run.py` makes all of them."""
+
+import pytest
+
+from devnet.backends import DEVNET, NONE
+from scripts.crashing.run_kills import MOMENTS, Moment, RunKills
+from tests.contracts.devnet import NEEDS_DEVNET
+
+CHOSEN = ("block    45", "plan", "the same faults")
+
+
+@pytest.fixture(scope="module")
+def kills(tmp_path_factory: pytest.TempPathFactory) -> RunKills:
+    return RunKills(tmp_path_factory.mktemp("kills"))
+
+
+def test_moments_are_spread_over_the_story() -> None:
+    assert len(MOMENTS) == 20
+    assert {moment.words for moment in MOMENTS} >= {*CHOSEN, "the proof", "applied", "suggest"}
+
+
+def test_runs_that_are_killed_go_on_to_the_same_blocks(kills: RunKills) -> None:
+    chosen = {moment.words: moment for moment in MOMENTS if moment.words in CHOSEN}
+    assert len(chosen) == 3
+    for moment in chosen.values():
+        assert kills.kill(moment, NONE) == ""
+
+
+def test_a_run_that_went_on_to_other_blocks_is_found_out(kills: RunKills) -> None:
+    whole = kills.whole
+    kills.whole = {**whole, "head_root": "0x1", "fills": 0}
+    try:
+        problem = kills.kill(MOMENTS[0])
+    finally:
+        kills.whole = whole
+    assert problem.startswith("head_root differs; fills differs; ")
+
+
+class TestDevnet:
+    """The same with a devnet beside."""
+
+    pytestmark = NEEDS_DEVNET
+
+    def test_a_devnet_outlives_a_kill_and_is_found_again(self, kills: RunKills) -> None:
+        assert kills.kill(Moment("settlement: put back", 50), DEVNET) == ""
+
+    def test_one_that_is_gone_too_is_replaced(self, kills: RunKills) -> None:
+        assert kills.kill(Moment("plan", 100), DEVNET, devnet_too=True) == ""

@@ -1,0 +1,63 @@
+"""Runs that several tests look at: each is played once for all workers of a test run."""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from scripts.crashing.runs import MAIN, SMALL, RunProcess, cut_record, small_options
+from tests.e2e.finished_run import Finished
+
+Play = Callable[[str, str, tuple[str, ...]], Finished]
+"""Plays a program with options under a name; the second time it is there already."""
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Give a folder that all workers have in common."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "runs"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@contextmanager
+def alone(shared: Path, name: str) -> Iterator[None]:
+    """Keep other workers from making the same thing."""
+    with (shared / f"{name}.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def play(shared: Path) -> Play:
+    def played(name: str, program: str, options: tuple[str, ...]) -> Finished:
+        data, kept = shared / name, shared / f"{name}.json"
+        with alone(shared, name):
+            if not kept.exists():
+                with RunProcess(*options, "--data-dir", str(data), program=program) as process:
+                    assert process.end() == 0, process.said
+                finished = Finished(data, process.summary, process.lines)
+                kept.write_bytes(msgspec.json.encode(finished, enc_hook=str))
+            return msgspec.json.decode(
+                kept.read_bytes(), type=Finished, dec_hook=lambda kind, value: kind(value)
+            )
+
+    return played
+
+
+@pytest.fixture(scope="session")
+def record(shared: Path) -> Path:
+    """Give the record of a small run."""
+    folder = shared / "record"
+    with alone(shared, "record"):
+        return folder if folder.exists() else cut_record(folder)
+
+
+@pytest.fixture(scope="session")
+def small(play: Play, record: Path) -> Finished:
+    """Give a small run that has ended."""
+    return play("small", SMALL + MAIN, small_options(record))

@@ -1,0 +1,170 @@
+"""`perpchain run`: its summary, the same blocks each time, and an export that proves itself."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from devnet.proof import EXPORT_FILE
+from scripts.crashing.runs import MAIN, ROOT, SMALL, RunProcess, cut_record, small_options
+from sequencer.cli.quantities import decimal
+from sequencer.feeds.recorded import read_recording
+from tests.e2e.conftest import Play
+from tests.e2e.finished_run import Finished
+
+HEAD_ROOT = "0xe1e7c00cd3ef5f1028344a8d21a50daaf538fad786fc04adbb876966854c65"
+SMALL_HEAD_ROOT = "0x44062a1744b1a8a63e88c1b31607d00143bb1d0ceb652b5d46d8db675fdd0f"
+MARKETS = ["BTC-USD-PERP", "ETH-USD-PERP"]
+NOT_SETTLED = ("settled_height", "settled_root", "root_at_settled_height", "settlement_reverted_to")
+MEASURED = ("orders_per_second", "ack_p50_ms", "ack_p99_ms", "elapsed_s")
+COUNTED = ("blocks", "orders", "fills", "volume", "synthetic_volume", "head_root", "accounts")
+
+
+@pytest.fixture(scope="session")
+def whole(play: Play) -> Finished:
+    """Give the shortest run as it comes, with a thousand traders."""
+    return play("whole", MAIN, ("--settlement", "none", "--seconds", "24"))
+
+
+def test_the_shortest_run_gives_the_same_root_on_every_machine(whole: Finished) -> None:
+    assert whole.summary["head_root"] == HEAD_ROOT
+    assert whole.summary["accounts"] > 1_000
+
+
+def test_the_summary_says_everything(whole: Finished) -> None:
+    summary = whole.summary
+    assert list(summary) == [
+        *("settlement_backend", "cairo_executed", "blocks", "orders", "fills", "volume"),
+        *("synthetic_volume", "refused_orders", "head_root", *NOT_SETTLED, "rollback"),
+        *("accounts", "accounts_differing", "laws", *MEASURED),
+    ]
+    assert (summary["settlement_backend"], summary["cairo_executed"]) == ("none", False)
+    assert [summary[name] for name in NOT_SETTLED] == [None] * 4
+    for volume in ("volume", "synthetic_volume"):
+        assert list(summary[volume]) == MARKETS
+        assert all(float(size) > 0 for size in summary[volume].values())
+    assert summary["orders"] > summary["fills"] > 0
+    assert (summary["refused_orders"], summary["accounts_differing"]) == (0, 0)
+    assert summary["laws"] == "hold"
+    rollback = summary["rollback"]
+    assert list(rollback) == ["from", "to", "commit_ms", "total_ms", "root_matches"]
+    assert summary["blocks"] > rollback["from"] > rollback["to"] > 0
+    assert rollback["root_matches"] is True
+    assert min(rollback["commit_ms"], rollback["total_ms"]) > 0
+    assert min(summary[name] for name in MEASURED) > 0
+
+
+def test_the_story_is_told(whole: Finished) -> None:
+    said = "\n".join(whole.lines)
+    told = ["the market opens", "checkpoint before-the-incident at block", "the incident: INDEX_"]
+    told += ["the operator halts", "suggest: block", "plan ", "applied: ", "guards on: refused"]
+    told += ["OPEN again", "the market goes on", "the proof", "perpchain verify --full"]
+    places = [said.find(words) for words in told]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+def test_twice_gives_the_same_blocks(small: Finished, play: Play, record: Path) -> None:
+    again = play("again", SMALL + MAIN, small_options(record))
+    assert small.summary["head_root"] == SMALL_HEAD_ROOT
+    assert [small.summary[name] for name in COUNTED] == [again.summary[name] for name in COUNTED]
+    assert small.export == again.export
+    assert small.export.count(b"\n") == small.summary["blocks"] + 1
+
+
+@pytest.mark.parametrize(
+    ("incident", "fault", "other"),
+    [
+        ("funding-reset", "INDEX_RESET", "ZERO_PRICE"),
+        ("zero-price", "ZERO_PRICE", "INDEX_RESET"),
+    ],
+)
+def test_each_incident(
+    play: Play, record: Path, small: Finished, incident: str, fault: str, other: str
+) -> None:
+    run = play(incident, SMALL + MAIN, (*small_options(record), "--incident", incident))
+    said = "\n".join(run.lines)
+    assert f"== the incident: {fault}" in said
+    assert "guards on: refused" in said
+    assert other not in said
+    assert run.summary["rollback"]["root_matches"] is True
+    assert run.export != small.export
+
+
+def test_without_an_incident_the_whole_record_is_traded(play: Play, record: Path) -> None:
+    run = play("quiet", SMALL + MAIN, (*small_options(record), "--incident", "none"))
+    recorded = {f"{each.base}-USD-PERP": each.volume for each in read_recording(record).markets}
+    volume = {market: decimal(size) for market, size in recorded.items()}
+    assert run.summary["volume"] == volume
+    assert run.summary["rollback"] is None
+    assert run.summary["refused_orders"] == 0
+
+
+def test_one_market_alone_and_another_seed(play: Play, shared: Path, small: Finished) -> None:
+    folder = shared / "one market"
+    record = folder if folder.exists() else cut_record(folder, bases=["ETH"])
+    run = play("eth", SMALL + MAIN, (*small_options(record), "--seed", "7"))
+    assert list(run.summary["volume"]) == ["ETH-USD-PERP"]
+    assert run.summary["rollback"]["root_matches"] is True
+
+
+def test_a_run_that_has_ended_is_proven_again(small: Finished, record: Path) -> None:
+    with RunProcess(*small_options(record), "--data-dir", str(small.data)) as process:
+        assert process.end() == 0, process.said
+    assert "this run goes on" in process.said
+    assert [process.summary[name] for name in COUNTED] == [small.summary[name] for name in COUNTED]
+    rollback, before = process.summary["rollback"], small.summary["rollback"]
+    assert rollback == before
+
+
+def verify(path: Path, *heights: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "scripts/verify_chain.py", str(path), *heights]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_another_program_verifies_the_export(small: Finished) -> None:
+    done = verify(small.data / EXPORT_FILE)
+    assert done.returncode == 0, done.stderr
+    assert f"{small.summary['blocks']} blocks executed again" in done.stdout
+    assert SMALL_HEAD_ROOT in done.stdout
+
+
+@pytest.mark.parametrize("place", [22, -1], ids=["early", "last"])
+def test_it_names_a_block_that_was_changed(small: Finished, tmp_path: Path, place: int) -> None:
+    lines = small.export.splitlines(keepends=True)
+    line = bytearray(lines[place])
+    at = line.index(b"0x", len(line) // 2) + 2
+    line[at] = ord("1") if line[at] != ord("1") else ord("2")
+    path = tmp_path / "changed.jsonl"
+    path.write_bytes(b"".join([*lines[:place], bytes(line)]))
+    done = verify(path)
+    assert done.returncode in (1, 2)
+    assert done.stderr.count("\n") == 1
+    assert "BLOCK_DIFFERS" in done.stderr or "EXPORT_MALFORMED" in done.stderr
+
+
+def test_it_names_a_block_that_is_missing(small: Finished, tmp_path: Path) -> None:
+    lines = small.export.splitlines(keepends=True)
+    path = tmp_path / "cut.jsonl"
+    path.write_bytes(b"".join([*lines[:3], *lines[4:6]]))
+    done = verify(path)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "BLOCK_DIFFERS" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["empty", "no genesis", "cut", "letters", "missing"])
+def test_it_names_a_file_that_cannot_be_read(small: Finished, tmp_path: Path, kind: str) -> None:
+    lines = small.export.splitlines(keepends=True)
+    contents = {
+        "empty": b"",
+        "no genesis": b"{}\n",
+        "cut": b"".join(lines[:3]) + lines[3][: len(lines[3]) // 2],
+        "letters": b"".join(lines[:2]) + b"\xff\n",
+    }
+    path = tmp_path / "garbage.jsonl"
+    if kind in contents:
+        path.write_bytes(contents[kind])
+    done = verify(path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert str(path) in done.stderr
