@@ -28,7 +28,13 @@ from devnet.starknet_devnet import (
     start_devnet,
     stop_devnet,
 )
-from sequencer.config import SettlementConfig, devnet_url, leave_settlement, read_limited
+from sequencer.config import (
+    SettlementConfig,
+    devnet_url,
+    forget_settlement,
+    leave_settlement,
+    read_limited,
+)
 from sequencer.model.limits import RUN_FILE_BYTES_MAX
 from sequencer.model.records import BlockRecord
 from sequencer.model.refusals import Reason, Refused
@@ -100,6 +106,7 @@ def stop_backend(backend: Backend, folder: Path) -> None:
     """Stop the devnet of a run that has ended. Failure: DevnetFailed."""
     if backend.devnet is not None:
         stop_devnet(backend.devnet)
+        forget_settlement(folder)
         (folder / _DEVNET_FILE).unlink(missing_ok=True)
 
 

@@ -61,7 +61,9 @@ class Handover:
         good_height, bad_height = newest.height_after, newest.height_before
         settler = self._node.settler
         reverted_to = -1 if settler is None else settler.status().reverted_height
-        folder.note(good_height=good_height, bad_height=bad_height, reverted_to=reverted_to)
+        folder.note(good_height=good_height, bad_height=bad_height)
+        if reverted_to >= 0:
+            folder.note(reverted_to=reverted_to)
         self._narrator.say(f"OPEN again, {bad_height - good_height} blocks undone")
 
     async def _play(self, time_ms: int) -> None:

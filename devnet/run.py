@@ -108,10 +108,11 @@ class Run:
         if not resumed:
             self._folder.begin(self._options)
         config = self._config(script)
-        first = await asyncio.to_thread(_begun, config)
-        async with self._settling(first) as backend:
-            self.is_under_way = True
-            return await self._play_on(backend, config, script)
+        with self._folder.held():
+            first = await asyncio.to_thread(_begun, config)
+            async with self._settling(first) as backend:
+                self.is_under_way = True
+                return await self._play_on(backend, config, script)
 
     @asynccontextmanager
     async def _settling(self, first: BlockRecord) -> AsyncIterator[Backend]:
@@ -146,7 +147,7 @@ class Run:
                 story = Story(node, desk, script, *told)
                 started = time.monotonic()
                 with _interrupting(story):
-                    await node.run((), [self._told(story, script, node), *services])
+                    await node.run((), [self._told(story, script, node, given), *services])
                 seconds = time.monotonic() - started
         finally:
             node.close()
@@ -166,7 +167,7 @@ class Run:
             trading_seconds=seconds,
         )
 
-    async def _told(self, story: Story, script: ScriptProcess, node: Node) -> None:
+    async def _told(self, story: Story, script: ScriptProcess, node: Node, given: Given) -> None:
         """Tell the story, and stop the node; what went wrong is for whoever asked for the run."""
         first_ms, last_ms = script.opening.first_ms, script.opening.last_ms
         seconds = self._options.seconds
@@ -175,21 +176,35 @@ class Run:
         times = Times(incident_ms, end_ms)
         try:
             if self._options.manual:
-                await self._leave_to_operator(story, node, times)
+                await self._leave_to_operator(story, node, given, times)
             else:
                 await story.play(self._options.incident, times)
         except (Refused, SettlementError, Interrupted) as failure:
             self._failure = failure
         node.stop()
 
-    async def _leave_to_operator(self, story: Story, node: Node, times: Times) -> None:
+    async def _leave_to_operator(
+        self, story: Story, node: Node, given: Given, times: Times
+    ) -> None:
         """Play up to the harm; meanwhile the market that goes on after it is made ready."""
         loop = asyncio.get_running_loop()
         made = loop.run_in_executor(None, _live_market, self._options, times.incident_ms)
         await story.play_to_harm(self._options.incident, times)
         self._narrator.phase("over to the operator")
         fields = (node, self._clock, await made, self._narrator)
-        await Handover(*fields, lambda: story.is_interrupted).run(self._folder)
+        handover = Handover(*fields, lambda: story.is_interrupted)
+        # Only now: what somebody else decides before is no part of the script.
+        config = NodeConfig(self._data_dir, Secret(0), admin_port=0)
+        async with (
+            commanded(config, node, given) as (_, services),
+            asyncio.TaskGroup() as group,
+        ):
+            serving = [group.create_task(service) for service in services]
+            try:
+                await handover.run(self._folder)
+            finally:
+                for task in serving:
+                    task.cancel()
 
     async def _backend_name(self, backend: Backend) -> str:
         if backend.settlement is None:
@@ -226,7 +241,6 @@ class Run:
             data_dir=self._data_dir,
             operator_key=Secret(role_of(self._options.seed, "operator").key),
             genesis=msgspec.json.encode(script.opening.genesis).decode(),
-            admin_port=0,
         )
 
 

@@ -6,8 +6,11 @@ Promises
 - Options that would give other blocks are refused by name when a run goes on.
 """
 
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -15,8 +18,10 @@ import msgspec
 from sequencer.config import read_limited
 from sequencer.model.limits import RUN_FILE_BYTES_MAX
 from sequencer.model.refusals import Reason, Refused
+from sequencer.ports import StoreFailed, StoreProblem
 
 RUN_FILE = "run.json"
+LOCK_FILE = "run.lock"
 
 _SALT_BITS = 128
 
@@ -83,6 +88,17 @@ class RunFolder:
         """Keep the options of a new run."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._write(_Kept(options, RunNotes(salt=secrets.randbits(_SALT_BITS))))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep every other run out of the folder. Failure: STORE_LOCKED."""
+        with (self.data_dir / LOCK_FILE).open("wb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                words = f"a run goes on in {self.data_dir} already"
+                raise StoreFailed(StoreProblem.STORE_LOCKED, words) from None
+            yield
 
     @property
     def notes(self) -> RunNotes:

@@ -196,7 +196,8 @@ class Story:
                 raise Refused(Reason.RUN_BROKEN, f"block {self._place}: {sorted(refusals)}")
         writer = self._node.engine.writer
         if writer.made_height != self._place or writer.state.system.time_ms != block.time_ms:
-            raise Refused(Reason.RUN_BROKEN, f"the node has not made block {self._place}")
+            words = f"the node has not made block {self._place}: begin again in another folder"
+            raise Refused(Reason.RUN_BROKEN, words)
         if self.feed.refusals:
             raise Refused(Reason.RUN_BROKEN, f"the chain refused: {dict(self.feed.refusals)}")
         self._narrator.block(moment_of(self._node, len(block.items)))
@@ -219,8 +220,9 @@ class Story:
         await self._kept()
         if self._head.epoch == 0 and self._head.height == good_height:
             at, settled = str(good_height), self._node.settler is not None
-            options = {"replace": True, "settled": settled}
-            await self._desk.create_checkpoint(CHECKPOINT, at, OPERATOR, **options)
+            await self._desk.create_checkpoint(
+                CHECKPOINT, at, OPERATOR, replace=True, settled=settled
+            )
             words = ", and its root is posted" if settled else ""
             self._narrator.say(f"checkpoint {CHECKPOINT} at block {good_height}{words}")
         self._narrator.phase(f"the incident: {', '.join(fault.value for fault in faults)}")

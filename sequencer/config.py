@@ -160,6 +160,12 @@ def leave_settlement(folder: Path, config: SettlementConfig) -> None:
     fresh.replace(folder / SETTLEMENT_FILE)
 
 
+def forget_settlement(folder: Path) -> None:
+    """Take away what `leave_settlement` left. Error: OSError."""
+    for name in (SETTLEMENT_FILE, SETTLEMENT_KEY_FILE):
+        (folder / name).unlink(missing_ok=True)
+
+
 class AdminPlace(msgspec.Struct, frozen=True):
     """Where a node's admin server listens, and in which process."""
 

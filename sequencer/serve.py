@@ -9,7 +9,7 @@ Promises
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from traceback import format_exception
 
 from sequencer.api.admin import AdminServer
@@ -102,8 +102,8 @@ async def commanded(
 
     Without a port in the configuration there are none. Error: OSError for one that cannot be had.
     """
-    reader = ThreadWorker("desk")
-    desk = desk_of(config, node, given, reader)
+    reader, searcher = ThreadWorker("desk"), ThreadWorker("search")
+    desk = desk_of(config, node, given, reader, searcher)
     server = AdminServer(desk, token := new_token(), max(config.admin_port, 0))
     try:
         if config.admin_port < 0:
@@ -115,19 +115,25 @@ async def commanded(
         yield desk, [server.run()]
     finally:
         if config.admin_port >= 0:
-            forget_admin(config.data_dir)
+            # What stays in a folder that cannot be written is recognised: its process is gone.
+            with suppress(OSError):
+                forget_admin(config.data_dir)
         await server.close()
         reader.close()
+        searcher.close()
 
 
-def desk_of(config: NodeConfig, node: Node, given: Given, reader: ThreadWorker) -> Desk:
-    """Return the operator's desk of a node that runs; `reader` is a thread for long looks."""
+def desk_of(
+    config: NodeConfig, node: Node, given: Given, reader: ThreadWorker, searcher: ThreadWorker
+) -> Desk:
+    """Return the operator's desk of a node that runs, with a thread for long looks and searches."""
     reach = Reach(
         store=node.store,
         view=node.views.at_head,
         refresh=node.views.refresh,
         worker=node.worker,
         reader=reader,
+        searcher=searcher,
         clock=node.clock,
         note=node.outside.note,
         plans=PlanFolder(config.data_dir),

@@ -105,7 +105,7 @@ async def _running(data: Path, clock: ChainClock) -> AsyncIterator[tuple[Node, D
         async with asyncio.TaskGroup() as group:
             running = group.create_task(node.run(()))
             reporting = group.create_task(_report(node))
-            yield node, desk_of(config, node, given, reader)
+            yield node, desk_of(config, node, given, reader, reader)
             reporting.cancel()
             node.stop()
             await running

@@ -31,7 +31,7 @@ class Moment(NamedTuple):
 
 MOMENTS = (
     Moment("a new run", 3_000),
-    Moment("commands at"),
+    Moment("the market opens"),
     Moment("block     2", 20),
     Moment("block    21", 50),
     Moment("block    35", 50),

@@ -140,6 +140,7 @@ class Decider:
             refresh=node.views.refresh,
             worker=node.worker,
             reader=around.thread("read"),
+            searcher=around.thread("search"),
             clock=node.clock,
             note=around.note,
             plans=around.plans,

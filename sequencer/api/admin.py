@@ -5,11 +5,14 @@ Promises
   folder; others get 401 and nothing else. A page in a browser gets nothing by another host's name.
 - JSON-RPC 2.0, one request in each POST: `docs/operate.md` lists the methods. A refusal is an
   error with its stable code in `data.code`; nothing of the inside is ever shown.
-- Whoever is slow, sends too much or opens too many connections is cut off.
+- Whoever is slow, sends too much or opens too many connections is cut off; whoever is, nobody
+  without the token keeps a request with it from being answered.
+- How things stand is told, and the mode is changed, however many other commands are waiting.
 - A bug in a command ends the node like any other bug, and is not an answer.
 
 Laws
-- A command that has begun is finished, whether or not whoever asked still waits.
+- A command that changes something is finished once it has begun, whether or not whoever asked
+  still waits. One that only looks or waits ends when nobody does.
 """
 
 import asyncio
@@ -25,13 +28,22 @@ from aiohttp.web_protocol import RequestHandler
 
 from sequencer.api.strict_json import decode_strict
 from sequencer.engine.desk import Desk
-from sequencer.engine.requests import REQUESTS, AnyRequest, Denied, answer
+from sequencer.engine.requests import (
+    REQUESTS,
+    AnyRequest,
+    Denied,
+    ModeRequest,
+    StatusRequest,
+    answer,
+)
 from sequencer.model.admin_limits import (
     ADMIN_BODY_BYTES_MAX,
     ADMIN_CALLS_MAX,
     ADMIN_CLOSING_SECONDS_MAX,
     ADMIN_CONNECTIONS_MAX,
+    ADMIN_IDLE_SECONDS_MAX,
     ADMIN_REQUEST_SECONDS_MAX,
+    ADMIN_URGENT_CALLS_MAX,
 )
 from sequencer.model.halts import ExitCode
 from sequencer.model.refusals import Reason, Refused
@@ -44,6 +56,7 @@ _METHOD_UNKNOWN, _PARAMS_INVALID, _DENIED = -32_601, -32_602, -32_000
 # What clients send wrongly is answered, and no news for whoever runs the node.
 _SILENT = logging.Logger("admin", logging.CRITICAL + 1)
 _NAMES = frozenset({"jsonrpc", "id", "method", "params"})
+_URGENT = (StatusRequest, ModeRequest)
 
 
 class _Failed(Exception):
@@ -58,10 +71,12 @@ class _Failed(Exception):
 class _Call:
     """A command on its way, and the answer that its connection waits for."""
 
-    __slots__ = ("answer", "request")
+    __slots__ = ("answer", "gone", "kind", "request")
 
     def __init__(self, request: AnyRequest) -> None:
         self.request = request
+        self.kind = type(request) if isinstance(request, _URGENT) else None
+        self.gone = asyncio.Event()
         loop = asyncio.get_running_loop()
         self.answer: asyncio.Future[msgspec.Raw | Denied] = loop.create_future()
 
@@ -109,11 +124,11 @@ class AdminServer:
             await runner.cleanup()
 
     async def _carry_out(self, call: _Call) -> None:
-        told = await answer(self._desk, call.request)
+        told = await answer(self._desk, call.request, call.gone)
         # Written here, so that nothing that can go wrong with it is left to the connection.
         call.end(told if isinstance(told, Denied) else msgspec.Raw(msgspec.json.encode(told)))
 
-    async def _response(self, request: web.BaseRequest) -> web.Response:
+    async def _response(self, request: web.BaseRequest, admit: Callable[[], None]) -> web.Response:
         if not _is_loopback(request.headers.get("Host", "")):
             return web.Response(status=HTTPStatus.MISDIRECTED_REQUEST)
         given = request.headers.get("Authorization", "").encode(errors="replace")
@@ -123,7 +138,9 @@ class AdminServer:
             return web.Response(status=HTTPStatus.METHOD_NOT_ALLOWED)
         number: str | int | None = None
         try:
-            called = _read_call(await _body(request))
+            body = await _body(request)
+            admit()
+            called = _read_call(body)
             number = called["id"]
             result = await self._call(_request_of(called))
         except _Failed as failed:
@@ -131,44 +148,58 @@ class AdminServer:
         return _json({"id": number, "result": result})
 
     async def _call(self, request: AnyRequest) -> msgspec.Raw:
-        if len(self._open) >= ADMIN_CALLS_MAX:
-            words = f"{ADMIN_CALLS_MAX} commands are being carried out"
-            raise _failed(_DENIED, Reason.BUSY, words)
         call = _Call(request)
+        calls_max = ADMIN_CALLS_MAX if call.kind is None else ADMIN_URGENT_CALLS_MAX
+        if sum(each.kind is call.kind for each in self._open) >= calls_max:
+            words = f"{calls_max} such commands are being carried out"
+            raise _failed(_DENIED, Reason.BUSY, words)
         self._open.add(call)
         self._waiting.put_nowait(call)
         call.answer.add_done_callback(lambda _: self._open.discard(call))
-        # Whoever asked may go: the command stays counted until it is done.
-        told = await asyncio.shield(call.answer)
+        try:
+            # Whoever asked may go: the command stays counted until it is done.
+            told = await asyncio.shield(call.answer)
+        finally:
+            call.gone.set()
         if isinstance(told, Denied):
             raise _Failed(_DENIED, told)
         return told
 
 
 class _Server(web.Server):
-    """Closes connections that are too many, and those on which no request came in time."""
+    """Closes connections on which no request came in time, the oldest first where they are many.
 
-    def __init__(self, handle: Callable[[web.BaseRequest], Awaitable[web.Response]]) -> None:
+    `handle` calls what it is given once a whole request with the token is there: from then on its
+    connection stays. Who gives up cancels `handle`.
+    """
+
+    def __init__(
+        self, handle: Callable[[web.BaseRequest, Callable[[], None]], Awaitable[web.Response]]
+    ) -> None:
         self._handle = handle
         self._asked: set[RequestHandler] = set()
+        self._strangers: dict[RequestHandler, asyncio.Transport] = {}
         super().__init__(
             self._answer,
             access_log=None,
             logger=_SILENT,
             auto_decompress=False,
             lingering_time=ADMIN_CLOSING_SECONDS_MAX,
+            handler_cancellation=True,
         )
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        if len(self.connections) > ADMIN_CONNECTIONS_MAX:
-            transport.abort()
-            return
+        self._strangers[handler] = transport
         loop = asyncio.get_running_loop()
-        loop.call_later(ADMIN_REQUEST_SECONDS_MAX, self._close_unless_asked, handler)
+        if len(self._strangers) > ADMIN_CONNECTIONS_MAX:
+            # Not the newest: aiohttp has not begun to look at it, and would stumble over its end.
+            self._strangers.pop(next(iter(self._strangers))).abort()
+        loop.call_later(ADMIN_IDLE_SECONDS_MAX, self._close_unless_asked, handler)
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         self._asked.discard(handler)
+        self._strangers.pop(handler, None)
         super().connection_lost(handler, exc)
 
     def _close_unless_asked(self, handler: RequestHandler) -> None:
@@ -178,7 +209,11 @@ class _Server(web.Server):
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         """Answer, and close: a connection brings one request."""
         self._asked.add(request.protocol)
-        response = await self._handle(request)
+
+        def admit() -> None:
+            self._strangers.pop(request.protocol, None)
+
+        response = await self._handle(request, admit)
         response.force_close()
         return response
 

@@ -6,6 +6,7 @@ Promises
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from http.client import HTTPConnection, HTTPException
@@ -31,7 +32,11 @@ from sequencer.engine.requests import (
     answer,
     method_of,
 )
-from sequencer.model.admin_limits import ADMIN_REQUEST_SECONDS_MAX
+from sequencer.model.admin_limits import (
+    ADMIN_ANSWER_SECONDS_MAX,
+    ADMIN_QUICK_ANSWER_SECONDS_MAX,
+    ADMIN_REQUEST_SECONDS_MAX,
+)
 from sequencer.model.halts import ExitCode
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.secret import Secret
@@ -48,12 +53,12 @@ _NEXT_STEPS: dict[str, str] = {
     Reason.FINALITY_TOO_CLOSE: "status {}",
     Reason.HALTED: "status {}",
     Reason.MODE_NOT_READY: "status {}",
-    Reason.MODE_ORDER: "status {}",
     Reason.NODE_NOT_RUNNING: "node {}",
     Reason.OUTCOME_UNKNOWN: "status {}",
     Reason.PLAN_APPLIED: "reorg list {}",
     Reason.ROLLBACK_OPEN: "reorg resume {}",
     Reason.ROOT_UNVERIFIED: "status {}",
+    Reason.SETTLEMENT_DIFFERS: "status {}",
     Reason.SETTLEMENT_REFUSED: "status {}",
     Reason.SETTLEMENT_UNREACHABLE: "status {}",
     Reason.TARGET_ABOVE_HEAD: "status {}",
@@ -72,6 +77,7 @@ _QUICK = (StatusRequest, ReorgStatusRequest, CheckpointListRequest)
 
 _T = TypeVar("_T")
 _UNAUTHORIZED = 401
+_PLAN_ID = re.compile(r"[0-9a-f]{64}")
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -119,7 +125,11 @@ def ask(
         with opened(command, data_dir, witness) as store:
             told = asyncio.run(_answered(store, data_dir, settlement, request))
     if isinstance(told, Denied):
-        fail(command, f"{told}{_next_step(told, data_dir)}", ExitCode(told.exit_code))
+        step = _next_step(told, data_dir)
+        # Whoever got no answer gains nothing from being sent to the same command.
+        is_another = step not in ("", f"{command} {data_dir}")
+        words = f"{told}; next: perpchain {step}" if is_another else str(told)
+        fail(command, words, ExitCode(told.exit_code))
     return told
 
 
@@ -134,6 +144,7 @@ async def _answered(
         refresh=lambda: None,
         worker=in_place,
         reader=in_place,
+        searcher=in_place,
         clock=SystemClock(),
         note=HaltFile(data_dir),
         plans=PlanFolder(data_dir),
@@ -158,10 +169,12 @@ def _asked_node(command: str, data_dir: Path, request: AnyRequest) -> Facts | De
 def _posted(place: AdminPlace, token: Secret, request: AnyRequest) -> Facts | Denied | None:
     """Send a request; None where nobody listens, or somebody who is not that node."""
     # A node that is stopped by a signal takes connections, and answers nobody.
-    seconds = ADMIN_REQUEST_SECONDS_MAX if isinstance(request, _QUICK) else None
-    connection = HTTPConnection("127.0.0.1", place.port, timeout=seconds)
+    is_quick = isinstance(request, _QUICK)
+    seconds = ADMIN_QUICK_ANSWER_SECONDS_MAX if is_quick else ADMIN_ANSWER_SECONDS_MAX
+    connection = HTTPConnection("127.0.0.1", place.port, timeout=ADMIN_REQUEST_SECONDS_MAX)
     try:
         connection.connect()
+        connection.sock.settimeout(seconds)
     except OSError:
         return None
     called = {"jsonrpc": "2.0", "id": 1, "method": method_of(request)}
@@ -173,6 +186,9 @@ def _posted(place: AdminPlace, token: Secret, request: AnyRequest) -> Facts | De
         if response.status == _UNAUTHORIZED:
             return None
         return _reply(response.read())
+    except TimeoutError:
+        words = f"process {place.pid} gave no answer in {seconds} s: whether it was done is unknown"
+        return Denied(Reason.OUTCOME_UNKNOWN.value, words, ExitCode.INPUT)
     except (OSError, HTTPException, msgspec.MsgspecError) as error:
         words = f"no answer came, so nobody knows: {type(error).__name__} {error}"
         return Denied(Reason.OUTCOME_UNKNOWN.value, words, ExitCode.INPUT)
@@ -190,8 +206,11 @@ def _reply(content: bytes) -> Facts | Denied:
 
 def _next_step(denied: Denied, data_dir: Path) -> str:
     """Return what to do about a refusal, in the words of a command; "" where its own words say."""
+    last_word = denied.detail.rpartition(" ")[2]
     if denied.code == Reason.PLAN_STALE:
-        # The words end with the id of the new plan.
-        return f"; next: perpchain reorg show {data_dir} {denied.detail.split()[-1]}"
-    step = _NEXT_STEPS.get(denied.code)
-    return "" if step is None else f"; next: perpchain {step.format(data_dir)}"
+        # The words end with the id of the new plan, if it could be kept.
+        return f"reorg show {data_dir} {last_word}" if _PLAN_ID.fullmatch(last_word) else ""
+    if denied.code == Reason.MODE_ORDER:
+        # The words end with the mode that comes next.
+        return f"mode {data_dir} {last_word.lower().replace('_', '-')}"
+    return _NEXT_STEPS.get(denied.code, "").format(data_dir)

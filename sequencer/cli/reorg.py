@@ -40,7 +40,7 @@ _POLICIES = {policy.value.lower().replace("_", "-"): policy for policy in OrderP
 @reorg.command("suggest")
 def suggest_block(
     data_dir: NodeDir,
-    since: Annotated[str, typer.Option(help="Search from this block on.")] = "0",
+    since: Annotated[str, typer.Option(help="Search from here on: a block or checkpoint.")] = "0",
     witness: Witness = None,
     as_json: AsJson = False,
 ) -> None:

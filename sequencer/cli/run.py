@@ -124,7 +124,7 @@ def summary_of(played: "Played", elapsed_seconds: float) -> dict[str, object]:
         rollback = {
             "from": notes.bad_height,
             "to": notes.good_height,
-            "commit_ms": round(notes.commit_microseconds / _MICROSECONDS_PER_MS, 1),
+            "commit_ms": round(notes.commit_microseconds / _MICROSECONDS_PER_MS, 1) or None,
             "total_ms": notes.total_ms or None,
             "root_matches": not proof.accounts_differing,
         }

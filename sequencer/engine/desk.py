@@ -4,7 +4,8 @@ Promises
 - One class serves a node that runs and a folder whose node does not: the same checks, the same
   refusals, the same answers.
 - What can be refused without touching anything is refused first: no block is dropped for it.
-- Whatever takes long reads one snapshot in a thread of its own, and blocks go on meanwhile.
+- Whatever takes long reads one snapshot in a thread of its own, and blocks go on meanwhile. A
+  search has another thread than plans and lists, and ends once nobody waits for it.
 
 Laws
 - A running node's chain is changed in the writer's own turn alone, and one decision at a time.
@@ -23,6 +24,7 @@ from sequencer.engine.desk_facts import (
     checkpoint_lines,
     head_facts,
     journal_lines,
+    mode_above,
     reorg_lines,
     root_words,
     status_facts,
@@ -35,9 +37,10 @@ from sequencer.engine.desk_rollback import (
     take_back,
 )
 from sequencer.engine.engine import Engine
+from sequencer.engine.items import Applied
 from sequencer.engine.plan import Plan, make_plan, read_plan, resolve_live, resolve_target
 from sequencer.engine.reach import Reach, Running
-from sequencer.engine.recovery import NODE, NODE_STOPPED, recover
+from sequencer.engine.recovery import NODE, NODE_STOPPED, latch_halt, recover
 from sequencer.engine.rollback import (
     Order,
     require_plain,
@@ -52,12 +55,14 @@ from sequencer.engine.suggest import Suggestion, suggest
 from sequencer.model.admin_limits import CHECKPOINT_SETTLED_SECONDS_MAX
 from sequencer.model.commands import OrderPolicy, SetMode
 from sequencer.model.halts import Halt, HaltCause
-from sequencer.model.refusals import Reason, Refused
+from sequencer.model.limits import CHECKPOINT_LABEL_CHARACTERS_MAX
+from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.model.rows import Mode
-from sequencer.ports import ChainView, StoreFailed, StoreProblem
+from sequencer.ports import ChainView, StoreFailed, StoreProblem, Worker
 from sequencer.starknet.felt import format_felt
 
 _T = TypeVar("_T")
+_OWN = (NODE, NODE_STOPPED)
 
 
 class Desk:
@@ -67,6 +72,7 @@ class Desk:
         self._reach = reach
         self._turn = asyncio.Lock()
         self._undecided: Undecided | None = None
+        self._searches = False
         self._ends = False
 
     def order(self, who: str, reason: str) -> Order:
@@ -90,18 +96,35 @@ class Desk:
                 now_ms=reach.clock.now_ms(),
             )
 
-    async def suggest(self, since: str) -> Suggestion:
-        """Find where it went wrong. Refusals: those of `engine/suggest.py`."""
-        with self._reach.view() as view:
-            return await self._long(lambda: suggest(view, since, lambda: not self._ends))
+    async def suggest(self, since: str, gone: asyncio.Event | None = None) -> Suggestion:
+        """Find where it went wrong, as long as whoever asked has not `gone`.
+
+        Refusals: BUSY while another search is under way, and those of `engine/suggest.py`.
+        """
+        if self._searches:
+            raise Refused(Reason.BUSY, "another search is under way; it ends with its command")
+        reach, asked = self._reach, gone or asyncio.Event()
+
+        def goes_on() -> bool:
+            return not (self._ends or asked.is_set())
+
+        self._searches = True
+        try:
+            with reach.view() as view:
+                return await self._long(lambda: suggest(view, since, goes_on), reach.searcher)
+        finally:
+            self._searches = False
 
     async def plan(self, to: str, policy: OrderPolicy, deselected: Sequence[int]) -> Plan:
         """Make and keep a plan. Refusals: those of `engine/plan.py`."""
         with self._reach.view() as view:
             require_settlement(self._reach, view)
             target = await self._long(lambda: resolve_target(view, to))
-            settled = await settled_at(self._reach, target.height)
-            plan = await self._long(lambda: make_plan(view, to, policy, deselected, settled))
+        settled = await settled_at(self._reach, target.height)
+        # A view of this moment knows every block that was posted before it was read there.
+        with self._reach.view() as view:
+            named = f"0x{target.block_hash.hex()}"
+            plan = await self._long(lambda: make_plan(view, named, policy, deselected, settled))
             await self._long(lambda: keep_plan(self._reach, plan))
         return plan
 
@@ -113,7 +136,8 @@ class Desk:
         """
         require_reason(order)
         reach = self._reach
-        plan = await self._long(lambda: read_plan(*reach.plans.find(plan_id)))
+        # Not behind somebody's long look; who seals blocks is about to be held still anyway.
+        plan = await reach.worker.run(lambda: read_plan(*reach.plans.find(plan_id)))
         with reach.view() as view:
             require_unapplied(view, plan)
             require_settlement(reach, view)
@@ -152,15 +176,26 @@ class Desk:
             return {**head_facts(view.head), "open": journal_lines(still_open)}
 
     async def create_checkpoint(
-        self, label: str, at: str, by: str, *, replace: bool, settled: bool
+        self,
+        label: str,
+        at: str,
+        by: str,
+        *,
+        replace: bool,
+        settled: bool,
+        gone: asyncio.Event | None = None,
     ) -> Facts:
         """Name a live block; `settled`: and wait until the settlement chain has it.
+
+        Nobody waits any more once whoever asked has `gone`: the checkpoint stands.
 
         Refusals: BLOCK_UNKNOWN, TARGET_ORPHANED, PARAMETER_INVALID, CHECKPOINT_EXISTS,
         SETTLEMENT_ABSENT, NODE_NOT_RUNNING, SETTLEMENT_UNREACHABLE after too long.
         """
-        for words in (label, by):
-            require_plain(words, Reason.PARAMETER_INVALID)
+        _require_names(label, by)
+        if by in _OWN:
+            # Such a checkpoint says that the node stopped as planned: nobody else may say so.
+            raise Refused(Reason.PARAMETER_INVALID, "that is the node's own name: give yours")
         settler = self._require_settler() if settled else None
 
         def create() -> int:
@@ -174,7 +209,7 @@ class Desk:
         height = await self._change(create)
         facts: Facts = {"label": label, "height": height}
         if settler is not None:
-            facts["settled_height"] = await _settle(settler, height)
+            facts["settled_height"] = await _settle(settler, height, gone or asyncio.Event())
         return facts
 
     async def checkpoints(self) -> Facts:
@@ -198,30 +233,43 @@ class Desk:
         """Change the mode of a running node; returns the block that recorded it.
 
         `decide_ms` is how long an operator who halts may take to decide. Refusals:
-        NODE_NOT_RUNNING, REASON_MISSING for a halt without one, and the chain's own.
+        NODE_NOT_RUNNING, REASON_MISSING for a halt without one, and the chain's own; the words
+        of MODE_ORDER end with the mode that comes next.
         """
         running = self._require_running()
         if mode is Mode.HALTED:
             require_reason(Order("", reason, 0))
         require_plain(reason, Reason.REASON_MISSING)
-        item = running.engine.writer.operate(SetMode(mode, reason, accept))
-        applied = await item.answer
-        if applied.refusal:
-            words = (applied.receipt.revert_reason or "").partition(": ")[2]
-            raise Refused(Reason(applied.refusal), words)
+        applied = await self._ordered(running, SetMode(mode, reason, accept))
         halted = mode is Mode.HALTED
         until_ms = self._reach.clock.now_ms() + decide_ms
         self._undecided = Undecided(reason, until_ms) if halted else None
         block = {"height": applied.height, "block": format_felt(applied.block_hash)}
         return {"mode": mode.value, **block, "epoch": applied.epoch}
 
-    async def _long(self, read: Callable[[], _T]) -> _T:
-        """Read for long in a thread; its snapshot may be let go only when it has ended."""
+    async def _ordered(self, running: Running, command: SetMode) -> Applied:
+        """Have the writer change the mode."""
         try:
-            return await self._reach.reader.run(read)
+            applied = await running.engine.writer.operate(command).answer
+            if applied.refusal:
+                words = (applied.receipt.revert_reason or "").partition(": ")[2]
+                raise Refused(Reason(applied.refusal), words)
+        except Refused as refused:
+            if refused.reason is not Reason.MODE_ORDER:
+                raise
+            with self._reach.view() as view:
+                words = f"{refused.detail}; next comes {mode_above(view).value}"
+            raise Refused(Reason.MODE_ORDER, words) from None
+        return applied
+
+    async def _long(self, read: Callable[[], _T], thread: Worker | None = None) -> _T:
+        """Read for long in a thread; its snapshot may be let go only when it has ended."""
+        worker = thread or self._reach.reader
+        try:
+            return await worker.run(read)
         except asyncio.CancelledError:
             self._ends = True
-            await self._reach.reader.run(lambda: None)
+            await worker.run(lambda: None)
             raise
 
     async def _change(self, change: Callable[[], _T]) -> _T:
@@ -276,7 +324,7 @@ class Desk:
         """Yield what a start would be halted by, as far as that shows without one."""
         latch, note = view.head.latch, self._reach.note.read()
         if latch is not None:
-            yield Halt(HaltCause.LATCH, f"latched by reorg {latch.reorg_id}")
+            yield latch_halt(latch)
         if not self._reach.store.acknowledged:
             words = "no witness says that this store is the newest"
             yield Halt(HaltCause.WITNESS_UNACKNOWLEDGED, words)
@@ -305,12 +353,21 @@ class Desk:
         return self._reach.settler
 
 
-async def _settle(settler: Settler, height: int) -> int:
-    """Have a block posted, and wait until the contract stands at it or above."""
+def _require_names(label: str, by: str) -> None:
+    """Refuse with PARAMETER_INVALID names that are blank, too long, or not one plain line."""
+    for words in (label, by):
+        require_plain(words, Reason.PARAMETER_INVALID)
+        if not words.strip() or len(words) > CHECKPOINT_LABEL_CHARACTERS_MAX:
+            needed = f"a name has 1 to {CHECKPOINT_LABEL_CHARACTERS_MAX} characters, not all blank"
+            raise Refused(Reason.PARAMETER_INVALID, f"{needed}: {shown(words)}")
+
+
+async def _settle(settler: Settler, height: int, gone: asyncio.Event) -> int:
+    """Have a block posted, and wait until the contract stands at it or above, or nobody waits."""
     settler.request(height)
     try:
         async with asyncio.timeout(CHECKPOINT_SETTLED_SECONDS_MAX):
-            await settler.caught_up(height)
+            await settler.caught_up(height, lambda: not gone.is_set())
     except TimeoutError:
         words = f"block {height} is not posted after {CHECKPOINT_SETTLED_SECONDS_MAX} s"
         raise Refused(Reason.SETTLEMENT_UNREACHABLE, f"{words}; the checkpoint stands") from None
@@ -319,8 +376,7 @@ async def _settle(settler: Settler, height: int) -> int:
 
 def _require_free(view: ChainView, sequence: int, label: str) -> None:
     """Refuse with CHECKPOINT_EXISTS to replace somebody's checkpoint by one of another name."""
-    own = (NODE, NODE_STOPPED)
     for each in view.checkpoints():
-        if each.sequence == sequence and each.label != label and each.pinned_by not in own:
+        if each.sequence == sequence and each.label != label and each.pinned_by not in _OWN:
             words = f"block {each.height} is {each.label} of {each.pinned_by}: drop or replace it"
             raise Refused(Reason.CHECKPOINT_EXISTS, words)

@@ -15,6 +15,7 @@ from sequencer.engine.engine import Engine
 from sequencer.engine.rollback import read_details, unfollowed
 from sequencer.engine.settler_status import SettlerStatus
 from sequencer.engine.verification import NOWHERE, VerificationStatus
+from sequencer.exchange.authority import rank
 from sequencer.exchange.state import ONLY, Table
 from sequencer.model.admin_limits import STATUS_CHECKPOINTS_MAX
 from sequencer.model.halts import Halt
@@ -32,6 +33,10 @@ EQUAL = "worked out again from the rows: equal"
 """The words for a state root that is proven."""
 
 
+NO_REORG = "no reorg: nothing was undone"
+"""What halts a chain that an order to go back left as it was: stale, or given up on the way."""
+
+
 class Undecided(msgspec.Struct, frozen=True):
     """Why an operator halted the chain, and by when (milliseconds) they want to have decided."""
 
@@ -47,7 +52,7 @@ def head_facts(head: Head) -> Facts:
         "block": format_hash(head.block_hash),
         "state_root": format_hash(head.state_root),
         "epoch": head.epoch,
-        "halted_by_reorg": "not halted" if latch is None else latch.reorg_id,
+        "halted_by_reorg": "not halted" if latch is None else latch.reorg_id or NO_REORG,
         "orders": "" if latch is None else latch.policy.value,
     }
 
@@ -79,6 +84,14 @@ def status_facts(
         "verified": _verified_words(verified),
         "checkpoints": checkpoint_lines(view, verified)[-STATUS_CHECKPOINTS_MAX:],
     }
+
+
+def mode_above(view: ChainView) -> Mode:
+    """Return the mode that comes next on the way up."""
+    if view.head.latch is not None:
+        return Mode.CANCEL_ONLY
+    ladder = sorted(Mode, key=rank)
+    return ladder[min(rank(_system(view).mode) + 1, len(ladder) - 1)]
 
 
 def journal_lines(journals: Iterable[RollbackJournal]) -> list[str]:

@@ -31,7 +31,7 @@ from sequencer.model.commits import RollbackOrder
 from sequencer.model.records import Cursor, Head, Stage
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.settlement import SettlementError
-from sequencer.ports import ChainView, Store
+from sequencer.ports import ChainView, Store, StoreFailed
 
 _NS_PER_MICROSECOND = 1_000
 
@@ -40,8 +40,8 @@ async def roll_back(reach: Reach, plan: Plan, order: Order) -> tuple[Head, int]:
     """Halt and prepare, hold finality, go back.
 
     Returns the head, and how long the one batch that goes back took, in microseconds.
-    Refusals: those of `prepare_rollback`, with the new plan kept; those of `hold_finality`, and
-    then the attempt is aborted.
+    Refusals: those of `prepare_rollback`, with the new plan kept if it can be; those of
+    `hold_finality`, and then the attempt is aborted.
     """
     store, run = reach.store, reach.worker.run
     is_stale = store.head.mark != plan.planned
@@ -50,15 +50,15 @@ async def roll_back(reach: Reach, plan: Plan, order: Order) -> tuple[Head, int]:
     try:
         ordered = await run(partial(prepare_rollback, store, plan, order, renew))
     except PlanStale as stale:
-        await run(partial(keep_plan, reach, stale.plan))
+        await _keep_renewed(reach, stale)
         raise
     async with _held_still(reach) as sent_height:
         try:
-            if reach.settlement is not None:
-                target = plan.target_height
-                await hold_finality(reach.settlement, plan.plan_id, target, sent_height)
+            await _hold(reach, plan, sent_height)
         except Refused:
             await run(partial(store.advance, plan.plan_id, Stage.ABORTED))
+            # The settler ends a hold of this plan only once it sees that.
+            reach.refresh()
             raise
         done = await run(partial(_timed, store, ordered))
         # Before the settler may go on: it must not post what has just been undone.
@@ -106,6 +106,27 @@ async def take_back(reach: Reach, plan: Plan, head: Head) -> str:
 def keep_plan(reach: Reach, plan: Plan) -> None:
     """Keep a plan where it is found by its id."""
     reach.plans.save(plan.plan_id.hex(), write_plan(plan))
+
+
+async def _keep_renewed(reach: Reach, stale: PlanStale) -> None:
+    """Keep the plan in place of one that is stale; PLAN_STALE says so where it cannot be kept.
+
+    The store has nothing to do with that failure, and its writer goes on.
+    """
+    try:
+        await reach.worker.run(partial(keep_plan, reach, stale.plan))
+    except StoreFailed as failed:
+        words = f"{stale.detail}, which could not be kept, so plan again: {failed}"
+        raise Refused(Reason.PLAN_STALE, words) from None
+
+
+async def _hold(reach: Reach, plan: Plan, sent_height: int) -> None:
+    """Hold finality for a plan, where there is a settlement chain."""
+    if reach.settlement is None:
+        return
+    with reach.view() as view:
+        target = plan.target_height
+        await hold_finality(reach.settlement, view, plan.plan_id, target, sent_height)
 
 
 def _timed(store: Store, ordered: RollbackOrder) -> tuple[Head, int]:

@@ -17,6 +17,7 @@ from sequencer.engine.producer import Producer, Signature
 from sequencer.engine.sealer import Extras, SealedBlock
 from sequencer.model.commands import Command
 from sequencer.model.events import CancelRefused, OrderRefused
+from sequencer.model.halts import Halt
 from sequencer.model.limits import BATCH_COMMANDS_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.block import Receipt
@@ -43,7 +44,8 @@ class Filling:
     """The items of one block.
 
     `high_water` are the marks of its tick's reports. `reopens`: it is the first after a rollback.
-    `ends_halt`: an operator's change of mode in it ends the halts that can be ended.
+    `ends` are the halts that it ends: those that stood when an operator's change of mode in it was
+    executed.
     """
 
     def __init__(self, producer: Producer) -> None:
@@ -51,7 +53,7 @@ class Filling:
         self.outcomes: list[Outcome] = []
         self.high_water: list[tuple[bytes, int]] = []
         self.reopens = False
-        self.ends_halt = False
+        self.ends: Sequence[Halt] = ()
 
     def __len__(self) -> int:
         return len(self.outcomes)

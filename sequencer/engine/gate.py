@@ -4,7 +4,8 @@ Laws
 - A halt leaves a note beside the database before anybody hears of it, so that the next start comes
   up HALTED. Losing the folder to another writer leaves none, for it is not ours any more; neither
   does a settlement chain that cannot be reached, for every start looks again.
-- Halts that are not final end together, by an operator's change of mode.
+- An operator's change of mode ends the halts that stood when it was executed and are not final; one
+  that came since stands, and so does its note.
 """
 
 import asyncio
@@ -54,10 +55,9 @@ class Gate:
         """Say whether the node takes no more commands."""
         return self._stops
 
-    def is_halted(self, state: State, ends_halt: bool = False) -> bool:
-        """Say whether no block is made. `ends_halt`: the open block ends whatever can be ended."""
-        halts = [halt for halt in self.halts if halt.is_final] if ends_halt else self.halts
-        return bool(halts) or state.system.mode is Mode.HALTED
+    def is_halted(self, state: State, ends: Sequence[Halt] = ()) -> bool:
+        """Say whether no block is made. `ends` are the halts that the open block ends."""
+        return bool(self._without(ends)) or state.system.mode is Mode.HALTED
 
     def words(self, state: State) -> str:
         """Say why no block is made."""
@@ -99,13 +99,15 @@ class Gate:
         """Call somebody for each halt, at once."""
         self._listeners.append(listener)
 
-    def end_halt(self) -> None:
-        """Forget the halts that are not final; their note stays until that is durable."""
-        self.halts = [halt for halt in self.halts if halt.is_final]
+    def end(self, ended: Sequence[Halt]) -> None:
+        """Forget those of some halts that are not final; their note stays until that is durable."""
+        self.halts = self._without(ended)
 
     def clear_note(self) -> None:
-        """Take the note away: what ended the halt is durable."""
-        self._note.clear()
+        """Take the note away, for what ended its halt is durable; not that of a halt since."""
+        # Whatever stands now came later, and wrote its own note over the one that is done with.
+        if all(halt.cause is HaltCause.SETTLEMENT_UNREACHABLE for halt in self.halts):
+            self._note.clear()
 
     def stop(self) -> None:
         """Take no more commands."""
@@ -114,3 +116,8 @@ class Gate:
     def retire(self) -> None:
         """Take no more commands: another engine follows this one."""
         self._retired = True
+
+    def _without(self, ended: Sequence[Halt]) -> list[Halt]:
+        # The very same ones: a halt that came since may say the same words.
+        gone = {id(halt) for halt in ended if not halt.is_final}
+        return [halt for halt in self.halts if id(halt) not in gone]

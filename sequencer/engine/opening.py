@@ -3,8 +3,9 @@
 Laws
 - A tick that trips the tripwire is never part of a block: the open block is dropped, and one is
   made that holds only the halt with the counts.
-- After a rollback the first change of mode becomes the recorded `Reopen`, ahead of the tick. Where
-  it hands the chain over again, its block has no tick: this node's key signs none any more.
+- After a rollback the first change of mode becomes the recorded `Reopen`, ahead of the tick; one
+  that is sent as such is the plan's to the letter. Where it hands the chain over again, its block
+  has no tick: this node's key signs none any more.
 - After a rollback OPEN waits until the root of the block gone back to is worked out again.
 - A block whose changes of mode leave the chain halted as it was is no block.
 """
@@ -13,6 +14,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from sequencer.chain.calls import command_call
 from sequencer.engine.filling import Filling
 from sequencer.engine.gate import Gate
 from sequencer.engine.items import Item
@@ -25,6 +27,8 @@ from sequencer.model.limits import DISK_FREE_BYTES_HALT, DISK_FREE_BYTES_MIN
 from sequencer.model.refusals import Reason
 from sequencer.model.rows import Mode, ModeCause
 from sequencer.ports import ChainView, DiskSpace
+
+_WAY_BACK = "after a rollback CANCEL_ONLY comes first: it carries out what the plan said"
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -65,16 +69,16 @@ class Opener:
         operator = self._producer.state.system.operator
         changed = self._change_modes(filling)
         above = self._producer.state.system.mode is not Mode.HALTED
-        filling.ends_halt = changed and above and bool(self._gate.halts)
+        filling.ends = tuple(self._gate.halts) if changed and above else ()
         # What halts the chain already, halts it: nothing may be written over a latch.
-        halted = self._gate.is_halted(self._producer.state, filling.ends_halt)
+        halted = self._gate.is_halted(self._producer.state, filling.ends)
         low = None if halted else self._watch_disk()
-        if self._gate.is_halted(self._producer.state, filling.ends_halt):
+        if self._gate.is_halted(self._producer.state, filling.ends):
             # A halt of the node stands until it is ended: nothing is written beneath it.
             if low is not None or (changed and not self._gate.halts):
                 return Opened(True, halt=low)
             self._producer.drop()
-            _refuse_each(filling)
+            _refuse_each(filling, self._gate.words(self._producer.state))
             return Opened(False)
         if self._producer.state.system.operator != operator:
             words = "the operator is another account since the chain was reopened"
@@ -107,7 +111,7 @@ class Opener:
                 filling.reopens = filling.operate(item)
                 changed |= filling.reopens
             else:
-                item.refuse(Reason.MODE_ORDER, "after a rollback CANCEL_ONLY comes first")
+                item.refuse(Reason.MODE_ORDER, _WAY_BACK)
             self.modes.pop(0)
         return changed
 
@@ -144,15 +148,17 @@ def _as_reopening(item: Item, view: ChainView) -> bool:
     """Make of a change of mode what a latched chain needs first; False where it cannot be that."""
     command, needed = item.payload, reopening(view)
     if isinstance(command, Reopen):
-        return needed is not None and command.reorg_id == needed.reorg_id
+        return needed is not None and command_call(command) == command_call(needed)
     if not isinstance(command, SetMode) or command.mode is not Mode.CANCEL_ONLY:
         return False
     item.payload = command if needed is None else needed
     return True
 
 
-def _refuse_each(filling: Filling) -> None:
+def _refuse_each(filling: Filling, halted: str) -> None:
+    """Answer everybody with their own refusal, or with what halts the chain already."""
     for outcome in filling.outcomes:
-        reason, words = outcome.refusal or Reason.HALTED, outcome.receipt.revert_reason or ""
-        outcome.item.refuse(Reason(reason), words.partition(": ")[2])
+        reverted = (outcome.receipt.revert_reason or "").partition(": ")[2]
+        reason, words = (outcome.refusal, reverted) if outcome.refusal else (Reason.HALTED, halted)
+        outcome.item.refuse(Reason(reason), words)
     filling.outcomes.clear()

@@ -6,7 +6,8 @@ Promises
 - A plan's id is the hash of everything in it, so whoever applies it applies what was read.
 
 Refusals, each by name: TARGET_ABOVE_HEAD, TARGET_IS_HEAD, BLOCK_UNKNOWN, TARGET_ORPHANED,
-TARGET_PRUNED, TARGET_ROOT_DIFFERS, TARGET_BELOW_FINALIZED, ROLLBACK_OPEN, PARAMETER_INVALID.
+TARGET_PRUNED, TARGET_ROOT_DIFFERS, SETTLEMENT_DIFFERS, TARGET_BELOW_FINALIZED, ROLLBACK_OPEN,
+PARAMETER_INVALID.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ from sequencer.engine.lookup import (
     state_at,
 )
 from sequencer.engine.sealer import as_bytes
-from sequencer.engine.settling import Place, Settled, place_of, require_unfinalized
+from sequencer.engine.settling import Place, Settled, place_of, require_ours, require_unfinalized
 from sequencer.exchange.reopening import survives
 from sequencer.exchange.state import State
 from sequencer.model.commands import OrderPolicy, SecurityCommand
@@ -114,7 +115,7 @@ def make_plan(
 
     `deselected` are places in the impact's list of security commands that shall not be done again.
     `settled` is what was read of the settlement chain for the target, or why nothing was; None
-    for a chain that posts nothing.
+    for a chain that posts nothing. `view` must be no older than what was read.
     """
     _require_no_open(view)
     target = resolve_target(view, reference)
@@ -171,12 +172,13 @@ def renewed(view: ChainView, plan: Plan, settled: Settled | SettlementError | No
 def _zone_of(
     view: ChainView, target: BlockRecord, settled: Settled | SettlementError | None
 ) -> Zone:
-    """Say where a target lies. Refusal: TARGET_BELOW_FINALIZED."""
+    """Say where a target lies. Refusals: SETTLEMENT_DIFFERS, TARGET_BELOW_FINALIZED."""
     if settled is None:
         return LOCAL
     if isinstance(settled, SettlementError):
         return Zone("UNKNOWN", f"cannot be known, so this plan will be refused: {settled}")
     standing = settled.standing
+    require_ours(standing, view)
     require_unfinalized(standing, target.height)
     post = settled.post or standing.finalized
     name, action = "LOCAL", "no posted block is undone; the contract's epoch is raised"
@@ -223,13 +225,21 @@ def resolve_target(view: ChainView, reference: str) -> BlockRecord:
     if is_height(reference) and int(reference) > head.height:
         words = f"block {reference} is above the head, block {head.height}"
         raise Refused(Reason.TARGET_ABOVE_HEAD, words)
-    # A label that looks like a height or a hash never takes the place of one.
-    labelled = None if is_block_name(reference) else _labelled(view, reference)
-    target = labelled or resolve_live(view, reference)
+    target = resolve_named(view, reference)
     if target.height >= head.height:
         words = f"block {target.height} is the head: there is nothing to undo"
         raise Refused(Reason.TARGET_IS_HEAD, words)
     return target
+
+
+def resolve_named(view: ChainView, reference: str) -> BlockRecord:
+    """Return the live block that a height, a hash, `latest` or a checkpoint's label names.
+
+    Refusals: BLOCK_UNKNOWN, TARGET_ORPHANED.
+    """
+    # A label that looks like a height or a hash never takes the place of one.
+    labelled = None if is_block_name(reference) else _labelled(view, reference)
+    return labelled or resolve_live(view, reference)
 
 
 def resolve_live(view: ChainView, reference: str) -> BlockRecord:

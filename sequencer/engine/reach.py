@@ -37,9 +37,9 @@ class Reach(msgspec.Struct, frozen=True):
     """What a desk works with and does not own.
 
     `view` lends the chain at its head, `refresh` has it follow what was written. `worker` changes
-    the store, `reader` reads for long. `running` is None for a node that does not run. `settler`
-    posts for a running node and `verification` executes its blocks again; `settlement` is there
-    wherever one is configured.
+    the store, `reader` reads for long, `searcher` for as long as somebody waits. `running` is None
+    for a node that does not run. `settler` posts for a running node and `verification` executes its
+    blocks again; `settlement` is there wherever one is configured.
     """
 
     store: Store
@@ -47,6 +47,7 @@ class Reach(msgspec.Struct, frozen=True):
     refresh: Callable[[], None]
     worker: Worker
     reader: Worker
+    searcher: Worker
     clock: Clock
     note: HaltNote
     plans: Plans

@@ -28,7 +28,7 @@ from sequencer.exchange.state import State, Table
 from sequencer.model.halts import Halt, HaltCause
 from sequencer.model.laws import LawBroken
 from sequencer.model.limits import STORE_HEADERS_CHECKED, TRIE_HEIGHT_MAX
-from sequencer.model.records import BlockRecord, Checkpoint
+from sequencer.model.records import BlockRecord, Checkpoint, Latch
 from sequencer.model.refusals import Reason, Refused
 from sequencer.ports import ChainView, Store, StoreFailed, StoreProblem
 from sequencer.starknet.block import Header, block_hash
@@ -44,6 +44,9 @@ NODE = "node"
 
 NODE_STOPPED = "node, planned stop"
 """Who pins one of them at whose block it then stopped as planned: a block has one at most."""
+
+
+_NOTHING_UNDONE = "halted by an order to go back that undid nothing"
 
 
 class Recovered(msgspec.Struct):
@@ -100,11 +103,18 @@ def recover(store: Store, *, full: bool = False) -> Recovered:
     if proven:
         halts += check_root(block, rows)
     if latch is not None:
-        halts.append(Halt(HaltCause.LATCH, f"latched by reorg {latch.reorg_id}"))
+        halts.append(latch_halt(latch))
     if not store.acknowledged:
         words = "no witness says that this store is the newest"
         halts.append(Halt(HaltCause.WITNESS_UNACKNOWLEDGED, words))
     return Recovered(state, decode_header(block.header), planned, halts, proven, owed)
+
+
+def latch_halt(latch: Latch) -> Halt:
+    """Return the halt of a latched chain; an order that was stale or given up has no reorg."""
+    reorg_id = latch.reorg_id
+    undone = f"latched by reorg {reorg_id}" if reorg_id else _NOTHING_UNDONE
+    return Halt(HaltCause.LATCH, undone)
 
 
 def was_planned(view: ChainView) -> bool:

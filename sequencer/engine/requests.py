@@ -9,6 +9,7 @@ Laws
 - Names and fields are part of the public interface: a field that is not known is refused.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import TypeAlias, assert_never
 
@@ -156,24 +157,29 @@ def method_of(request: AnyRequest) -> str:
     return _METHODS[type(request)]
 
 
-async def answer(desk: Desk, request: AnyRequest) -> Facts | Denied:
-    """Do what is asked. What is refused, and what the store cannot do, is `Denied`."""
+async def answer(
+    desk: Desk, request: AnyRequest, gone: asyncio.Event | None = None
+) -> Facts | Denied:
+    """Do what is asked. What is refused, and what the store cannot do, is `Denied`.
+
+    `gone` is set once whoever asked waits no more: then what only looks or waits ends.
+    """
     try:
-        return await _done(desk, request)
+        return await _done(desk, request, gone)
     except Refused as refused:
         return Denied(refused.reason.value, refused.detail, ExitCode.INPUT)
     except StoreError as error:
         return Denied(error.problem.value, error.detail, ExitCode.STORE_UNUSABLE)
 
 
-async def _done(desk: Desk, request: AnyRequest) -> Facts:
+async def _done(desk: Desk, request: AnyRequest, gone: asyncio.Event | None) -> Facts:
     match request:
         case StatusRequest():
             return await desk.status()
         case ModeRequest():
             return await _mode(desk, request)
         case SuggestRequest(since=since):
-            return msgspec.structs.asdict(await desk.suggest(since))
+            return msgspec.structs.asdict(await desk.suggest(since, gone))
         case PlanRequest(to=to, policy=policy, deselect=deselect):
             plan = await desk.plan(to, policy, deselect)
             return {"plan_id": plan.plan_id.hex(), "plan": to_text(plan)}
@@ -188,7 +194,9 @@ async def _done(desk: Desk, request: AnyRequest) -> Facts:
         case ReorgListRequest():
             return await desk.reorgs()
         case CheckpointCreateRequest(label=label, at=at, by=by, settled=settled, replace=replace):
-            return await desk.create_checkpoint(label, at, by, replace=replace, settled=settled)
+            return await desk.create_checkpoint(
+                label, at, by, replace=replace, settled=settled, gone=gone
+            )
         case CheckpointListRequest():
             return await desk.checkpoints()
         case CheckpointDropRequest(label=label):

@@ -169,12 +169,12 @@ class Settler:
             raise Refused(Reason.BUSY, f"{SETTLE_REQUESTS_MAX} blocks wait to be posted")
         self._requests.add(height)
 
-    async def caught_up(self, height: int) -> None:
-        """Wait until the contract stands at a height or above.
+    async def caught_up(self, height: int, goes_on: Callable[[], bool] = lambda: True) -> None:
+        """Wait until the contract stands at a height or above, as long as that goes on.
 
         Refusals: BLOCK_UNKNOWN once a rollback has undone it, HALTED once nothing is posted.
         """
-        while self._standing is None or self._standing.newest.height < height:
+        while goes_on() and (self._standing is None or self._standing.newest.height < height):
             if self._differs:
                 raise Refused(Reason.HALTED, self._problem)
             if height > self._around.views.view.head.height:

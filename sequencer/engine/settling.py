@@ -82,10 +82,15 @@ def reason_felt(view: ChainView, reorg_id: int) -> Felt:
 
 
 def refusal_of(error: SettlementError) -> Refused:
-    """Return what an operator is told: SETTLEMENT_REFUSED, SETTLEMENT_UNREACHABLE."""
+    """Return what an operator is told: SETTLEMENT_REFUSED, SETTLEMENT_UNREACHABLE.
+
+    Its words begin with the contract's own code, or with the problem where no reason is named so.
+    """
     refused = error.problem is SettlementProblem.REFUSED
     reason = Reason.SETTLEMENT_REFUSED if refused else Reason.SETTLEMENT_UNREACHABLE
-    return Refused(reason, str(error))
+    name = error.code or error.problem.value
+    is_said = reason.value.endswith(name) or error.detail.startswith(name)
+    return Refused(reason, error.detail if is_said else f"{name}: {error.detail}")
 
 
 def post_of(block: BlockRecord) -> Post:
@@ -158,22 +163,30 @@ async def newest_live(settlement: Settlement, view: ChainView, height: int) -> P
 
 
 async def hold_finality(
-    settlement: Settlement, plan_id: bytes, target_height: int, sent_height: int = 0
+    settlement: Settlement,
+    view: ChainView,
+    plan_id: bytes,
+    target_height: int,
+    sent_height: int = 0,
 ) -> None:
     """Stop finality for a plan, if a block above its target is posted or, up to `sent_height`, may
-    still be on its way. A hold of this plan that runs is not taken twice.
+    still be on its way. A hold of this plan that runs is not taken twice; one of another plan of
+    this chain that is under way no more is ended first.
 
-    Refusals: TARGET_BELOW_FINALIZED, FINALITY_TOO_CLOSE, SETTLEMENT_REFUSED, also for another
-    plan's hold, SETTLEMENT_UNREACHABLE.
+    `view` is of this moment. Refusals: SETTLEMENT_DIFFERS, TARGET_BELOW_FINALIZED,
+    FINALITY_TOO_CLOSE, SETTLEMENT_REFUSED, also for another plan's hold, SETTLEMENT_UNREACHABLE.
     """
     plan_hash = plan_felt(plan_id)
     failure = SettlementError(SettlementProblem.OUTCOME_UNKNOWN, "the hold does not show")
     try:
         for _ in range(SETTLEMENT_TRIES_MAX):
             settled = await read_settled(settlement, target_height)
+            require_ours(settled.standing, view)
             require_unfinalized(settled.standing, target_height)
             if settled.above is None and sent_height <= target_height:
                 return
+            if await _ended_finished(settlement, view, settled.standing, plan_hash):
+                continue
             if _is_held_in_time(settled, plan_hash):
                 return
             try:
@@ -182,9 +195,22 @@ async def hold_finality(
                 if not _may_be_done(error, "HELD"):
                     raise
                 failure = error
+    except SettlementDiffers as differs:
+        raise Refused(Reason.SETTLEMENT_DIFFERS, str(differs)) from None
     except SettlementError as error:
         raise refusal_of(error) from None
     raise refusal_of(failure)
+
+
+def require_ours(standing: Standing, view: ChainView) -> None:
+    """Refuse with SETTLEMENT_DIFFERS where `compare` finds that the contract is not this chain's.
+
+    Its heights say nothing then about what is final of this chain.
+    """
+    try:
+        compare(standing, view)
+    except SettlementDiffers as differs:
+        raise Refused(Reason.SETTLEMENT_DIFFERS, str(differs)) from None
 
 
 def require_unfinalized(standing: Standing, target_height: int) -> None:
@@ -250,6 +276,24 @@ async def release_aborted(settlement: Settlement, view: ChainView) -> str:
         else:
             return f"released: {_hold_words(standing)}, which is {journal.stage.value}"
     raise failure or SettlementError(SettlementProblem.OUTCOME_UNKNOWN, "the release does not show")
+
+
+async def _ended_finished(
+    settlement: Settlement, view: ChainView, standing: Standing, plan_hash: Felt
+) -> bool:
+    """End the hold of another plan of this chain that is under way no more, if that is what holds.
+
+    Returns whether it was. Errors: SettlementDiffers.
+    """
+    journal = None if standing.hold == plan_hash else _journal_of(view, standing.hold)
+    if journal is None or journal.stage in _UNDER_WAY:
+        return False
+    if place_of(standing.newest, view) is Place.LIVE:
+        await release_aborted(settlement, view)
+    else:
+        # A reorg over there took its revert back: what it undid here must not become final.
+        await revert_to(settlement, view, view.head.height, standing.hold)
+    return True
 
 
 def _is_held_in_time(settled: Settled, plan_hash: Felt) -> bool:

@@ -17,7 +17,7 @@ from sequencer.chain.exchange_contract import read_event
 from sequencer.chain.executor import Environment
 from sequencer.chain.native import SignatureCheck
 from sequencer.engine.lookup import find_block, prove_rows, read_block, rows_at
-from sequencer.engine.plan import resolve_live
+from sequencer.engine.plan import resolve_named
 from sequencer.exchange.state import State, Table
 from sequencer.model.events import FaultDone, GuardViolated
 from sequencer.model.laws import LawBroken
@@ -43,14 +43,28 @@ class Suggestion(msgspec.Struct, frozen=True):
     checkpoint_height: int
 
 
-def suggest(view: ChainView, since: str, goes_on: Callable[[], bool] = lambda: True) -> Suggestion:
-    """Search from the state after a block on, as long as it goes on.
+class _Ended(Exception):
+    """Nobody waits for what is searched."""
 
-    Refusals: BLOCK_UNKNOWN, TARGET_ORPHANED; TARGET_ROOT_DIFFERS for a start that is not what its
-    header says; SHUTTING_DOWN where it does not go on.
+
+def suggest(view: ChainView, since: str, goes_on: Callable[[], bool] = lambda: True) -> Suggestion:
+    """Search from the state after a block on, as long as it goes on: asked at every row and hash.
+
+    `since` is a height, a hash, `latest` or a checkpoint's label. Refusals: BLOCK_UNKNOWN,
+    TARGET_ORPHANED; TARGET_ROOT_DIFFERS for a start that is not what its header says;
+    SHUTTING_DOWN where it does not go on.
     """
-    start = resolve_live(view, since)
-    bad, what = next(_findings(view, start, goes_on), (0, ""))
+
+    def pause() -> None:
+        if not goes_on():
+            raise _Ended
+
+    start = resolve_named(view, since)
+    try:
+        bad, what = next(_findings(view, start, pause), (0, ""))
+    except _Ended:
+        words = f"the search from block {start.height} on was ended"
+        raise Refused(Reason.SHUTTING_DOWN, words) from None
     good = bad - 1 if bad else view.head.height
     checkpoint = next(
         (
@@ -115,12 +129,11 @@ def _pausing(pause: Callable[[], None] | None) -> SignatureCheck:
 
 
 def _findings(
-    view: ChainView, start: BlockRecord, goes_on: Callable[[], bool]
+    view: ChainView, start: BlockRecord, pause: Callable[[], None]
 ) -> Iterator[tuple[int, str]]:
-    rerun = Rerun(start, read_block(view, start), rows_at(view, start))
+    rerun = Rerun(start, read_block(view, start), rows_at(view, start, pause), pause)
     for number in range(start.height + 1, view.head.height + 1):
-        if not goes_on():
-            raise Refused(Reason.SHUTTING_DOWN, f"the search ended before block {number}")
+        pause()
         if what := rerun.difference(view):
             yield number, what
             return

@@ -14,7 +14,7 @@ Laws
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -42,6 +42,7 @@ from sequencer.model.limits import (
     BLOCK_COMMANDS_MAX,
     BLOCK_INTERVAL_MS,
     HEARTBEAT_MS,
+    REASON_CHARACTERS_MAX,
 )
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.units import MS_PER_SECOND
@@ -129,10 +130,14 @@ class Writer:
         """Queue a command of the operator: a change of mode goes ahead of the next tick.
 
         Refusals: SHUTTING_DOWN, HALTED once a decision is made; SHORT_STRING_MALFORMED and
-        CALLDATA_MALFORMED for what no calldata takes as it is.
+        CALLDATA_MALFORMED for what no calldata takes as it is; PARAMETER_INVALID for a reason that
+        is too long.
         """
         self._parts.gate.require_making()
         require_exact(command)
+        if isinstance(command, SetMode) and len(command.reason) > REASON_CHARACTERS_MAX:
+            words = f"a reason has up to {REASON_CHARACTERS_MAX} characters"
+            raise Refused(Reason.PARAMETER_INVALID, words)
         item = Item(command, 0)
         if isinstance(command, SetMode | Reopen):
             self._opener.modes.append(item)
@@ -229,7 +234,7 @@ class Writer:
         try:
             opened = self._open(filling)
             if opened.stands:
-                if not self._parts.gate.is_halted(self.state, filling.ends_halt):
+                if not self._parts.gate.is_halted(self.state, filling.ends):
                     await self._fill(filling, started + self._pace.interval_ms / MS_PER_SECOND)
                 if self._decisions and opened.halt is None:
                     filling.refuse(Reason.HALTED, _GOING_BACK)
@@ -290,20 +295,20 @@ class Writer:
             return
         closed = parts.producer.close()
         await self._is_idle.wait()
+        if filling.ends and parts.gate.final() is None:
+            await self._end(filling.ends)
         if parts.gate.final() is not None:
             return
-        if filling.ends_halt:
-            await self._end_halt()
         self._is_idle.clear()
         parts.gate.sealing_since = asyncio.get_running_loop().time()
         self._closed.put((closed, filling))
 
-    async def _end_halt(self) -> None:
-        """The operator has seen why the chain was halted: forget it, and go on filling blocks."""
+    async def _end(self, halts: Sequence[Halt]) -> None:
+        """The operator has seen these halts: forget them, and go on unless another came since."""
         parts = self._parts
         if not parts.store.acknowledged:
             await parts.worker.run(parts.store.acknowledge)
-        parts.gate.end_halt()
+        parts.gate.end(halts)
 
     async def _seal_blocks(self) -> None:
         parts = self._parts
@@ -323,7 +328,7 @@ class Writer:
             sealed = await parts.worker.run(lambda: parts.sealer.seal(closed, extras))
             parts.views.refresh()
             parts.reports.note_durable(extras.high_water)
-            if filling.ends_halt:
+            if filling.ends:
                 parts.gate.clear_note()
             filling.answer(sealed)
             for listener in self._listeners:

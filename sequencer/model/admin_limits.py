@@ -13,13 +13,25 @@ ADMIN_BODY_BYTES_MAX = 64 * 1024
 """Bytes of one request to the admin server."""
 
 ADMIN_CONNECTIONS_MAX = 32
-"""Connections to the admin server at one time; more are closed at once."""
+"""Connections to the admin server without a whole request so far; with one more the oldest goes."""
 
 ADMIN_CALLS_MAX = 8
-"""Commands that the admin server carries out at one time."""
+"""Commands that the admin server carries out at one time, those that are urgent not counted."""
+
+ADMIN_URGENT_CALLS_MAX = 4
+"""Looks at the status that are answered at one time, and as many changes of the mode."""
+
+ADMIN_IDLE_SECONDS_MAX = 5
+"""Seconds for which a connection to the admin server may stand without the head of a request."""
 
 ADMIN_REQUEST_SECONDS_MAX = 10
-"""Seconds that a client of the admin server may take to send its request."""
+"""Seconds that a client of the admin server may take to send the body of its request."""
+
+ADMIN_QUICK_ANSWER_SECONDS_MAX = 30
+"""Seconds for which a command waits for what a node answers at once."""
+
+ADMIN_ANSWER_SECONDS_MAX = 900
+"""Seconds for which a command waits for any other answer of a node."""
 
 ADMIN_FILE_BYTES_MAX = 4_096
 """Bytes of each file by which the admin server is found."""

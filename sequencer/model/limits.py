@@ -315,7 +315,7 @@ IMPACT_CHANGES_MAX = 20
 """Balances and positions that a rollback's plan lists, the largest first."""
 
 REASON_CHARACTERS_MAX = 500
-"""Characters of the reason for a rollback."""
+"""Characters of the reason for a rollback, or for a change of mode."""
 
 PLAN_FILE_BYTES_MAX = 16 * 1024 * 1024
 """Bytes of the file of a rollback's plan."""

@@ -79,6 +79,7 @@ def test_a_day_with_a_rollback_on_a_running_node(start: Callable[..., Process], 
     halted = mode(data, "halted", "--reason", "a strange price", "--decide-by", 5)
     assert "a strange price" in str(shown("status", data)["undecided"])
     assert shown("reorg", "suggest", data, "--since", 0)["bad_height"] == 0
+    assert shown("reorg", "suggest", data, "--since", "noon")["since_height"] == 1
     page = run("reorg", "plan", data, "--to", "noon").stdout
     assert "STAYS  block 1 0x" in page
     plan_id = page.splitlines()[-1].split()[5]
@@ -188,7 +189,9 @@ def test_every_no_of_a_running_node_names_what_to_do(
             "PARAMETER_INVALID",
         ),
         (("checkpoint", "create", data, "x", "--settled"), "SETTLEMENT_ABSENT"),
-        (("mode", data, "post-only"), "MODE_ORDER.*perpchain status"),
+        (("mode", data, "post-only"), f"MODE_ORDER.*next: perpchain mode {data} cancel-only\n"),
+        (("checkpoint", "create", data, " "), "PARAMETER_INVALID"),
+        (("checkpoint", "create", data, "x" * 65), "PARAMETER_INVALID"),
         (("mode", data, "halted"), "REASON_MISSING"),
     ):
         line = refused(*arguments)
@@ -298,7 +301,7 @@ def test_a_settlement_chain_that_cannot_be_reached(
     assert _matches("SETTLEMENT_UNREACHABLE.*next: perpchain status", line)
     status = shown("status", data)
     assert (status["epoch"], status["open"]) == (0, [])
-    assert status["halts"] == ["LATCH: latched by reorg 0"]
+    assert status["halts"] == ["LATCH: halted by an order to go back that undid nothing"]
     (data / "settlement.json").write_text("{}")
     assert "SETTLEMENT_INVALID" in refused("reorg", "plan", data, "--to", 1)
 
@@ -307,10 +310,14 @@ def test_a_node_that_is_stopped_by_a_signal_answers_nobody(
     start: Callable[..., Process], data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = start()
-    monkeypatch.setattr("sequencer.cli.desk.ADMIN_REQUEST_SECONDS_MAX", 0.2)
+    for limit in ("ADMIN_QUICK_ANSWER_SECONDS_MAX", "ADMIN_ANSWER_SECONDS_MAX"):
+        monkeypatch.setattr(f"sequencer.cli.desk.{limit}", 0.2)
     node.process.send_signal(signal.SIGSTOP)
     try:
-        assert _matches("OUTCOME_UNKNOWN: no answer came", refused("status", data))
+        words = f"OUTCOME_UNKNOWN: process {node.process.pid} gave no answer in 0.2 s.*is unknown"
+        assert _matches(f"{words}\n", refused("status", data))
+        line = refused("mode", data, "halted", "--reason", "x")
+        assert _matches(f"{words}; next: perpchain status", line)
     finally:
         node.process.send_signal(signal.SIGCONT)
     assert node.end() == ExitCode.STOPPED

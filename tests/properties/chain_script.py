@@ -202,8 +202,7 @@ class Instance:
         closed = self.producer.close()
         self.extras[closed.number] = filling.extras()
         sealed = self.sealer.seal(closed, self.extras[closed.number])
-        if filling.ends_halt:
-            self.gate.end_halt()
+        self.gate.end(filling.ends)
         filling.answer(sealed)
         keep_up(self.store, closed.time_ms, self._keeping)
         return sealed.head.block_hash

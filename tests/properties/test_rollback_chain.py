@@ -76,7 +76,7 @@ def execute_again(instance: Instance, blocks: list[Block], extras: Mapping[int, 
             instance.producer.close(), msgspec.structs.replace(kept, reopens=reopens)
         )
         assert sealed.block.hash == block.hash
-    instance.gate.end_halt()
+    instance.gate.end(instance.gate.halts)
 
 
 def walked(read: Reader, position: Position, height: int) -> Iterator[tuple[Position, Node]]:

@@ -64,8 +64,8 @@ class Operated:
 
     def __init__(self, config: NodeConfig, node: Node, given: Given, clock: ManualClock) -> None:
         self.node, self.clock = node, clock
-        self.reader = ThreadWorker("desk")
-        self.desk = desk_of(config, node, given, self.reader)
+        self.reader, self.searcher = ThreadWorker("desk"), ThreadWorker("search")
+        self.desk = desk_of(config, node, given, self.reader, self.searcher)
         self.contract = given.settlement
 
     @property
@@ -124,6 +124,7 @@ async def operated(folder: Path, *, settled: bool = False) -> AsyncIterator[Oper
                 await running
     finally:
         rig.reader.close()
+        rig.searcher.close()
         node.close()
 
 
@@ -145,6 +146,7 @@ def desk_beside(
         refresh=lambda: None,
         worker=InlineWorker(),
         reader=InlineWorker(),
+        searcher=InlineWorker(),
         clock=ManualClock(),
         note=MemoryNote(note),
         plans=PlanFolder(folder),

@@ -220,7 +220,7 @@ class World:
             self.store.prepare(order)
             try:
                 await hold_finality(
-                    self.settlement, order.plan_id, height, self.settler.sent_height
+                    self.settlement, self.view, order.plan_id, height, self.settler.sent_height
                 )
             except Refused as refused:
                 self.store.advance(order.plan_id, Stage.ABORTED)

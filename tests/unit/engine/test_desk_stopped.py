@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sequencer.engine.recovery import NODE, NODE_STOPPED, PLANNED_STOP, was_planned
 from sequencer.engine.rollback import resume
 from sequencer.engine.settling import SETTLER, post_of
 from sequencer.model.commands import OrderPolicy
@@ -43,6 +44,29 @@ async def test_what_needs_a_node_is_refused_by_name(chain: Chain, tmp_path: Path
         await desk.create_checkpoint("x", "latest", "olga", replace=False, settled=True)
 
 
+@pytest.mark.parametrize("by", [NODE, NODE_STOPPED])
+@pytest.mark.parametrize("replace", [True, False])
+async def test_nobody_but_the_node_says_that_it_stopped_as_planned(
+    chain: Chain, tmp_path: Path, by: str, replace: bool
+) -> None:
+    desk = desk_beside(chain.store, tmp_path)
+    assert not was_planned(chain.store.view)
+    with denied(Reason.PARAMETER_INVALID):
+        await desk.create_checkpoint(PLANNED_STOP, "latest", by, replace=replace, settled=False)
+    assert not was_planned(chain.store.view)
+
+
+@pytest.mark.parametrize("by", [NODE, NODE_STOPPED])
+async def test_a_checkpoint_of_the_nodes_own_makes_room(
+    chain: Chain, tmp_path: Path, by: str
+) -> None:
+    chain.store.create_checkpoint(chain.store.head.height, "auto", by)
+    desk = desk_beside(chain.store, tmp_path)
+    await desk.create_checkpoint("noon", "latest", "olga", replace=False, settled=False)
+    (*_, newest) = chain.store.view.checkpoints()
+    assert (newest.label, newest.pinned_by) == ("noon", "olga")
+
+
 async def test_status_names_what_would_halt_a_start(chain: Chain, tmp_path: Path) -> None:
     status = await desk_beside(chain.store, tmp_path, note="LAW_BROKEN: planted").status()
     assert (status["node"], status["mode"], status["height"]) == ("stopped", "OPEN", 7)
@@ -50,7 +74,8 @@ async def test_status_names_what_would_halt_a_start(chain: Chain, tmp_path: Path
     assert status["settlement"] == "not asked: the node does not run"
     chain.store.latch(Latch(0, OrderPolicy.KEEP), guards_forced_on=False)
     status = await desk_beside(chain.store, tmp_path).status()
-    assert status["halts"] == ["LATCH: latched by reorg 0"]
+    assert status["halts"] == ["LATCH: halted by an order to go back that undid nothing"]
+    assert status["halted_by_reorg"] == "no reorg: nothing was undone"
     chain.store.acknowledged = False
     assert len(await _halts(chain, tmp_path)) == 2
 

@@ -31,7 +31,7 @@ async def test_a_halt_is_final_with_a_code_of_its_own_or_can_be_ended(cause: Hal
     assert (gate.final() == halt) == gate.halted.is_set() == (cause in FINAL)
     with refused(Reason.HALTED):
         gate.require_open(rig.state)
-    gate.end_halt()
+    gate.end(gate.halts)
     assert gate.is_halted(rig.state) == (cause in FINAL)
     silent = cause in (HaltCause.WRITER_REPLACED, HaltCause.SETTLEMENT_UNREACHABLE)
     assert note.written == ([] if silent else [f"{cause.value}: seen"])
@@ -63,7 +63,7 @@ async def test_a_note_from_before_is_a_halt_that_can_be_ended() -> None:
     gate = Gate(note, [Halt(HaltCause.LATCH, "reorg 3")])
     assert causes(gate.halts) == ["LATCH", "NOTE"]
     assert gate.words(Rig().state) == "LATCH: reorg 3; NOTE: LAW_BROKEN: yesterday"
-    gate.end_halt()
+    gate.end(gate.halts)
     assert note.text
     gate.clear_note()
     assert not note.text
@@ -79,16 +79,47 @@ async def test_the_mode_halts_too_and_says_so() -> None:
     rig = Rig()
     rig.producer.operate(SetMode(Mode.HALTED))
     assert rig.gate.is_halted(rig.state)
-    assert rig.gate.is_halted(rig.state, ends_halt=True)
+    assert rig.gate.is_halted(rig.state, rig.gate.halts)
     assert rig.gate.words(rig.state) == "the mode is HALTED"
 
 
-async def test_an_open_block_that_ends_the_halt_counts_final_ones_alone() -> None:
+async def test_an_open_block_ends_no_final_halt() -> None:
     rig = Rig(note="of yesterday")
     assert rig.gate.is_halted(rig.state)
-    assert not rig.gate.is_halted(rig.state, ends_halt=True)
+    assert not rig.gate.is_halted(rig.state, rig.gate.halts)
     rig.gate.halt(Halt(HaltCause.WRITE_FAILED, "x"))
-    assert rig.gate.is_halted(rig.state, ends_halt=True)
+    assert rig.gate.is_halted(rig.state, rig.gate.halts)
+
+
+@pytest.mark.parametrize("words", ["of yesterday", "seen"])
+async def test_a_halt_that_came_since_is_not_ended_even_where_it_says_the_same(words: str) -> None:
+    rig = Rig()
+    rig.gate.halt(Halt(HaltCause.BLOCK_DIFFERS, "seen"))
+    ended = tuple(rig.gate.halts)
+    newer = Halt(HaltCause.BLOCK_DIFFERS, words)
+    rig.gate.halt(newer)
+    assert rig.gate.is_halted(rig.state, ended)
+    rig.gate.end(ended)
+    assert rig.gate.halts == [newer]
+    rig.gate.clear_note()
+    assert rig.note.text == f"BLOCK_DIFFERS: {words}"
+
+
+@pytest.mark.parametrize("cause", list(HaltCause))
+async def test_the_note_goes_unless_a_halt_since_left_its_own_or_the_folder_is_lost(
+    cause: HaltCause,
+) -> None:
+    note = MemoryNote("of yesterday")
+    gate = Gate(note)
+    ended = tuple(gate.halts)
+    gate.halt(Halt(cause, "since"))
+    gate.end(ended)
+    gate.clear_note()
+    kept = {
+        HaltCause.SETTLEMENT_UNREACHABLE: "",
+        HaltCause.WRITER_REPLACED: "of yesterday",
+    }
+    assert note.text == kept.get(cause, f"{cause.value}: since")
 
 
 async def test_the_first_final_halt_counts() -> None:

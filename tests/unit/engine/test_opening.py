@@ -17,7 +17,7 @@ from sequencer.model.laws import Law, LawBroken
 from sequencer.model.limits import DISK_FREE_BYTES_HALT, DISK_FREE_BYTES_MIN
 from sequencer.model.orders import Side
 from sequencer.model.records import Latch
-from sequencer.model.refusals import Reason
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Mode, ModeCause
 from sequencer.model.units import ONE
 from sequencer.starknet.transactions import InvokeV3
@@ -93,7 +93,7 @@ async def test_changes_of_mode_come_ahead_of_the_tick_in_their_order() -> None:
     opening.ask(down, up)
     assert opening.open() == Opened(True)
     assert opening.made() == [data(down), data(up), data(Tick(NOW_MS))]
-    assert not opening.filling.ends_halt
+    assert not opening.filling.ends
     assert opening.opener.modes == []
 
 
@@ -146,7 +146,7 @@ async def test_a_change_ends_the_halts_that_can_be_ended() -> None:
     opening = Opening(NOTE)
     opening.ask(SetMode(Mode.CANCEL_ONLY))
     assert opening.open() == Opened(True)
-    assert opening.filling.ends_halt
+    assert opening.filling.ends == (NOTE,)
     assert not opening.filling.reopens
 
 
@@ -156,7 +156,7 @@ async def test_after_a_rollback_the_change_becomes_the_way_back(policy: OrderPol
     opening.ask(SetMode(Mode.CANCEL_ONLY))
     assert opening.open() == Opened(True)
     assert opening.filling.extras().reopens
-    assert opening.filling.ends_halt
+    assert opening.filling.ends == (LATCHED,)
     assert opening.made() == [data(Reopen(3, policy)), data(Tick(NOW_MS))]
     assert opening.rig.state.system.cause is ModeCause.ROLLBACK
 
@@ -177,6 +177,8 @@ async def test_a_latch_without_a_rollback_keeps_the_change_as_it_is() -> None:
         SetMode(Mode.POST_ONLY),
         SetMode(Mode.HALTED),
         Reopen(2, OrderPolicy.KEEP),
+        Reopen(3, OrderPolicy.CANCEL_ALL),
+        Reopen(3, OrderPolicy.KEEP, (SetOperator(1),)),
     ],
     ids=str,
 )
@@ -185,7 +187,8 @@ async def test_while_latched_nothing_else_opens(command: Command) -> None:
     before = rows_of(opening.rig.state)
     (item,) = opening.ask(command)
     assert opening.open() == Opened(False)
-    assert await answer(item) is Reason.MODE_ORDER
+    with pytest.raises(Refused, match=r"MODE_ORDER: .* CANCEL_ONLY .* carries out what the plan"):
+        await item.answer
     assert not opening.filling.reopens
     assert rows_of(opening.rig.state) == before
 
@@ -356,6 +359,7 @@ async def test_a_halt_of_the_node_is_not_ended_by_halting() -> None:
     opening = Opening(Halt(HaltCause.NOTE, "read me"))
     (item,) = opening.ask(SetMode(Mode.HALTED))
     assert not opening.open().stands
-    assert await answer(item) is Reason.HALTED
-    assert not opening.filling.ends_halt
+    with pytest.raises(Refused, match=r"^HALTED: NOTE: read me$"):
+        await item.answer
+    assert not opening.filling.ends
     assert opening.rig.producer.is_empty

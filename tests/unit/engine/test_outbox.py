@@ -8,7 +8,7 @@ import pytest
 
 from sequencer.engine import outbox as outbox_module
 from sequencer.engine.outbox import Outbox
-from sequencer.model.records import BlockRecord, Cursor, Effect, EffectKind
+from sequencer.model.records import BlockRecord, Cursor, Effect, EffectKind, Stage
 from sequencer.ports import Worker
 from sequencer.storage.simulated import Fault
 from tests.unit.engine.builders import (
@@ -20,7 +20,7 @@ from tests.unit.engine.builders import (
     turns,
     until,
 )
-from tests.unit.storage.builders import roll_back
+from tests.unit.storage.builders import roll_back, rollback
 
 
 class Reader:
@@ -176,6 +176,16 @@ async def test_a_rollback_is_told_in_its_place_without_a_block() -> None:
     # The orphaned blocks are told with the rest: what comes after them says that they are gone.
     assert reader.told == [(1, 0), (2, 1), (3, 2), (4, 3), (5, 4), (6, -1)]
     assert reader.kinds[-1] is EffectKind.ROLLBACK
+
+
+async def test_a_rollback_that_is_being_carried_out_is_not_aborted_by_the_telling() -> None:
+    rig, reader = Rig(), Reader()
+    order = rollback(rig.store, 2)
+    rig.store.prepare(order)
+    await told_all(rig, reader)
+    assert len(reader.told) == 5
+    assert [each.stage for each in rig.store.open_journals()] == [Stage.PREPARED]
+    assert rig.store.roll_back(order).height == 2
 
 
 async def test_a_store_that_takes_no_cursor_ends_the_telling_and_nothing_else() -> None:

@@ -307,6 +307,17 @@ def test_what_is_final_is_no_target(chain: Chain) -> None:
     assert _zoned(chain, _settled(chain, 6, 8)).zone.posted_root is PostedRoot.EQUAL
 
 
+@pytest.mark.parametrize("name", ["finalized", "newest"])
+@pytest.mark.parametrize("height", [0, 8, 99])
+def test_another_chains_contract_says_nothing_about_this_one(
+    chain: Chain, name: str, height: int
+) -> None:
+    settled = _settled(chain, 2, 5)
+    standing = msgspec.structs.replace(settled.standing, **{name: Post(height, 0xDEAD, 0xBEEF)})
+    with refused(Reason.SETTLEMENT_DIFFERS, chain.disk, "0xbeef"):
+        _zoned(chain, msgspec.structs.replace(settled, standing=standing))
+
+
 def test_a_root_over_there_that_is_not_the_targets_is_shown(chain: Chain) -> None:
     settled = _settled(chain, 2, 6, 8)
     assert settled.post is not None

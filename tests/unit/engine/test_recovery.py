@@ -261,7 +261,8 @@ def test_a_rollback_that_was_only_prepared_is_aborted_and_stays_latched() -> Non
     resume(again)
     assert not again.open_journals()
     assert [journal.stage for journal in again.view.journals()] == [Stage.ABORTED]
-    assert causes(recover(again).halts) == ["LATCH"]
+    words = "halted by an order to go back that undid nothing"
+    assert recover(again).halts == [Halt(HaltCause.LATCH, words)]
     assert again.head.height == 4
 
 

@@ -63,7 +63,7 @@ def world() -> World:
 
 async def hold(world: World, target: int, plan_id: bytes = PLAN_ID, sent: int = 0) -> Reason | None:
     try:
-        await hold_finality(world.settlement, plan_id, target, sent)
+        await hold_finality(world.settlement, world.view, plan_id, target, sent)
     except Refused as refused:
         return refused.reason
     return None
@@ -187,7 +187,7 @@ async def test_a_hold_of_the_plan_itself_gives_all_the_time_that_it_runs(world: 
 async def test_another_plans_hold_is_shown_and_left_alone(world: World) -> None:
     world.chain.carry_out(HoldFinality(OTHER_PLAN), OWNER)
     with pytest.raises(Refused, match=r"SETTLEMENT_REFUSED: HELD.*0x4d"):
-        await hold_finality(world.settlement, PLAN_ID, 7)
+        await hold_finality(world.settlement, world.view, PLAN_ID, 7)
     assert "0x4d" in await release_aborted(world.settlement, world.view)
     assert (sent(world), world.standing.hold) == ([], OTHER_PLAN)
     # The owner can hold for the plan instead.
@@ -225,7 +225,7 @@ async def test_the_contracts_no_is_told_in_its_own_word(world: World) -> None:
     world.chain.advance_time(HOLD_SECONDS)
     posted(world, 9)
     with pytest.raises(Refused, match=r"SETTLEMENT_REFUSED.*HOLD_LAPSED"):
-        await hold_finality(world.settlement, PLAN_ID, 8)
+        await hold_finality(world.settlement, world.view, PLAN_ID, 8)
 
 
 def test_every_problem_over_there_is_one_of_two_refusals() -> None:
