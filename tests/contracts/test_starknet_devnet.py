@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,6 +134,8 @@ async def test_a_node_that_comes_and_goes(devnet: RunningDevnet, tmp_path: Path)
     try:
         await settlement.update_state(0, GENESIS, post(10))
         os.kill(devnet.pid, signal.SIGSTOP)
+        # The signal takes a moment, and an answer can be faster.
+        await asyncio.to_thread(await_stopped, devnet.pid)
         assert await problem_of(settlement) is SettlementProblem.UNREACHABLE
         os.kill(devnet.pid, signal.SIGCONT)
         await settlement.standing()
@@ -145,6 +148,13 @@ async def test_a_node_that_comes_and_goes(devnet: RunningDevnet, tmp_path: Path)
             stop_devnet(again)
     finally:
         await settlement.close()
+
+
+def await_stopped(pid: int) -> None:
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "T":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 async def problem_of(settlement: StarknetSettlement) -> SettlementProblem:

@@ -71,7 +71,7 @@ def test_what_was_under_way_is_finished_or_was_never_begun() -> None:
         ("undo", []),
         ("resume", ["resume begins"]),
         ("reopen", ["witness.written"]),
-        ("final", ["sent Finalize"]),
+        ("final", ["sends Finalize"]),
         ("stop", []),
     ]
     kills, words = played(script)

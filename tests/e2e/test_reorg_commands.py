@@ -196,7 +196,7 @@ def test_checkpoints_are_made_listed_and_let_go(folder: Path) -> None:
     for label, at in (("noon", 12), ("evening", "latest"), ("noon", 14)):
         assert run("checkpoint", "create", folder, label, "--at", at, "--by", "olga").exit_code == 0
     assert "BLOCK_UNKNOWN" in refused("checkpoint", "create", folder, "x", "--at", 99)
-    assert run("checkpoint", "create", folder, "x" * 999, "--at", 13).exit_code == 10
+    assert run("checkpoint", "create", folder, "x" * 999, "--at", 13).exit_code == 2
     assert plan_of(folder, "noon") == plan_of(folder, 14)
     apply(folder, plan_of(folder, 13))
     lines = [line for line in listed(folder, "checkpoint", "checkpoints") if line[:4] != "auto"]
