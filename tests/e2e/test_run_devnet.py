@@ -1,20 +1,16 @@
 """A run that posts its roots to a real devnet: the same blocks, and the contract at the head."""
 
-import subprocess
 from pathlib import Path
 
+import msgspec
+
 from devnet.backends import DEVNET
+from devnet.starknet_devnet import RunningDevnet, is_running
 from scripts.crashing.runs import RunProcess, small_options
 from tests.contracts.devnet import NEEDS_DEVNET
 from tests.e2e.finished_run import Finished
 
 pytestmark = NEEDS_DEVNET
-
-
-def devnets() -> set[str]:
-    """List the processes of devnets on this machine."""
-    done = subprocess.run(["pgrep", "starknet-devn"], capture_output=True, text=True, check=False)
-    return set(done.stdout.split())
 
 
 def test_the_contract_goes_back_and_stands_at_the_head(
@@ -36,14 +32,14 @@ def test_the_contract_goes_back_and_stands_at_the_head(
 
 
 def test_a_run_that_fails_leaves_no_devnet(record: Path, tmp_path: Path) -> None:
-    before = devnets()
     data = tmp_path / "chain"
     options = (*small_options(record, DEVNET), "--data-dir", str(data))
     with RunProcess(*options, program=_BROKEN) as process:
         assert process.end() == 1, process.said
     assert "perpchain run: RUN_BROKEN: planted" in process.said
     assert not (data / "devnet.json").exists()
-    assert devnets() <= before
+    told = next(line for line in process.lines if line.startswith('{"url"'))
+    assert not is_running(msgspec.json.decode(told, type=RunningDevnet))
 
 
 _BROKEN = """
@@ -54,6 +50,7 @@ from sequencer.model.refusals import Reason, Refused
 devnet.run.TRADERS = 20
 
 async def broken(story, incident, times):
+    story._narrator.say((story._folder.data_dir / "devnet.json").read_text())
     raise Refused(Reason.RUN_BROKEN, "planted")
 
 devnet.story.Story.play = broken
