@@ -142,12 +142,12 @@ class Run:
         )
         node = await start_node(config, given)
         try:
-            async with commanded(config, node, given) as (desk, services):
+            async with commanded(config, node, given) as (desk, _):
                 told = (self._clock, self._folder, self._narrator, self._speed)
                 story = Story(node, desk, script, *told)
                 started = time.monotonic()
                 with _interrupting(story):
-                    await node.run((), [self._told(story, script, node, given), *services])
+                    await node.run((), [self._told(story, script, node, given)])
                 seconds = time.monotonic() - started
         finally:
             node.close()
@@ -176,7 +176,8 @@ class Run:
         times = Times(incident_ms, end_ms)
         try:
             if self._options.manual:
-                await self._leave_to_operator(story, node, given, times)
+                served = msgspec.structs.replace(self._config(script), admin_port=0)
+                await self._leave_to_operator(story, node, (served, given), times)
             else:
                 await story.play(self._options.incident, times)
         except (Refused, SettlementError, Interrupted) as failure:
@@ -184,7 +185,7 @@ class Run:
         node.stop()
 
     async def _leave_to_operator(
-        self, story: Story, node: Node, given: Given, times: Times
+        self, story: Story, node: Node, begun_with: tuple[NodeConfig, Given], times: Times
     ) -> None:
         """Play up to the harm; meanwhile the market that goes on after it is made ready."""
         loop = asyncio.get_running_loop()
@@ -194,7 +195,7 @@ class Run:
         fields = (node, self._clock, await made, self._narrator)
         handover = Handover(*fields, lambda: story.is_interrupted)
         # Only now: what somebody else decides before is no part of the script.
-        config = NodeConfig(self._data_dir, Secret(0), admin_port=0)
+        config, given = begun_with
         async with (
             commanded(config, node, given) as (_, services),
             asyncio.TaskGroup() as group,
