@@ -33,6 +33,7 @@ from devnet.run_folder import RunFolder, RunNotes, RunOptions
 from devnet.script_process import ScriptProcess
 from devnet.story import Interrupted, Narrator, Story, Times
 from devnet.traders import make_cast, role_of
+from devnet.watcher import Watched, Watcher
 from sequencer.config import NodeConfig
 from sequencer.engine.settler import SettlePace
 from sequencer.engine.writer import Pace
@@ -43,7 +44,7 @@ from sequencer.model.secret import Secret
 from sequencer.model.settlement import SettlementError
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.node import Given, Node, open_chain, start_node
-from sequencer.serve import commanded
+from sequencer.serve import answered, commanded
 
 CHAIN_ID = "PERPCHAIN_RECORDED"
 TRADERS = 1_000
@@ -57,12 +58,15 @@ _STOPS = (signal.SIGINT, signal.SIGTERM)
 class Played(msgspec.Struct, frozen=True):
     """A run that was played to its end: what it was played on, its proof and its measurements.
 
+    `watched` is what a client of its public address saw.
+
     `orders_per_second` and the latencies are of this process alone, 0 where it played nothing.
     """
 
     backend: Backend
     backend_name: str
     proof: Proof
+    watched: Watched
     notes: RunNotes
     volumes: dict[str, int]
     refusals: dict[str, int]
@@ -79,7 +83,9 @@ class Run:
         options: RunOptions,
         narrator: Narrator,
         speed: float = 0,
+        port: int = 0,
     ) -> None:
+        self._port = port
         self._data_dir = data_dir
         self._options = options
         self._narrator = narrator
@@ -87,6 +93,7 @@ class Run:
         self._folder = RunFolder(data_dir)
         self._clock = ScriptClock()
         self._failure: Exception | None = None
+        self._watched: Watched | None = None
         self.is_under_way = False
 
     async def play(self) -> Played:
@@ -142,24 +149,29 @@ class Run:
         )
         node = await start_node(config, given)
         try:
-            async with commanded(config, node, given) as (desk, _):
+            async with (
+                commanded(config, node, given) as (desk, _),
+                answered(config, node, given) as (url, services),
+            ):
                 told = (self._clock, self._folder, self._narrator, self._speed)
                 story = Story(node, desk, script, *told)
                 started = time.monotonic()
+                telling = self._told(story, script, (node, given), Watcher(url))
                 with _interrupting(story):
-                    await node.run((), [self._told(story, script, node, given)])
+                    await node.run((), [*services, telling])
                 seconds = time.monotonic() - started
         finally:
             node.close()
         if self._failure is not None:
             raise self._failure
-        if story.is_interrupted:
+        if story.is_interrupted or self._watched is None:
             raise Interrupted
         proof = await self._proof(backend)
         return Played(
             backend=backend,
             backend_name=name,
             proof=proof,
+            watched=self._watched,
             notes=self._folder.notes,
             volumes={market: each.synthetic for market, each in script.standing.volumes.items()},
             refusals=dict(story.feed.refusals),
@@ -167,22 +179,37 @@ class Run:
             trading_seconds=seconds,
         )
 
-    async def _told(self, story: Story, script: ScriptProcess, node: Node, given: Given) -> None:
+    async def _told(
+        self, story: Story, script: ScriptProcess, run_on: tuple[Node, Given], watcher: Watcher
+    ) -> None:
         """Tell the story, and stop the node; what went wrong is for whoever asked for the run."""
+        node, given = run_on
         first_ms, last_ms = script.opening.first_ms, script.opening.last_ms
         seconds = self._options.seconds
         end_ms = first_ms + seconds * MS_PER_SECOND if seconds else last_ms + 1
         incident_ms = first_ms + INCIDENT_SECONDS * MS_PER_SECOND
         times = Times(incident_ms, end_ms)
         try:
-            if self._options.manual:
-                served = msgspec.structs.replace(self._config(script), admin_port=0)
-                await self._leave_to_operator(story, node, (served, given), times)
-            else:
-                await story.play(self._options.incident, times)
+            async with watcher.watching():
+                if self._options.manual:
+                    served = msgspec.structs.replace(self._config(script), admin_port=0)
+                    await self._leave_to_operator(story, node, (served, given), times)
+                else:
+                    await story.play(self._options.incident, times)
+                self._watched = await self._reconciled(watcher)
         except (Refused, SettlementError, Interrupted) as failure:
             self._failure = failure
         node.stop()
+
+    async def _reconciled(self, watcher: Watcher) -> Watched:
+        watched = await watcher.reconcile()
+        self._narrator.say(
+            f"a client with starknet-py: {watched.heads} heads, {watched.reorgs} reorg; it dropped "
+            f"{watched.undone_blocks} blocks and {watched.undone_liquidations} liquidations"
+        )
+        for problem in watched.problems:
+            self._narrator.say(f"DIFFERS: {problem}")
+        return watched
 
     async def _leave_to_operator(
         self, story: Story, node: Node, begun_with: tuple[NodeConfig, Given], times: Times
@@ -242,6 +269,7 @@ class Run:
             data_dir=self._data_dir,
             operator_key=Secret(role_of(self._options.seed, "operator").key),
             genesis=msgspec.json.encode(script.opening.genesis).decode(),
+            api_port=self._port,
         )
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from sequencer.model.admin_limits import ADMIN_FILE_BYTES_MAX
+from sequencer.model.api_limits import ServerLimits
 from sequencer.model.limits import (
     GENESIS_FILE_BYTES_MAX,
     KEY_FILE_BYTES_MAX,
@@ -50,7 +51,8 @@ class NodeConfig(msgspec.Struct, frozen=True):
     genesis file: then the chain must be there. `verify_root` works out the root from the rows at
     start also after a planned stop. `exit_on_halt` ends the process as soon as the chain halts for
     good, instead of serving reads. `admin_port` is where the operator's commands are taken on this
-    machine, 0 for any free port, -1 for nowhere."""
+    machine, `api_port` where clients are answered at `api_host`; 0 is any free port, -1 nowhere.
+    `api_limits` is what those clients may take."""
 
     data_dir: Path
     operator_key: Secret
@@ -60,6 +62,9 @@ class NodeConfig(msgspec.Struct, frozen=True):
     verify_root: bool = False
     exit_on_halt: bool = False
     admin_port: int = -1
+    api_host: str = "127.0.0.1"
+    api_port: int = -1
+    api_limits: ServerLimits = ServerLimits()
 
 
 def cache_folder() -> Path:

@@ -10,11 +10,12 @@ Promises
 import asyncio
 import gc
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, suppress
 
 import msgspec
 
+from sequencer.api.json_rpc import Methods
 from sequencer.config import NodeConfig
 from sequencer.engine.clock import SystemClock
 from sequencer.engine.engine import Engine, Outside
@@ -27,7 +28,9 @@ from sequencer.engine.recovery import (
     require_genesis,
 )
 from sequencer.engine.rollback import resume
+from sequencer.engine.service import Service
 from sequencer.engine.settler import SettlePace, Settler, Surroundings
+from sequencer.engine.settler_status import SettlerStatus
 from sequencer.engine.settling import SETTLER
 from sequencer.engine.verification import Verification
 from sequencer.engine.views import Views
@@ -67,7 +70,7 @@ class Given(msgspec.Struct, frozen=True):
     """What whoever starts a node gives it beside its configuration.
 
     `pace` None follows from the configuration. `settlement` None: roots are posted nowhere. `say`
-    takes lines of text for the operator.
+    takes lines of text for the operator. `methods` are answered beside those of every node.
     """
 
     clock: Clock = SystemClock()
@@ -75,6 +78,7 @@ class Given(msgspec.Struct, frozen=True):
     settlement: Settlement | None = None
     settle_pace: SettlePace = SettlePace()
     say: Callable[[str], None] = lambda _: None
+    methods: Callable[[Service], Methods] = lambda _: {}
 
 
 _NOTHING = Given()
@@ -84,7 +88,7 @@ class Node:
     """A node that has started: the store, whoever reads it, and the engine of the moment.
 
     `engine` is another one after each decision of the operator about the chain; `verification`
-    goes on.
+    goes on. `count` counts what its clients do, for the metrics.
     """
 
     def __init__(
@@ -97,13 +101,17 @@ class Node:
     ) -> None:
         self.store = store
         self.views = Views(store)
+        self.client_views = Views(store) if config.api_port >= 0 else self.views
         self.clock = given.clock
         self.worker = worker
         self._key = config.operator_key.value
         self._verifying = ThreadWorker("verify")
         self._checking, self._executing = ThreadWorker("check"), ThreadWorker("execute")
         self.verification = Verification(store, self._executing)
+        self._reads = config.api_port >= 0
+        self.count: Callable[[], Mapping[str, int]] = dict
         self._listeners: list[Callable[[Halt], None]] = []
+        self._followers: list[tuple[Callable[[], None], Callable[[], None]]] = []
         self._outboxes: list[Outbox] = []
         self._stopping = False
         self._changed = asyncio.Condition()
@@ -118,6 +126,7 @@ class Node:
             checker=self._checking,
             pace=given.pace or Pace(config.block_interval_ms or BLOCK_INTERVAL_MS),
             exit_on_halt=config.exit_on_halt,
+            client_views=self.client_views if config.api_port >= 0 else None,
         )
         self.engine = self._engine_of(recovered, ())
         self.settler = None if given.settlement is None else self._settler_of(given)
@@ -128,6 +137,21 @@ class Node:
             listener(halt)
         self._listeners.append(listener)
         self.engine.gate.listen(listener)
+
+    def settled(self) -> SettlerStatus | None:
+        """Return how the settlement chain stands, None where roots are posted nowhere."""
+        return None if self.settler is None else self.settler.status()
+
+    def follow(self, durable: Callable[[], None], pending: Callable[[], None]) -> None:
+        """Call somebody after each commit or decision, and whenever the open block holds more."""
+        self._followers.append((durable, pending))
+        self._tell(durable, pending)
+
+    def _tell(self, durable: Callable[[], None], pending: Callable[[], None]) -> None:
+        self.engine.writer.listen(durable)
+        self.engine.writer.watch(pending)
+        durable()
+        pending()
 
     async def following(self, engine: Engine) -> Engine:
         """Wait for the engine that follows one after a decision of the operator."""
@@ -181,7 +205,8 @@ class Node:
         self.verification.stop()
         for thread in (self._executing, self._checking, self._verifying):
             thread.close()
-        self.views.close()
+        for views in {self.views, self.client_views}:
+            views.close()
         self.worker.close()
         self.store.close()
 
@@ -230,11 +255,13 @@ class Node:
         for wake in (*wakes, self.verification.wake):
             self.engine.writer.listen(wake)
             wake()
+        for follower in self._followers:
+            self._tell(*follower)
 
     async def _recover(self) -> None:
         """Come up again from the store, as after any stop: the chain is another one by now."""
         gc.unfreeze()
-        recovered = await self.worker.run(lambda: _recovered(self.store))
+        recovered = await self.worker.run(lambda: _recovered(self.store, self._reads))
         self.views.refresh()
         halts = []
         if not _is_operator(self._key, recovered):
@@ -301,14 +328,14 @@ def open_chain(config: NodeConfig) -> tuple[Store, Recovered]:
         elif config.genesis is not None:
             require_genesis(store, config.genesis)
         resume(store)
-        recovered = recover(store, full=config.verify_root)
+        recovered = recover(store, full=config.verify_root, read=config.api_port >= 0)
         opened.pop_all()
         return store, recovered
 
 
-def _recovered(store: Store) -> Recovered:
+def _recovered(store: Store, read: bool) -> Recovered:
     resume(store)
-    return recover(store)
+    return recover(store, read=read)
 
 
 def _require_operator(config: NodeConfig, recovered: Recovered) -> None:

@@ -62,7 +62,6 @@ class StoreProblem(StrEnum):
     WRITER_REPLACED = "WRITER_REPLACED"
     WRITER_FORKED = "WRITER_FORKED"
     WRITER_THREAD = "WRITER_THREAD"
-
     WITNESS_UNACKNOWLEDGED = "WITNESS_UNACKNOWLEDGED"
     HALT_LATCHED = "HALT_LATCHED"
     HEAD_MOVED = "HEAD_MOVED"
@@ -166,6 +165,9 @@ class StateReader(Protocol):
     def node(self, trie: bytes, depth: int, path: int) -> bytes | None:
         """Return the trie node at a position, None where there is none. Refusal: STATE_PRUNED."""
 
+    def version(self, trie: bytes, depth: int, path: int, below: int) -> tuple[int, bytes | None]:
+        """Return (sequence, node) of the newest version below a sequence, (0, None) for none."""
+
 
 class ChainView(Protocol):
     """The store as of one head: it never mixes two heights or two epochs."""
@@ -203,6 +205,9 @@ class ChainView(Protocol):
 
     def transaction(self, transaction_hash: bytes) -> TransactionPlace | None:
         """Return where a transaction is in the live chain."""
+
+    def orphaned_transaction(self, transaction_hash: bytes) -> TransactionPlace | None:
+        """Return where a transaction was last before it was undone."""
 
     def seen(self, message_hash: bytes) -> SeenMark | None:
         """Return the mark of a hash; `undone_by` its sequence says which reorg undid it."""
@@ -355,11 +360,9 @@ class DiskSpace(Protocol):
 
 
 class Settlement(Protocol):
-    """The contract on the settlement chain that keeps our roots.
+    """The contract on the settlement chain that keeps our roots; see `docs/settlement.md`.
 
-    Every method fails with SettlementError. A call returns once its receipt says that it was
-    carried out; `docs/settlement.md` has the contract's own refusals.
-    """
+    All fail with SettlementError. A call returns once its receipt says that it was carried out."""
 
     @property
     def backend(self) -> str:

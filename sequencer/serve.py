@@ -8,24 +8,36 @@ Promises
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from traceback import format_exception
+
+import msgspec
 
 from sequencer.api.admin import AdminServer
 from sequencer.api.lines import LinePipes, Lines
+from sequencer.api.perp_rpc.methods import perp_methods
+from sequencer.api.server import RpcServer
+from sequencer.api.starknet_rpc.methods import starknet_methods
+from sequencer.api.subscriptions.feed import Feed
+from sequencer.api.subscriptions.methods import subscription_methods
 from sequencer.config import NodeConfig, forget_admin, leave_admin, new_token
 from sequencer.engine.desk import Desk
+from sequencer.engine.operator_log import OperatorLog
 from sequencer.engine.outbox import EffectReader
 from sequencer.engine.reach import Reach
+from sequencer.engine.service import Service
 from sequencer.engine.worker import ThreadWorker
 from sequencer.model.halts import ExitCode, Halt
 from sequencer.model.limits import HALT_CHARACTERS_SHOWN
+from sequencer.model.operator_log import NodeKind
 from sequencer.model.refusals import Refused
 from sequencer.node import Given, Node, start_node
 from sequencer.ports import Settlement, StoreError, StoreProblem
 from sequencer.starknet.felt import format_hash
 from sequencer.storage.halt_note import HaltFile
+from sequencer.storage.operator_log import OperatorLogFile
 from sequencer.storage.plan_folder import PlanFolder
 
 _EXITS = {
@@ -69,16 +81,19 @@ async def _serve(config: NodeConfig, given: Given, pipes: LinePipes | None) -> E
         head = node.store.head
         say(f"block {head.height} {format_hash(head.block_hash)}, epoch {head.epoch}")
         node.listen(lambda halt: say(f"HALTED {_printable(halt)}"))
-        async with commanded(config, node, given) as (_, services):
+        async with (
+            commanded(config, node, given) as (_, services),
+            answered(config, node, given) as (_, answering),
+        ):
             readers: list[EffectReader] = []
             if pipes is not None:
                 lines = Lines(lambda: node.engine, pipes.write)
                 waiting: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
                 readers.append(lines)
-                services.append(_answer(lines, waiting))
+                answering.append(_answer(lines, waiting))
                 pipes.pump(loop, waiting.put)
             try:
-                code = await node.run(readers, services)
+                code = await node.run(readers, [*services, *answering])
             except Exception as error:  # A bug: the writer cannot be trusted any more.
                 HaltFile(config.data_dir).write("".join(format_exception(error)))
                 say(f"UNEXPECTED {error!r:.200}; the file HALTED has all of it")
@@ -102,13 +117,18 @@ async def commanded(
 
     Without a port in the configuration there are none. Error: OSError for one that cannot be had.
     """
-    reader, searcher = ThreadWorker("desk"), ThreadWorker("search")
+    reader, searcher, logger = ThreadWorker("desk"), ThreadWorker("search"), ThreadWorker("log")
     desk = desk_of(config, node, given, reader, searcher)
-    server = AdminServer(desk, token := new_token(), max(config.admin_port, 0))
+    file = OperatorLogFile(config.data_dir, node.clock, NodeKind.RUNNING)
+    log, token = OperatorLog(file, logger), new_token()
+    counted = partial(_counted, node)
+    server = AdminServer(desk, token, log, max(config.admin_port, 0), counted)
     try:
         if config.admin_port < 0:
             yield desk, []
             return
+        if problem := await logger.run(file.open):
+            given.say(problem)
         url = await server.start()
         leave_admin(config.data_dir, url, token)
         given.say(f"commands at {url}")
@@ -119,8 +139,44 @@ async def commanded(
             with suppress(OSError):
                 forget_admin(config.data_dir)
         await server.close()
-        reader.close()
-        searcher.close()
+        for thread in (reader, searcher, logger):
+            thread.close()
+
+
+@asynccontextmanager
+async def answered(
+    config: NodeConfig, node: Node, given: Given
+) -> AsyncIterator[tuple[str, list[Coroutine[None, None, None]]]]:
+    """Give the address where clients are answered, "" for nowhere, and the services that do it.
+
+    Error: OSError for a port that cannot be had.
+    """
+    if config.api_port < 0:
+        yield "", []
+        return
+    reader, presses, past = ThreadWorker("read"), ThreadWorker("press"), ThreadWorker("past")
+    service = Service(node, reader, past)
+    feed = Feed(service, presses)
+    methods = {
+        **starknet_methods(service),
+        **perp_methods(service),
+        **subscription_methods(feed),
+        **given.methods(service),
+    }
+    server = RpcServer(methods, config.api_host, config.api_port, config.api_limits)
+    try:
+        url = await server.start()
+        node.count = lambda: msgspec.structs.asdict(server.traffic())
+        given.say(f"clients at {url}")
+        yield url, [server.run(), feed.run()]
+    finally:
+        await server.close()
+        for thread in (reader, presses, past):
+            thread.close()
+
+
+def _counted(node: Node) -> Mapping[str, int]:
+    return node.count()
 
 
 def desk_of(
@@ -141,6 +197,7 @@ def desk_of(
         verification=node.verification,
         settlement=given.settlement,
         settler=node.settler,
+        disk=node.outside.disk,
     )
     return Desk(reach)
 

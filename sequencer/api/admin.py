@@ -3,8 +3,10 @@
 Promises
 - It listens on 127.0.0.1 and answers only whoever sends the token that lies in a file of the data
   folder; others get 401 and nothing else. A page in a browser gets nothing by another host's name.
-- JSON-RPC 2.0, one request in each POST: `docs/operate.md` lists the methods. A refusal is an
-  error with its stable code in `data.code`; nothing of the inside is ever shown.
+- JSON-RPC 2.0, one request in each POST to `/`: `docs/operate.md` lists the methods. A refusal is
+  an error with its stable code in `data.code`; nothing of the inside is ever shown.
+- A GET of `/metrics` returns the node's figures for Prometheus, to the holder of the token too.
+- Every call is in the operator's log, those that are refused at the door as well.
 - Whoever is slow, sends too much or opens too many connections is cut off; whoever is, nobody
   without the token keeps a request with it from being answered.
 - How things stand is told, and the mode is changed, however many other commands are waiting.
@@ -17,8 +19,9 @@ Laws
 
 import asyncio
 import hmac
+import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -26,8 +29,10 @@ import msgspec
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from sequencer.api.metrics import Counted, Metrics
 from sequencer.api.strict_json import decode_strict
 from sequencer.engine.desk import Desk
+from sequencer.engine.operator_log import OperatorLog
 from sequencer.engine.requests import (
     REQUESTS,
     AnyRequest,
@@ -46,7 +51,7 @@ from sequencer.model.admin_limits import (
     ADMIN_URGENT_CALLS_MAX,
 )
 from sequencer.model.halts import ExitCode
-from sequencer.model.refusals import Reason, Refused
+from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.model.secret import Secret
 
 _LOOPBACK = "127.0.0.1"
@@ -57,6 +62,12 @@ _METHOD_UNKNOWN, _PARAMS_INVALID, _DENIED = -32_601, -32_602, -32_000
 _SILENT = logging.Logger("admin", logging.CRITICAL + 1)
 _NAMES = frozenset({"jsonrpc", "id", "method", "params"})
 _URGENT = (StatusRequest, ModeRequest)
+_ROUTES = {"/": "POST", "/metrics": "GET"}
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def _nothing_counted() -> Mapping[str, int]:
+    return {}
 
 
 class _Failed(Exception):
@@ -86,10 +97,24 @@ class _Call:
 
 
 class AdminServer:
-    """Answers for one desk, to whoever shows the token. `port` 0 is any free one."""
+    """Answers for one desk, to whoever shows the token. `port` 0 is any free one.
 
-    def __init__(self, desk: Desk, token: Secret, port: int = 0) -> None:
+    `counted` counts what the server for clients has to do, for the metrics.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        token: Secret,
+        log: OperatorLog,
+        port: int = 0,
+        counted: Counted = _nothing_counted,
+    ) -> None:
         self._desk = desk
+        self._log = log
+        self._counted = counted
+        self._requests = self._unauthorized = 0
+        self._metrics = Metrics(desk, self._counts)
         self._token = f"Bearer {token.value:064x}".encode()
         self._port = port
         self._waiting: asyncio.Queue[_Call] = asyncio.Queue()
@@ -109,6 +134,8 @@ class AdminServer:
         """Carry commands out until cancelled; what nobody expects of one of them is raised."""
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._log.run())
+                group.create_task(self._metrics.run())
                 while True:
                     group.create_task(self._carry_out(await self._waiting.get()))
         finally:
@@ -116,6 +143,7 @@ class AdminServer:
             for call in [*self._open]:
                 call.end(Denied(Reason.OUTCOME_UNKNOWN.value, ending, ExitCode.INPUT))
             await self.close()
+            await self._log.flush()
 
     async def close(self) -> None:
         """Listen no more. Can be repeated."""
@@ -124,38 +152,65 @@ class AdminServer:
             await runner.cleanup()
 
     async def _carry_out(self, call: _Call) -> None:
-        told = await answer(self._desk, call.request, call.gone)
+        told = await answer(self._desk, call.request, self._log, call.gone)
         # Written here, so that nothing that can go wrong with it is left to the connection.
         call.end(told if isinstance(told, Denied) else msgspec.Raw(msgspec.json.encode(told)))
 
     async def _response(self, request: web.BaseRequest, admit: Callable[[], None]) -> web.Response:
+        response = await self._respond(request, admit)
+        self._requests += 1
+        self._unauthorized += response.status == HTTPStatus.UNAUTHORIZED
+        return response
+
+    async def _respond(self, request: web.BaseRequest, admit: Callable[[], None]) -> web.Response:
         if not _is_loopback(request.headers.get("Host", "")):
             return web.Response(status=HTTPStatus.MISDIRECTED_REQUEST)
         given = request.headers.get("Authorization", "").encode(errors="replace")
         if not hmac.compare_digest(given, self._token):
             return web.Response(status=HTTPStatus.UNAUTHORIZED)
-        if request.method != "POST":
-            return web.Response(status=HTTPStatus.METHOD_NOT_ALLOWED)
+        needed = _ROUTES.get(request.path)
+        if needed is None:
+            return web.Response(status=HTTPStatus.NOT_FOUND)
+        if request.method != needed:
+            headers = {"Allow": needed}
+            return web.Response(status=HTTPStatus.METHOD_NOT_ALLOWED, headers=headers)
+        if needed == "GET":
+            admit()
+            headers = {"Content-Type": _METRICS_TYPE}
+            return web.Response(body=self._metrics.text(), headers=headers)
+        return await self._answered(request, admit)
+
+    async def _answered(self, request: web.BaseRequest, admit: Callable[[], None]) -> web.Response:
         number: str | int | None = None
         try:
             body = await _body(request)
             admit()
             called = _read_call(body)
             number = called["id"]
-            result = await self._call(_request_of(called))
+            result = await self._result(self._admitted(called))
         except _Failed as failed:
             return _json({"id": number, "error": _error(failed)})
         return _json({"id": number, "result": result})
 
-    async def _call(self, request: AnyRequest) -> msgspec.Raw:
-        call = _Call(request)
-        calls_max = ADMIN_CALLS_MAX if call.kind is None else ADMIN_URGENT_CALLS_MAX
-        if sum(each.kind is call.kind for each in self._open) >= calls_max:
-            words = f"{calls_max} such commands are being carried out"
-            raise _failed(_DENIED, Reason.BUSY, words)
+    def _admitted(self, called: dict[str, Any]) -> _Call:
+        """Queue a call; one that is refused here is in the log all the same."""
+        try:
+            call = _Call(_request_of(called))
+            calls_max = ADMIN_CALLS_MAX if call.kind is None else ADMIN_URGENT_CALLS_MAX
+            if sum(each.kind is call.kind for each in self._open) >= calls_max:
+                words = f"{calls_max} such commands are being carried out"
+                raise _failed(_DENIED, Reason.BUSY, words)
+        except _Failed as failed:
+            method, params = called.get("method"), called.get("params", {})
+            name = method if isinstance(method, str) and method in REQUESTS else shown(method)
+            self._log.look(name, json.dumps(params).encode(), failed.denied.code)
+            raise
         self._open.add(call)
         self._waiting.put_nowait(call)
         call.answer.add_done_callback(lambda _: self._open.discard(call))
+        return call
+
+    async def _result(self, call: _Call) -> msgspec.Raw:
         try:
             # Whoever asked may go: the command stays counted until it is done.
             told = await asyncio.shield(call.answer)
@@ -164,6 +219,17 @@ class AdminServer:
         if isinstance(told, Denied):
             raise _Failed(_DENIED, told)
         return told
+
+    def _counts(self) -> Mapping[str, int]:
+        """Count what is of this server and of the log, beside what the clients' server counts."""
+        return {
+            **{f"api_{name}": count for name, count in self._counted().items()},
+            "admin_requests_total": self._requests,
+            "admin_unauthorized_total": self._unauthorized,
+            "admin_calls": len(self._open),
+            "operator_log_entries": self._log.number,
+            "operator_log_unwritten_total": self._log.unwritten,
+        }
 
 
 class _Server(web.Server):

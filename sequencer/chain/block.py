@@ -40,7 +40,8 @@ from sequencer.starknet.felt import Felt
 from sequencer.starknet.state import StateDiff
 from sequencer.starknet.transactions import L1Handler, Transaction
 
-_PRICES = GasPrices(1, 1, 1, 1, 1, 1)
+BLOCK_PRICES = GasPrices(1, 1, 1, 1, 1, 1)
+"""The prices of gas in every header: there are no fees."""
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -176,7 +177,7 @@ def _header(
         timestamp=closed.time_ms // 1_000,
         commitments=content,
         blob=True,
-        prices=_PRICES,
+        prices=BLOCK_PRICES,
         starknet_version=STARKNET_VERSION,
     )
 

@@ -84,6 +84,34 @@ def commit_changes(
     `starknet.state`), `leaf(address)` a contract's present leaf. `pause` is called at every row and
     every hash of a trie, for whoever must not work without a rest. Broken law: SLOT_RANGE.
     """
+    diff, rows_nodes = diff_of(net, read(ROWS_TRIE), pause)
+    commitment = commit(read, leaf, diff, version, _pausing(pedersen, pause))
+    return Committed(diff, commitment, {**commitment.nodes, ROWS_TRIE: rows_nodes})
+
+
+def diff_of(
+    net: Net, read_rows: Reader, pause: Callable[[], None] | None = None
+) -> tuple[StateDiff, dict[Position, Node | None]]:
+    """Return the state diff of row changes, and the nodes of the rows trie that change with them.
+
+    `read_rows` reads the rows trie as it is before. Broken law: SLOT_RANGE.
+    """
+    diff, leaves = split_changes(net, pause)
+    if not leaves:
+        return diff, {}
+    rows = update(read_rows, leaves, ROWS_TRIE_HEIGHT, _pausing(ROWS_HASH, pause))
+    of_exchange = {**diff.storage.get(EXCHANGE_ADDRESS, {}), ROWS_ROOT_SLOT: rows.root}
+    storage = {**diff.storage, EXCHANGE_ADDRESS: of_exchange}
+    return msgspec.structs.replace(diff, storage=storage), rows.changes
+
+
+def split_changes(
+    net: Net, pause: Callable[[], None] | None = None
+) -> tuple[StateDiff, dict[int, Felt]]:
+    """Return what row changes do to slots, nonces and classes, and to leaves of the rows trie.
+
+    The diff lacks the slot with the rows trie's root. Broken law: SLOT_RANGE.
+    """
     storage: dict[Felt, dict[Felt, Felt]] = {}
     nonces: dict[Felt, Felt] = {}
     classes: dict[Felt, Felt] = {}
@@ -101,15 +129,8 @@ def commit_changes(
             slots.update(_slot_changes(table, key, before, after))
         else:
             leaves[row_place(table, key)] = row_leaf(after)
-    rows_nodes: dict[Position, Node | None] = {}
-    if leaves:
-        rows = update(read(ROWS_TRIE), leaves, ROWS_TRIE_HEIGHT, _pausing(ROWS_HASH, pause))
-        rows_nodes = rows.changes
-        storage.setdefault(EXCHANGE_ADDRESS, {})[ROWS_ROOT_SLOT] = rows.root
     filled = {address: slots for address, slots in storage.items() if slots}
-    diff = StateDiff(filled, nonces, classes, declared)
-    commitment = commit(read, leaf, diff, version, _pausing(pedersen, pause))
-    return Committed(diff, commitment, {**commitment.nodes, ROWS_TRIE: rows_nodes})
+    return StateDiff(filled, nonces, classes, declared), leaves
 
 
 def _pausing(hash_pair: Hash, pause: Callable[[], None] | None) -> Hash:

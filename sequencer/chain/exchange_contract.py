@@ -15,7 +15,7 @@ import msgspec
 from sequencer.chain.calldata import CairoType, cairo_type, read_all, struct_type
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.chain.exchange_views import VIEWS
-from sequencer.chain.native import Answer, Call, EntryPoint, NativeContract, by_selector
+from sequencer.chain.native import Answer, Call, EntryPoint, Interface, native_contract
 from sequencer.exchange.step import Context
 from sequencer.exchange.transition import HANDLERS, transition
 from sequencer.model.commands import (
@@ -35,7 +35,7 @@ from sequencer.model.events import Event as ExchangeEvent
 from sequencer.model.orders import Order
 from sequencer.model.refusals import Reason, Refusal, Refused
 from sequencer.starknet.block import Event
-from sequencer.starknet.felt import ADDRESS_BOUND, Felt, encode_short_string
+from sequencer.starknet.felt import ADDRESS_BOUND, Felt
 from sequencer.starknet.felt_hash import poseidon_array
 from sequencer.starknet.messages import cancel_hash, order_hash, price_report_hash
 from sequencer.starknet.names import selector
@@ -277,18 +277,17 @@ _DEPOSIT: Sequence[tuple[str, CairoType]] = (
     ("amount", _U128),
 )
 
-EXCHANGE = NativeContract(
-    name="Exchange",
-    class_hash=poseidon_array((encode_short_string("perpchain.Exchange"), 1)),
-    address=EXCHANGE_ADDRESS,
-    entry_points=by_selector(
-        (
+EXCHANGE = native_contract(
+    Interface(
+        name="Exchange",
+        entry_points=(
             *(_entry_point(kind) for kind in HANDLERS if kind is not Deposit),
             EntryPoint("execute_orders", _BATCH, _run_batch),
             *VIEWS,
-        )
+        ),
+        l1_handlers=(EntryPoint("deposit", _DEPOSIT, _run_deposit),),
+        events=[struct_type(kind) for kind in ExchangeEvent.__subclasses__()],
     ),
-    l1_handlers=by_selector((EntryPoint("deposit", _DEPOSIT, _run_deposit),)),
-    events=[struct_type(kind) for kind in ExchangeEvent.__subclasses__()],
+    EXCHANGE_ADDRESS,
 )
 """The exchange's contract."""

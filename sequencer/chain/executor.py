@@ -10,21 +10,21 @@ Promises
 Whether a key may do something is always looked up here or in the contracts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 import msgspec
 
 from sequencer.chain.account_contract import ACCOUNT
-from sequencer.chain.exchange_contract import EXCHANGE
 from sequencer.chain.native import Answer, Call, EntryPoint, NativeContract, SignatureCheck
-from sequencer.chain.token_contract import TOKEN
+from sequencer.chain.shipped_class import NATIVES, SHIPPED
 from sequencer.exchange.state import Journal, State, Table
 from sequencer.model.limits import CALLS_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Contract, DeclaredClass
 from sequencer.starknet.block import Event, Receipt
 from sequencer.starknet.felt import Felt
+from sequencer.starknet.felt_hash import verify
 from sequencer.starknet.transactions import (
     DeclareV3,
     DeployAccountV3,
@@ -35,20 +35,29 @@ from sequencer.starknet.transactions import (
     transaction_hash,
 )
 
-NATIVES = (ACCOUNT, EXCHANGE, TOKEN)
-"""Every contract class that this chain runs."""
-
 CLASSES: Mapping[Felt, NativeContract] = {native.class_hash: native for native in NATIVES}
-"""The same by class hash."""
+"""What each class hash is bound to."""
 
 _SIGNATURE_FELTS = 2
 
 
+def _unnoted(*_: object) -> None:
+    return
+
+
 class Environment(msgspec.Struct, frozen=True):
-    """What a transaction is executed in, besides the state."""
+    """What a transaction is executed in, besides the state.
+
+    `validates` is False for one that is only simulated without its signature, `exact_nonce` for one
+    that may come later, behind others. `note` hears of each call: its selector, the call, and what
+    it gave.
+    """
 
     chain_id: Felt
     signature_ok: SignatureCheck
+    validates: bool = True
+    exact_nonce: bool = True
+    note: Callable[[Felt, Call, Answer], None] = _unnoted
 
 
 def execute(
@@ -61,8 +70,8 @@ def execute(
     """Execute one transaction. `known_hash` spares whoever has just worked out its hash another go.
 
     Refusals: CONTRACT_UNKNOWN, NONCE_INVALID, SIGNATURE_INVALID, CLASS_UNKNOWN, CLASS_DECLARED,
-    ACCOUNT_EXISTS, TRANSACTION_UNSUPPORTED; for a message from the settlement chain, whatever its
-    handler refuses with. The journal is then as it was.
+    COMPILED_CLASS_MISMATCH, ACCOUNT_EXISTS, TRANSACTION_UNSUPPORTED; for a message from the
+    settlement chain, whatever its handler refuses with. The journal is then as it was.
     """
     hash_ = known_hash
     if hash_ is None:
@@ -96,15 +105,11 @@ def call_view(
     Refusals: CONTRACT_UNKNOWN, ENTRY_POINT_UNKNOWN, and the entry point's own.
     """
     journal = Journal(state)
-    call = Call(state, journal, contract, 0, calldata, 0, 0, chain_id, _nobody)
+    call = Call(state, journal, contract, 0, calldata, 0, 0, chain_id, verify)
     try:
         return _entry_point(state, contract, selector).run(call).result
     finally:
         journal.undo()
-
-
-def _nobody(*_: Felt) -> bool:
-    return False
 
 
 def _invoke(
@@ -115,9 +120,9 @@ def _invoke(
     environment: Environment,
 ) -> Receipt:
     sender = transaction.sender
-    contract = _require_account(state, sender, transaction.terms.nonce)
+    contract = _require_account(state, sender, transaction.terms.nonce, environment)
     _require_signature(contract.public_key, hash_, transaction.signature, environment)
-    _use_nonce(journal, sender, contract)
+    _use_nonce(journal, sender, contract, transaction.terms.nonce)
     mark = journal.mark()
     try:
         events: list[Event] = []
@@ -125,7 +130,9 @@ def _invoke(
             ok = environment.signature_ok
             data = (calldata, hash_, number, environment.chain_id, ok)
             call = Call(state, journal, address, sender, *data)
-            events += _entry_point(state, address, selector).run(call).events
+            answer = _entry_point(state, address, selector).run(call)
+            environment.note(selector, call, answer)
+            events += answer.events
     except Refused as refused:
         journal.undo(mark)
         return Receipt(hash_, 0, revert_reason=str(refused))
@@ -178,14 +185,18 @@ def _declare(
     hash_: Felt,
     environment: Environment,
 ) -> Receipt:
-    contract = _require_account(state, transaction.sender, transaction.terms.nonce)
+    contract = _require_account(state, transaction.sender, transaction.terms.nonce, environment)
     _require_signature(contract.public_key, hash_, transaction.signature, environment)
-    if transaction.class_hash not in CLASSES:
+    shipped = SHIPPED.get(transaction.class_hash)
+    if shipped is None:
         words = f"{transaction.class_hash:#x} is bound to no native contract"
         raise Refused(Reason.CLASS_UNKNOWN, words)
     if transaction.class_hash in state.classes:
         raise Refused(Reason.CLASS_DECLARED, f"{transaction.class_hash:#x} is declared")
-    _use_nonce(journal, transaction.sender, contract)
+    if transaction.compiled_class_hash != shipped.compiled_class_hash:
+        words = f"compiled, that class has the hash {shipped.compiled_class_hash:#x}"
+        raise Refused(Reason.COMPILED_CLASS_MISMATCH, words)
+    _use_nonce(journal, transaction.sender, contract, transaction.terms.nonce)
     declared = DeclaredClass(transaction.compiled_class_hash)
     journal.put(Table.CLASS, transaction.class_hash, declared)
     return Receipt(hash_, 0)
@@ -203,15 +214,20 @@ def _handle(
     if handler is None:
         raise Refused(Reason.ENTRY_POINT_UNKNOWN, f"no L1 handler {message.selector:#x}")
     data = (message.calldata, hash_, 0, environment.chain_id, environment.signature_ok)
-    answer: Answer = handler.run(Call(state, journal, message.contract, 0, *data))
+    call = Call(state, journal, message.contract, 0, *data)
+    answer: Answer = handler.run(call)
+    environment.note(message.selector, call, answer)
     return Receipt(hash_, 0, answer.events)
 
 
-def _require_account(state: State, address: Felt, nonce: Felt) -> Contract:
+def _require_account(
+    state: State, address: Felt, nonce: Felt, environment: Environment
+) -> Contract:
     contract = state.contracts.get(address)
     if contract is None or contract.class_hash != ACCOUNT.class_hash:
         raise Refused(Reason.CONTRACT_UNKNOWN, f"{address:#x} is no account")
-    if contract.nonce != nonce:
+    fits = contract.nonce == nonce if environment.exact_nonce else contract.nonce <= nonce
+    if not fits:
         words = f"{address:#x} is at nonce {contract.nonce}, not {nonce}"
         raise Refused(Reason.NONCE_INVALID, words)
     return contract
@@ -220,13 +236,15 @@ def _require_account(state: State, address: Felt, nonce: Felt) -> Contract:
 def _require_signature(
     public_key: Felt, hash_: Felt, signature: Sequence[Felt], environment: Environment
 ) -> None:
+    if not environment.validates:
+        return
     well_formed = len(signature) == _SIGNATURE_FELTS
     if not well_formed or not environment.signature_ok(public_key, hash_, *signature):
         raise Refused(Reason.SIGNATURE_INVALID, f"transaction {hash_:#x}")
 
 
-def _use_nonce(journal: Journal, address: Felt, contract: Contract) -> None:
-    used = Contract(contract.class_hash, contract.nonce + 1, contract.public_key)
+def _use_nonce(journal: Journal, address: Felt, contract: Contract, nonce: Felt) -> None:
+    used = Contract(contract.class_hash, nonce + 1, contract.public_key)
     journal.put(Table.CONTRACT, address, used)
 
 

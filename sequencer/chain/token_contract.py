@@ -8,13 +8,13 @@ Laws
 
 from sequencer.chain.calldata import CairoType, Felts, cairo_type, malformed, read_all, take
 from sequencer.chain.exchange_contract import run_command
-from sequencer.chain.native import Answer, Call, EntryPoint, NativeContract, by_selector
+from sequencer.chain.native import Answer, Call, EntryPoint, Interface, native_contract
 from sequencer.exchange.step import Context
 from sequencer.model.commands import Transfer
 from sequencer.model.rows import Account
 from sequencer.model.units import QUOTE_PER_TOKEN
 from sequencer.starknet.felt import ADDRESS_BOUND, Felt, encode_short_string
-from sequencer.starknet.felt_hash import poseidon_array, starknet_keccak
+from sequencer.starknet.felt_hash import starknet_keccak
 
 TOKEN_ADDRESS = starknet_keccak(b"perpchain.collateral") % ADDRESS_BOUND
 """The address of the collateral token."""
@@ -75,12 +75,10 @@ def _constant(name: str, kind: CairoType, felt: Felt) -> EntryPoint:
     return EntryPoint(name, (), run, (kind,), is_view=True)
 
 
-TOKEN = NativeContract(
-    name="Collateral",
-    class_hash=poseidon_array((encode_short_string("perpchain.Collateral"), 1)),
-    address=TOKEN_ADDRESS,
-    entry_points=by_selector(
-        (
+TOKEN = native_contract(
+    Interface(
+        name="Collateral",
+        entry_points=(
             _constant("name", _WORD, encode_short_string("USD Coin")),
             _constant("symbol", _WORD, encode_short_string("USDC")),
             _constant("decimals", _U8, 6),
@@ -88,7 +86,8 @@ TOKEN = NativeContract(
             EntryPoint("balance_of", _BALANCE, _balance_of, (_U256,), is_view=True),
             EntryPoint("balanceOf", _BALANCE, _balance_of, (_U256,), is_view=True),
             EntryPoint("transfer", _TRANSFER, _transfer, (_BOOL,)),
-        )
+        ),
     ),
+    TOKEN_ADDRESS,
 )
 """The collateral token's contract."""

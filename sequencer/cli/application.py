@@ -8,8 +8,11 @@ Promises
 import typer
 
 from sequencer.cli.checkpoint import checkpoint
+from sequencer.cli.devnet import devnet
 from sequencer.cli.export import export
+from sequencer.cli.fault import fault
 from sequencer.cli.genesis import genesis
+from sequencer.cli.guard import guard
 from sequencer.cli.inspect import inspect
 from sequencer.cli.mode import mode
 from sequencer.cli.node import node
@@ -25,7 +28,9 @@ application = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+application.command()(devnet)
 application.command()(export)
+application.command()(fault)
 application.command()(genesis)
 application.command()(mode)
 application.command()(node)
@@ -34,6 +39,7 @@ application.command()(status)
 application.command()(vectors)
 application.command()(verify)
 application.add_typer(checkpoint)
+application.add_typer(guard)
 application.add_typer(inspect)
 application.add_typer(reorg)
 

@@ -17,16 +17,18 @@ import msgspec
 import typer
 
 from sequencer.cli.settlement import settlement_of
-from sequencer.cli.stored import fail, opened
+from sequencer.cli.stored import fail, opened, plain
 from sequencer.config import AdminPlace, find_admin
 from sequencer.engine.clock import SystemClock
 from sequencer.engine.desk import Desk
 from sequencer.engine.desk_facts import Facts
+from sequencer.engine.operator_log import OperatorLog
 from sequencer.engine.reach import Reach
 from sequencer.engine.requests import (
     AnyRequest,
     CheckpointListRequest,
     Denied,
+    GuardListRequest,
     ReorgStatusRequest,
     StatusRequest,
     answer,
@@ -38,10 +40,12 @@ from sequencer.model.admin_limits import (
     ADMIN_REQUEST_SECONDS_MAX,
 )
 from sequencer.model.halts import ExitCode
+from sequencer.model.operator_log import NodeKind
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.secret import Secret
 from sequencer.ports import Store, StoreProblem
 from sequencer.storage.halt_note import HaltFile
+from sequencer.storage.operator_log import OperatorLogFile
 from sequencer.storage.plan_folder import PlanFolder
 
 NodeDir = Annotated[Path, typer.Argument(help="The node's data folder, whether it runs or not.")]
@@ -51,9 +55,12 @@ _NEXT_STEPS: dict[str, str] = {
     Reason.BUSY: "status {}",
     Reason.CHECKPOINT_EXISTS: "checkpoint list {}",
     Reason.FINALITY_TOO_CLOSE: "status {}",
+    Reason.GUARD_STOPPED: "guard list {}",
     Reason.HALTED: "status {}",
     Reason.MODE_NOT_READY: "status {}",
     Reason.NODE_NOT_RUNNING: "node {}",
+    Reason.NOT_A_DRILL: "guard list {}",
+    Reason.OPERATOR_LOG_FAILED: "inspect operator-log {}",
     Reason.OUTCOME_UNKNOWN: "status {}",
     Reason.PLAN_APPLIED: "reorg list {}",
     Reason.ROLLBACK_OPEN: "reorg resume {}",
@@ -72,7 +79,7 @@ _NEXT_STEPS: dict[str, str] = {
     StoreProblem.WITNESS_UNACKNOWLEDGED: "mode {} cancel-only, on the running node",
 }
 
-_QUICK = (StatusRequest, ReorgStatusRequest, CheckpointListRequest)
+_QUICK = (StatusRequest, ReorgStatusRequest, CheckpointListRequest, GuardListRequest)
 """What a node answers at once, or not at all."""
 
 _T = TypeVar("_T")
@@ -137,7 +144,7 @@ async def _answered(
     store: Store, data_dir: Path, settlement: Path | None, request: AnyRequest
 ) -> Facts | Denied:
     """Do something beside a folder whose node does not run."""
-    in_place, contract = InPlace(), settlement_of(data_dir, settlement)
+    in_place, contract, clock = InPlace(), settlement_of(data_dir, settlement), SystemClock()
     reach = Reach(
         store=store,
         view=lambda: nullcontext(store.view),
@@ -145,14 +152,19 @@ async def _answered(
         worker=in_place,
         reader=in_place,
         searcher=in_place,
-        clock=SystemClock(),
+        clock=clock,
         note=HaltFile(data_dir),
         plans=PlanFolder(data_dir),
         settlement=contract,
     )
+    file = OperatorLogFile(data_dir, clock, NodeKind.STOPPED)
+    if problem := file.open():
+        typer.echo(plain(problem), err=True)
+    log = OperatorLog(file, in_place)
     try:
-        return await answer(Desk(reach), request)
+        return await answer(Desk(reach), request, log)
     finally:
+        await log.flush()
         if contract is not None:
             await contract.close()
 

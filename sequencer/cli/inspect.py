@@ -1,4 +1,4 @@
-"""`perpchain inspect`: look into the store of a stopped node."""
+"""`perpchain inspect`: look into the store of a stopped node, and at any operator's log."""
 
 from collections import Counter
 from typing import Annotated
@@ -9,8 +9,9 @@ import typer
 from sequencer.chain.exchange_views import margin_figures
 from sequencer.chain.slots import slots_of
 from sequencer.chain.text import to_text
+from sequencer.cli.desk import NodeDir
 from sequencer.cli.quantities import decimal
-from sequencer.cli.stored import AsJson, DataDir, Witness, opened, print_facts
+from sequencer.cli.stored import AsJson, DataDir, Witness, fail, opened, print_facts
 from sequencer.engine.lookup import (
     block_of_sequence,
     find_block,
@@ -21,12 +22,14 @@ from sequencer.engine.lookup import (
 )
 from sequencer.engine.sealer import as_bytes
 from sequencer.exchange.state import State, Table
+from sequencer.model.halts import ExitCode
 from sequencer.model.records import BlockRecord
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Contract
 from sequencer.ports import ChainView
 from sequencer.starknet.felt import format_felt, format_hash, parse_felt
 from sequencer.storage import keys
+from sequencer.storage.operator_log import check_log
 
 inspect = typer.Typer(
     name="inspect",
@@ -182,6 +185,29 @@ def inspect_keys(data_dir: DataDir, witness: Witness = None, as_json: AsJson = F
         }
         facts["all"] = f"{count.total()} keys, {size.total()} bytes"
         print_facts(facts, as_json)
+
+
+@inspect.command("operator-log")
+def inspect_operator_log(data_dir: NodeDir, as_json: AsJson = False) -> None:
+    """Check the chain of the operator's log, beside a node that runs, too. Code 1: it differs.
+
+    Example: perpchain inspect operator-log /tmp/chain
+    """
+    try:
+        check = check_log(data_dir)
+    except OSError as error:
+        words = f"{error.filename or data_dir}: {error.strerror or error}"
+        fail("inspect operator-log", words, ExitCode.STORE_UNUSABLE)
+    facts: Facts = {
+        "entries": check.newest.number,
+        "newest": check.newest.hash,
+        "chain": check.problem or "whole",
+        "torn_bytes": check.torn_bytes,
+        "without_outcome": [f"entry {number} {name}" for number, name in check.unended.items()],
+    }
+    print_facts(facts, as_json)
+    if check.problem:
+        raise typer.Exit(int(ExitCode.DIFFERS))
 
 
 def _is_kind(value: object) -> bool:

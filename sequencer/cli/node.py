@@ -1,18 +1,27 @@
 """`perpchain node`: the sequencer on a data folder."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
+from sequencer.cli.node_file import BLOCK_INTERVAL_MS_MAX, PORT_MAX, NodeFile, read_node_file
 from sequencer.cli.settlement import SettlementPath, settlement_of
 from sequencer.config import KEY_VARIABLE, NodeConfig, read_genesis_text, read_operator_key
-from sequencer.model.refusals import Refused
+from sequencer.model.refusals import Reason, Refused
+
+_T = TypeVar("_T")
 
 
 def node(
-    data_dir: Annotated[Path, typer.Argument(help="The data folder; made where it is absent.")],
+    data_dir: Annotated[
+        Path | None, typer.Argument(help="The data folder; made where it is absent.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file with these options; those given here win.")
+    ] = None,
     genesis: Annotated[
         Path | None, typer.Option(help="The genesis file; needed where there is no chain yet.")
     ] = None,
@@ -24,46 +33,63 @@ def node(
         Path | None, typer.Option(help="The witness file; else DATA_DIR.witness.")
     ] = None,
     block_interval_ms: Annotated[
-        int, typer.Option(min=0, max=60_000, help="Milliseconds a block stays open; 0: default.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0, max=BLOCK_INTERVAL_MS_MAX, help="Milliseconds a block stays open; 0: default."
+        ),
+    ] = None,
     verify_root: Annotated[
-        bool, typer.Option(help="Work out the state root from all rows at start.")
-    ] = False,
+        bool | None, typer.Option(help="Work out the state root from all rows at start.")
+    ] = None,
     exit_on_halt: Annotated[
-        bool, typer.Option(help="End as soon as the chain halts for good.")
-    ] = False,
+        bool | None, typer.Option(help="End as soon as the chain halts for good.")
+    ] = None,
     settlement: SettlementPath = None,
+    host: Annotated[
+        str | None, typer.Option(help="Where clients are answered; else 127.0.0.1.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=PORT_MAX, help="Port for clients; 0: any.")
+    ] = None,
+    no_api: Annotated[bool, typer.Option("--no-api", help="Answer no clients.")] = False,
     admin_port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="Port for commands, loopback only; 0: any.")
-    ] = 0,
+        int | None,
+        typer.Option(min=0, max=PORT_MAX, help="Port for commands, loopback only; 0: any."),
+    ] = None,
     no_admin: Annotated[
         bool, typer.Option("--no-admin", help="Take no commands but those of the lines.")
     ] = False,
+    json_logs: Annotated[
+        bool, typer.Option("--json-logs", help="Log JSON on standard error.")
+    ] = False,
 ) -> None:
-    """Run the sequencer: commands come as JSON lines on standard input, answers go out as lines.
+    """Run the sequencer: clients are answered over HTTP and WebSocket, and lines on its pipes.
 
-    SIGTERM finishes the open block and ends with code 0. Codes 10 to 17 name why the chain halted;
-    docs/node.md lists them and the lines.
+    Commands come as JSON lines on standard input, too, and answers go out as lines. SIGTERM
+    finishes the open block and ends with code 0. Codes 10 to 17 name why the chain halted;
+    docs/node.md lists them, the lines, and what a file of options holds.
     Example: perpchain node /tmp/chain --genesis devnet/genesis.json --operator-key key.txt
     """
     from sequencer.api.lines import LinePipes
     from sequencer.serve import serve
 
-    def say(text: str) -> None:
-        typer.echo(f"perpchain node: {text}", err=True)
-
+    say = _sayer(json_logs)
     try:
-        config = NodeConfig(
-            data_dir=data_dir,
-            operator_key=read_operator_key(operator_key),
-            genesis=None if genesis is None else read_genesis_text(genesis),
-            witness=witness,
-            block_interval_ms=block_interval_ms,
-            verify_root=verify_root,
-            exit_on_halt=exit_on_halt,
-            admin_port=-1 if no_admin else admin_port,
+        stated = NodeFile() if config is None else read_node_file(config)
+        settings = NodeConfig(
+            data_dir=_folder(data_dir or stated.data_dir),
+            operator_key=read_operator_key(operator_key or stated.operator_key),
+            genesis=_genesis(genesis or stated.genesis),
+            witness=witness or stated.witness,
+            block_interval_ms=_given(block_interval_ms, stated.block_interval_ms),
+            verify_root=_given(verify_root, stated.verify_root),
+            exit_on_halt=_given(exit_on_halt, stated.exit_on_halt),
+            admin_port=-1 if no_admin else _given(admin_port, stated.admin.port),
+            api_host=_given(host, stated.api.host),
+            api_port=-1 if no_api else _given(port, stated.api.port),
+            api_limits=stated.limits,
         )
-        contract = settlement_of(data_dir, settlement)
+        contract = settlement_of(settings.data_dir, settlement or stated.settlement.file)
     except Refused as refused:
         say(str(refused))
         raise typer.Exit(2) from None
@@ -71,4 +97,29 @@ def node(
         say("standard input and output are needed; give it /dev/null")
         raise typer.Exit(2)
     pipes = LinePipes(sys.stdin.fileno(), sys.stdout.fileno())
-    raise typer.Exit(int(serve(config, say, pipes, contract)))
+    raise typer.Exit(int(serve(settings, say, pipes, contract)))
+
+
+def _sayer(json_logs: bool) -> Callable[[str], None]:
+    if json_logs:
+        from rich.console import Console
+
+        from sequencer.cli.logs import make_log
+
+        return make_log(Console(stderr=True), as_json=True).info
+    return lambda text: typer.echo(f"perpchain node: {text}", err=True)
+
+
+def _given(value: _T | None, stated: _T) -> _T:
+    return stated if value is None else value
+
+
+def _genesis(path: Path | None) -> str | None:
+    return None if path is None else read_genesis_text(path)
+
+
+def _folder(path: Path | None) -> Path:
+    if path is None:
+        words = "no data folder: name one, or give data_dir in the file of --config"
+        raise Refused(Reason.PARAMETER_INVALID, words)
+    return path

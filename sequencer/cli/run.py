@@ -46,6 +46,9 @@ def run(
         float, typer.Option(min=0, help="Market seconds in a second; 0 is as fast as it goes.")
     ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Gives other traders and keys.")] = 1,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port for clients while it runs; 0: any.")
+    ] = 0,
     manual: Annotated[
         bool, typer.Option("--manual", help="Leave every decision after the incident to you.")
     ] = False,
@@ -78,7 +81,7 @@ def run(
     console = Console(stderr=as_json)
     screen = LiveScreen(console) if console.is_terminal else PlainScreen(console)
     started = time.monotonic()
-    story = Run(folder, options, screen, speed)
+    story = Run(folder, options, screen, speed, port)
     try:
         played = asyncio.run(story.play())
     except (Interrupted, KeyboardInterrupt):
@@ -100,7 +103,7 @@ def run(
     else:
         for name, value in summary.items():
             screen.say(f"{name:24} {value}")
-    if played.proof.problems:
+    if played.proof.problems or played.watched.problems:
         screen.say(f"the proof does not hold; the chain is in {folder}")
         raise typer.Exit(1)
     if data_dir is None:
@@ -147,6 +150,11 @@ def summary_of(played: "Played", elapsed_seconds: float) -> dict[str, object]:
         "accounts": proof.accounts,
         "accounts_differing": proof.accounts_differing,
         "laws": proof.laws,
+        "client_heads": played.watched.heads,
+        "client_reorgs": played.watched.reorgs,
+        "client_undone_blocks": played.watched.undone_blocks,
+        "client_undone_liquidations": played.watched.undone_liquidations,
+        "client_reconciled": not played.watched.problems,
         "orders_per_second": round(per_second, 1),
         "ack_p50_ms": _percentile_ms(latencies, 50),
         "ack_p99_ms": _percentile_ms(latencies, 99),

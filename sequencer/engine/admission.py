@@ -8,8 +8,9 @@ Promises
 
 Laws
 - Order is kept: what was admitted first is executed first.
-- The seen set is asked here and nowhere else. Whether a key may do something, a nonce fits or an
-  order id is free is decided by the chain alone.
+- The seen set is asked here and nowhere else. Whether a key may do something or an order id is free
+  is decided by the chain alone. A nonce must be the next one behind those that wait: the chain
+  would refuse any other, and nobody would hear of it.
 """
 
 import asyncio
@@ -79,7 +80,8 @@ class Admission:
         # it. For the same reason only what is verified counts against a signer.
         self._pending: dict[Signature, Item] = {}
         self._by_signer: Counter[Felt] = Counter()
-        self._counted: set[Signature] = set()
+        self._accepted: dict[Felt, Item] = {}
+        self._next_nonces: dict[Felt, int] = {}
 
     def order(self, signed: SignedOrder) -> Item:
         """Queue a signed order; its answer comes with the item.
@@ -135,6 +137,13 @@ class Admission:
             raise Refused(Reason.REPORT_FROM_FUTURE, words)
         self._reports.add(report, self._state)
 
+    async def accepted(self, item: Item) -> None:
+        """Wait until an item waits for a block.
+
+        Refusals: SIGNATURE_INVALID, ACCOUNT_BUSY, NONCE_INVALID, and why there is no block.
+        """
+        await item.acceptance()
+
     async def checked(self) -> None:
         """Wait until everything that was admitted so far waits for a block, or is refused."""
         await self._is_checked.wait()
@@ -153,9 +162,17 @@ class Admission:
                 elif self._by_signer[item.signer] >= PENDING_COMMANDS_PER_ACCOUNT_MAX:
                     item.refuse(Reason.ACCOUNT_BUSY, _busy(item.signer))
                 elif not item.answer.done():
-                    self._counted.add(_signature(item))
-                    self._by_signer[item.signer] += 1
-                    self._queue.put(item)
+                    self._accept(item)
+
+    def next_nonce(self, address: Felt) -> int:
+        """Return the nonce of an account's next transaction: behind those that wait."""
+        contract = self._state.contracts.get(address)
+        nonce = 0 if contract is None else contract.nonce
+        return max(nonce, self._next_nonces.get(address, 0))
+
+    def find(self, hash_: Felt) -> Item | None:
+        """Return what was accepted under a hash, and is not durable yet."""
+        return self._accepted.get(hash_)
 
     def refuse_all(self, reason: Reason, detail: str) -> None:
         """Answer whatever has no answer, wherever it is: nothing is executed any more."""
@@ -186,14 +203,34 @@ class Admission:
         self._unverified.put(item)
         return item
 
+    def _accept(self, item: Item) -> None:
+        nonce = _nonce_of(item.payload)
+        if nonce is not None:
+            expected = self.next_nonce(item.signer)
+            if nonce != expected:
+                words = f"{item.signer:#x} is at nonce {expected}, not {nonce}"
+                item.refuse(Reason.NONCE_INVALID, words)
+                return
+            self._next_nonces[item.signer] = nonce + 1
+        self._by_signer[item.signer] += 1
+        self._accepted.setdefault(item.hash, item)
+        item.accept()
+        self._queue.put(item)
+
     def _forget(self, item: Item, signature: Signature) -> None:
         del self._pending[signature]
-        if signature not in self._counted:
+        if not item.is_accepted:
             return
-        self._counted.remove(signature)
+        if self._accepted.get(item.hash) is item:
+            del self._accepted[item.hash]
         self._by_signer[item.signer] -= 1
         if not self._by_signer[item.signer]:
             del self._by_signer[item.signer]
+        # What was accepted and came into no block has left its nonce to whoever comes next.
+        answer = item.answer
+        lost = answer.cancelled() or answer.exception() is not None
+        if lost or item.signer not in self._by_signer:
+            self._next_nonces.pop(item.signer, None)
 
     def _require_room(self, signer: Felt) -> None:
         self._gate.require_open(self._state)
@@ -238,6 +275,13 @@ def _signature(item: Item) -> Signature:
     if item.signature is None:
         raise TypeError("only what was signed is verified")
     return item.signature
+
+
+def _nonce_of(payload: object) -> int | None:
+    """Return a transaction's nonce, None for what has none."""
+    if isinstance(payload, InvokeV3 | DeclareV3 | DeployAccountV3):
+        return payload.terms.nonce
+    return None
 
 
 def _sender(transaction: Transaction) -> Felt:

@@ -17,18 +17,21 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
+from sequencer.engine.desk_checkpoints import require_free, require_names
+from sequencer.engine.desk_commands import change_mode, do_harm, require_running, switch_guard
 from sequencer.engine.desk_facts import (
     EQUAL,
     Facts,
     Undecided,
     checkpoint_lines,
+    guard_facts,
     head_facts,
     journal_lines,
-    mode_above,
     reorg_lines,
     root_words,
     status_facts,
 )
+from sequencer.engine.desk_figures import Figures, figures_of
 from sequencer.engine.desk_rollback import (
     keep_plan,
     require_settlement,
@@ -37,13 +40,11 @@ from sequencer.engine.desk_rollback import (
     take_back,
 )
 from sequencer.engine.engine import Engine
-from sequencer.engine.items import Applied
 from sequencer.engine.plan import Plan, make_plan, read_plan, resolve_live, resolve_target
-from sequencer.engine.reach import Reach, Running
-from sequencer.engine.recovery import NODE, NODE_STOPPED, latch_halt, recover
+from sequencer.engine.reach import Reach
+from sequencer.engine.recovery import latch_halt, recover
 from sequencer.engine.rollback import (
     Order,
-    require_plain,
     require_reason,
     require_unapplied,
     resume,
@@ -53,16 +54,14 @@ from sequencer.engine.rollback import (
 from sequencer.engine.settler import Settler
 from sequencer.engine.suggest import Suggestion, suggest
 from sequencer.model.admin_limits import CHECKPOINT_SETTLED_SECONDS_MAX
-from sequencer.model.commands import OrderPolicy, SetMode
+from sequencer.model.commands import Fault, OrderPolicy, SetGuard, SetMode
 from sequencer.model.halts import Halt, HaltCause
-from sequencer.model.limits import CHECKPOINT_LABEL_CHARACTERS_MAX
-from sequencer.model.refusals import Reason, Refused, shown
-from sequencer.model.rows import Mode
-from sequencer.ports import ChainView, StoreFailed, StoreProblem, Worker
-from sequencer.starknet.felt import format_felt
+from sequencer.model.refusals import Reason, Refused
+from sequencer.model.rows import Guard, Mode
+from sequencer.model.units import MS_PER_SECOND
+from sequencer.ports import ChainView, StoreError, StoreFailed, StoreProblem, Worker
 
 _T = TypeVar("_T")
-_OWN = (NODE, NODE_STOPPED)
 
 
 class Desk:
@@ -192,17 +191,14 @@ class Desk:
         Refusals: BLOCK_UNKNOWN, TARGET_ORPHANED, PARAMETER_INVALID, CHECKPOINT_EXISTS,
         SETTLEMENT_ABSENT, NODE_NOT_RUNNING, SETTLEMENT_UNREACHABLE after too long.
         """
-        _require_names(label, by)
-        if by in _OWN:
-            # Such a checkpoint says that the node stopped as planned: nobody else may say so.
-            raise Refused(Reason.PARAMETER_INVALID, "that is the node's own name: give yours")
+        require_names(label, by)
         settler = self._require_settler() if settled else None
 
         def create() -> int:
             store = self._reach.store
             block = resolve_live(store.view, at)
             if not replace:
-                _require_free(store.view, block.sequence, label)
+                require_free(store.view, block.sequence, label)
             store.create_checkpoint(block.height, label, by)
             return block.height
 
@@ -232,35 +228,42 @@ class Desk:
     async def mode(self, mode: Mode, reason: str, accept: int, decide_ms: int) -> Facts:
         """Change the mode of a running node; returns the block that recorded it.
 
-        `decide_ms` is how long an operator who halts may take to decide. Refusals:
-        NODE_NOT_RUNNING, REASON_MISSING for a halt without one, and the chain's own; the words
-        of MODE_ORDER end with the mode that comes next.
+        `decide_ms` is how long an operator who halts may take to decide. Refusals: those of
+        `engine/desk_commands.py`.
         """
-        running = self._require_running()
-        if mode is Mode.HALTED:
-            require_reason(Order("", reason, 0))
-        require_plain(reason, Reason.REASON_MISSING)
-        applied = await self._ordered(running, SetMode(mode, reason, accept))
+        facts = await change_mode(self._reach, SetMode(mode, reason, accept))
         halted = mode is Mode.HALTED
         until_ms = self._reach.clock.now_ms() + decide_ms
         self._undecided = Undecided(reason, until_ms) if halted else None
-        block = {"height": applied.height, "block": format_felt(applied.block_hash)}
-        return {"mode": mode.value, **block, "epoch": applied.epoch}
+        return facts
 
-    async def _ordered(self, running: Running, command: SetMode) -> Applied:
-        """Have the writer change the mode."""
+    async def guard(self, guard: Guard, reason: str, *, on: bool) -> Facts:
+        """Switch a guard on a running node. Refusals: those of `engine/desk_commands.py`."""
+        return await switch_guard(self._reach, SetGuard(guard, on), reason)
+
+    def guards(self) -> Facts:
+        """List the guards, and whether this chain is a drill."""
+        with self._reach.view() as view:
+            return guard_facts(view)
+
+    async def fault(self, fault: Fault) -> Facts:
+        """Do harm on a running node. Refusals: those of `engine/desk_commands.py`."""
+        return await do_harm(self._reach, fault)
+
+    def figures(self) -> Figures | None:
+        """Count what a monitor looks at, at once; None where the store cannot be read."""
         try:
-            applied = await running.engine.writer.operate(command).answer
-            if applied.refusal:
-                words = (applied.receipt.revert_reason or "").partition(": ")[2]
-                raise Refused(Reason(applied.refusal), words)
-        except Refused as refused:
-            if refused.reason is not Reason.MODE_ORDER:
-                raise
-            with self._reach.view() as view:
-                words = f"{refused.detail}; next comes {mode_above(view).value}"
-            raise Refused(Reason.MODE_ORDER, words) from None
-        return applied
+            return figures_of(self._reach, self._undecided)
+        except StoreError:
+            return None
+
+    async def watch_commits(self, seen: Callable[[float], None]) -> None:
+        """Say of each block how many seconds it took to the disk, as long as the node runs."""
+        running = self._reach.running
+        while running is not None:
+            engine = running.engine
+            engine.writer.listen(partial(_see_commit, engine, seen))
+            await running.following(engine)
 
     async def _long(self, read: Callable[[], _T], thread: Worker | None = None) -> _T:
         """Read for long in a thread; its snapshot may be let go only when it has ended."""
@@ -340,26 +343,12 @@ class Desk:
             words = f"the newest rollback in force is reorg {newest.after.epoch}"
             raise Refused(Reason.UNDO_IMPOSSIBLE, words)
 
-    def _require_running(self) -> Running:
-        if self._reach.running is None:
-            raise Refused(Reason.NODE_NOT_RUNNING, "only a running node makes the block for it")
-        return self._reach.running
-
     def _require_settler(self) -> Settler:
-        self._require_running()
+        require_running(self._reach)
         if self._reach.settler is None:
             words = "this node posts to no settlement chain"
             raise Refused(Reason.SETTLEMENT_ABSENT, words)
         return self._reach.settler
-
-
-def _require_names(label: str, by: str) -> None:
-    """Refuse with PARAMETER_INVALID names that are blank, too long, or not one plain line."""
-    for words in (label, by):
-        require_plain(words, Reason.PARAMETER_INVALID)
-        if not words.strip() or len(words) > CHECKPOINT_LABEL_CHARACTERS_MAX:
-            needed = f"a name has 1 to {CHECKPOINT_LABEL_CHARACTERS_MAX} characters, not all blank"
-            raise Refused(Reason.PARAMETER_INVALID, f"{needed}: {shown(words)}")
 
 
 async def _settle(settler: Settler, height: int, gone: asyncio.Event) -> int:
@@ -374,9 +363,5 @@ async def _settle(settler: Settler, height: int, gone: asyncio.Event) -> int:
     return settler.status().settled_height
 
 
-def _require_free(view: ChainView, sequence: int, label: str) -> None:
-    """Refuse with CHECKPOINT_EXISTS to replace somebody's checkpoint by one of another name."""
-    for each in view.checkpoints():
-        if each.sequence == sequence and each.label != label and each.pinned_by not in _OWN:
-            words = f"block {each.height} is {each.label} of {each.pinned_by}: drop or replace it"
-            raise Refused(Reason.CHECKPOINT_EXISTS, words)
+def _see_commit(engine: Engine, seen: Callable[[float], None]) -> None:
+    seen(engine.gate.lag_ms() / MS_PER_SECOND)

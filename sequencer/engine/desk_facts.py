@@ -20,7 +20,7 @@ from sequencer.exchange.state import ONLY, Table
 from sequencer.model.admin_limits import STATUS_CHECKPOINTS_MAX
 from sequencer.model.halts import Halt
 from sequencer.model.records import Head, RollbackJournal
-from sequencer.model.rows import Mode, ModeCause, System
+from sequencer.model.rows import Guard, Mode, ModeCause, System
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.ports import ChainView, StoreFailed, StoreProblem
 from sequencer.starknet.felt import format_hash
@@ -67,7 +67,7 @@ def status_facts(
     now_ms: int,
 ) -> Facts:
     """Say how things stand. `engine` is None for a node that does not run."""
-    system, undoable = _system(view), next(unfollowed(view), None)
+    system, undoable = system_of(view), next(unfollowed(view), None)
     return {
         "node": "stopped" if engine is None else "running",
         **head_facts(view.head),
@@ -91,7 +91,15 @@ def mode_above(view: ChainView) -> Mode:
     if view.head.latch is not None:
         return Mode.CANCEL_ONLY
     ladder = sorted(Mode, key=rank)
-    return ladder[min(rank(_system(view).mode) + 1, len(ladder) - 1)]
+    return ladder[min(rank(system_of(view).mode) + 1, len(ladder) - 1)]
+
+
+def guard_facts(view: ChainView) -> Facts:
+    """Say of each guard whether it is on, and whether guards may be switched off at all."""
+    system = system_of(view)
+    words = "a drill: guards may be off" if system.drill else "no drill: guards stay on"
+    states = {guard.value: "off" if guard in system.guards_off else "on" for guard in Guard}
+    return {"height": view.head.height, "chain": words, **states}
 
 
 def journal_lines(journals: Iterable[RollbackJournal]) -> list[str]:
@@ -139,7 +147,8 @@ def _verified_words(verified: VerificationStatus | None) -> str:
     return f"blocks {verified.since_height + 1} to {verified.verified_height} executed again"
 
 
-def _system(view: ChainView) -> System:
+def system_of(view: ChainView) -> System:
+    """Read the exchange's own row. Failure: STORE_CORRUPT."""
     number, key = TABLES[Table.SYSTEM].number, encode_key(ONLY)
     stored = view.state().row(number, key)
     row = None if stored is None else decode_stored(number, key, stored)[2]

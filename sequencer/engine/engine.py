@@ -18,6 +18,7 @@ import msgspec
 
 from sequencer.engine.admission import Admission
 from sequencer.engine.gate import Gate
+from sequencer.engine.latest import Latest
 from sequencer.engine.producer import Operator, Producer
 from sequencer.engine.recovery import Recovered
 from sequencer.engine.reports import Reports
@@ -40,7 +41,7 @@ class Outside(msgspec.Struct, frozen=True):
 
     `worker` is the thread that seals and changes the store; `verifier` checks signatures in
     another, and `checker` works out a root that is owed. `exit_on_halt` ends the run as soon as
-    the chain halts for good.
+    the chain halts for good. `client_views` are for clients, None where there are none.
     """
 
     store: Store
@@ -54,6 +55,7 @@ class Outside(msgspec.Struct, frozen=True):
     pace: Pace = Pace()
     keeping: Keeping = Keeping()
     exit_on_halt: bool = False
+    client_views: Views | None = None
 
 
 class Engine:
@@ -79,6 +81,9 @@ class Engine:
         self._throttle = Throttle(ROOT_CHECK_REST_TIMES)
         self.gate = Gate(outside.note, (*recovered.halts, *halts))
         self.gate.owes_root = recovered.owed is not None
+        self._latest: Latest | None = None
+        if recovered.latest is not None and outside.client_views is not None:
+            self._latest = Latest(recovered.latest, outside.client_views)
         parts = Parts(
             store=store,
             producer=Producer(state, number, state.system.chain_id, operator),
@@ -89,11 +94,19 @@ class Engine:
             reports=reports,
             gate=self.gate,
             disk=outside.disk,
+            latest=self._latest,
         )
         self.writer = Writer(parts, outside.pace, outside.keeping)
         self.admission = Admission(
             self.writer, outside.views, outside.clock, reports, outside.verifier
         )
+
+    @property
+    def latest(self) -> Latest:
+        """Return the exchange at the head. TypeError where nobody was to read it."""
+        if self._latest is None:
+            raise TypeError("recovered for nobody who reads")
+        return self._latest
 
     def stop(self) -> None:
         """Finish the open block, and end."""

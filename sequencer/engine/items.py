@@ -35,9 +35,21 @@ class Applied(msgspec.Struct, frozen=True):
 
 
 class Item:
-    """One command on its way. `signer` is 0 for the node's own; `until_ms` as in the seen set."""
+    """One command on its way. `signer` is 0 for the node's own; `until_ms` as in the seen set.
 
-    __slots__ = ("answer", "hash", "payload", "signature", "signer", "until_ms")
+    `is_accepted` once its signature is known to be valid, and it waits for a block.
+    """
+
+    __slots__ = (
+        "_acceptance",
+        "answer",
+        "hash",
+        "is_accepted",
+        "payload",
+        "signature",
+        "signer",
+        "until_ms",
+    )
 
     def __init__(
         self,
@@ -52,7 +64,24 @@ class Item:
         self.signer = signer
         self.signature = signature
         self.until_ms = until_ms
+        self.is_accepted = False
+        self._acceptance: asyncio.Future[None] | None = None
         self.answer: asyncio.Future[Applied] = asyncio.get_running_loop().create_future()
+
+    async def acceptance(self) -> None:
+        """Wait until it is accepted. Refusals: those of its answer, where that came before."""
+        if not self.is_accepted and not self.answer.done():
+            if self._acceptance is None:
+                self._acceptance = asyncio.get_running_loop().create_future()
+            await asyncio.wait((self._acceptance, self.answer), return_when="FIRST_COMPLETED")
+        if not self.is_accepted:
+            self.answer.result()
+
+    def accept(self) -> None:
+        """Say that it waits for a block."""
+        self.is_accepted = True
+        if self._acceptance is not None and not self._acceptance.done():
+            self._acceptance.set_result(None)
 
     def refuse(self, reason: Reason, detail: str) -> None:
         """Answer with a refusal, unless whoever asked has gone."""

@@ -16,6 +16,7 @@ import msgspec
 
 from sequencer.chain.block import ClosedBlock, close_block
 from sequencer.chain.calls import batch_calldata, command_call, write_calls
+from sequencer.chain.commitment import net_changes
 from sequencer.chain.exchange_contract import Signed, SignedReport
 from sequencer.chain.executor import Environment, execute
 from sequencer.exchange.state import Journal, State
@@ -71,6 +72,18 @@ class Producer:
     def transactions(self) -> int:
         """Count what has been executed."""
         return len(self._executed)
+
+    def open_block(self) -> ClosedBlock:
+        """Return the open block as it would be if it were closed now; no law is checked."""
+        system = self.state.system
+        return ClosedBlock(
+            number=self.number,
+            operator=system.operator,
+            time_ms=system.time_ms,
+            net=net_changes(self._journal.changes),
+            transactions=tuple(transaction for transaction, _ in self._executed),
+            receipts=tuple(receipt for _, receipt in self._executed),
+        )
 
     @property
     def changes(self) -> int:

@@ -9,7 +9,7 @@ import msgspec
 from sequencer.engine.engine import Engine
 from sequencer.engine.settler import Settler
 from sequencer.engine.verification import Verification
-from sequencer.ports import ChainView, Clock, HaltNote, Settlement, Store, Worker
+from sequencer.ports import ChainView, Clock, DiskSpace, HaltNote, Settlement, Store, Worker
 
 
 class Plans(Protocol):
@@ -39,7 +39,8 @@ class Reach(msgspec.Struct, frozen=True):
     `view` lends the chain at its head, `refresh` has it follow what was written. `worker` changes
     the store, `reader` reads for long, `searcher` for as long as somebody waits. `running` is None
     for a node that does not run. `settler` posts for a running node and `verification` executes its
-    blocks again; `settlement` is there wherever one is configured.
+    blocks again; `settlement` is there wherever one is configured. `disk` is where the folder lies,
+    None where nobody asks for the room on it.
     """
 
     store: Store
@@ -55,3 +56,4 @@ class Reach(msgspec.Struct, frozen=True):
     settlement: Settlement | None = None
     settler: Settler | None = None
     verification: Verification | None = None
+    disk: DiskSpace | None = None

@@ -54,7 +54,8 @@ class Recovered(msgspec.Struct):
 
     `was_planned` says whether the stop before was. `halts` are why it comes up HALTED.
     `root_proven`: the state root was worked out again from the rows. `owed` is the block for which
-    that has to be done before OPEN, None where it has not.
+    that has to be done before OPEN, None where it has not. `latest` is the state once more, for
+    whoever reads it at the head, None where nobody does.
     """
 
     state: State
@@ -63,6 +64,7 @@ class Recovered(msgspec.Struct):
     halts: Sequence[Halt]
     root_proven: bool = False
     owed: BlockRecord | None = None
+    latest: State | None = None
 
 
 def begin_chain(store: Store, genesis: str) -> None:
@@ -85,8 +87,8 @@ def genesis_of(view: ChainView) -> str:
     return decode_body(view.body(_block(view, 0))).genesis
 
 
-def recover(store: Store, *, full: bool = False) -> Recovered:
-    """Load the chain of a store that holds one.
+def recover(store: Store, *, full: bool = False, read: bool = False) -> Recovered:
+    """Load the chain of a store that holds one; `read` says that somebody reads it at its head.
 
     `full` works out the root from the rows also after a planned stop, or under a latch. Refusals:
     ROW_MALFORMED, ROW_VERSION_UNKNOWN, RULES_VERSION_UNKNOWN, BLOCK_VERSION_UNSUPPORTED; failures:
@@ -107,7 +109,8 @@ def recover(store: Store, *, full: bool = False) -> Recovered:
     if not store.acknowledged:
         words = "no witness says that this store is the newest"
         halts.append(Halt(HaltCause.WITNESS_UNACKNOWLEDGED, words))
-    return Recovered(state, decode_header(block.header), planned, halts, proven, owed)
+    latest = State.rebuilt(rows) if read else None
+    return Recovered(state, decode_header(block.header), planned, halts, proven, owed, latest)
 
 
 def latch_halt(latch: Latch) -> Halt:

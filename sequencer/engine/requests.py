@@ -4,6 +4,8 @@ Promises
 - The same request does the same on a node that runs and beside one that does not.
 - Whatever is refused comes back as a stable code with the words and the exit code that belong to
   it. What nobody expected is not caught.
+- What changes something is in the operator's log before it is done, and with its outcome after; it
+  is not done where the log takes no entry. What only looks is logged once.
 
 Laws
 - Names and fields are part of the public interface: a field that is not known is refused.
@@ -18,12 +20,16 @@ import msgspec
 from sequencer.chain.text import to_text
 from sequencer.engine.desk import Desk
 from sequencer.engine.desk_facts import Facts
+from sequencer.engine.operator_log import OperatorLog
 from sequencer.model.admin_limits import DECIDE_MINUTES, DECIDE_MINUTES_MAX
-from sequencer.model.commands import OrderPolicy
+from sequencer.model.commands import Fault, FaultKind, OrderPolicy
 from sequencer.model.halts import ExitCode
 from sequencer.model.refusals import Reason, Refused
-from sequencer.model.rows import Mode
+from sequencer.model.rows import Guard, Mode
 from sequencer.ports import StoreError
+from sequencer.starknet.felt import parse_felt
+
+_OK = "ok"
 
 _MINUTE_MS = 60_000
 
@@ -107,6 +113,27 @@ class CheckpointDropRequest(Request, frozen=True):
     label: str
 
 
+class GuardRequest(Request, frozen=True):
+    """Switch a guard; off in drills only, and with a reason."""
+
+    guard: Guard
+    on: bool
+    reason: str = ""
+
+
+class GuardListRequest(Request, frozen=True):
+    """Every guard, on or off."""
+
+
+class FaultRequest(Request, frozen=True):
+    """Do harm, in drills only. `market`, `account` (0x...) and `amount` as the kind needs them."""
+
+    kind: FaultKind
+    market: str = ""
+    account: str = "0x0"
+    amount: int = 0
+
+
 AnyRequest: TypeAlias = (
     StatusRequest
     | ModeRequest
@@ -120,6 +147,9 @@ AnyRequest: TypeAlias = (
     | CheckpointCreateRequest
     | CheckpointListRequest
     | CheckpointDropRequest
+    | GuardRequest
+    | GuardListRequest
+    | FaultRequest
 )
 
 REQUESTS: dict[str, type[AnyRequest]] = {
@@ -135,10 +165,22 @@ REQUESTS: dict[str, type[AnyRequest]] = {
     "admin_checkpointCreate": CheckpointCreateRequest,
     "admin_checkpointList": CheckpointListRequest,
     "admin_checkpointDrop": CheckpointDropRequest,
+    "admin_guard": GuardRequest,
+    "admin_guardList": GuardListRequest,
+    "admin_fault": FaultRequest,
 }
 """Every request by its method's name."""
 
 _METHODS = {kind: method for method, kind in REQUESTS.items()}
+_LOOKS = (
+    StatusRequest,
+    SuggestRequest,
+    PlanRequest,
+    ReorgStatusRequest,
+    ReorgListRequest,
+    CheckpointListRequest,
+    GuardListRequest,
+)
 
 
 class Denied(msgspec.Struct, frozen=True):
@@ -158,26 +200,65 @@ def method_of(request: AnyRequest) -> str:
 
 
 async def answer(
-    desk: Desk, request: AnyRequest, gone: asyncio.Event | None = None
+    desk: Desk, request: AnyRequest, log: OperatorLog, gone: asyncio.Event | None = None
 ) -> Facts | Denied:
-    """Do what is asked. What is refused, and what the store cannot do, is `Denied`.
+    """Do what is asked, and log it. What is refused, and what the store cannot do, is `Denied`.
 
     `gone` is set once whoever asked waits no more: then what only looks or waits ends.
     """
+    method, params = method_of(request), msgspec.json.encode(request)
+    looks, intent = isinstance(request, _LOOKS), 0
+    if not looks:
+        try:
+            intent = await log.begin(method, params)
+        except Refused as refused:
+            # Whoever sees money go must be able to stop it, and a full disk must not forbid it.
+            if not _halts(request):
+                return _denied(refused)
+            log.unwritten += 1
+    outcome = Reason.OUTCOME_UNKNOWN.value
+    try:
+        told = await _told(desk, request, gone)
+        outcome = _outcome(told)
+    finally:
+        if looks:
+            log.look(method, params, outcome)
+        elif intent:
+            await log.end(intent, method, outcome)
+    return told
+
+
+def _halts(request: AnyRequest) -> bool:
+    return isinstance(request, ModeRequest) and request.mode is Mode.HALTED
+
+
+def _outcome(told: Facts | Denied) -> str:
+    return told.code if isinstance(told, Denied) else _OK
+
+
+async def _told(desk: Desk, request: AnyRequest, gone: asyncio.Event | None) -> Facts | Denied:
     try:
         return await _done(desk, request, gone)
     except Refused as refused:
-        return Denied(refused.reason.value, refused.detail, ExitCode.INPUT)
+        return _denied(refused)
     except StoreError as error:
         return Denied(error.problem.value, error.detail, ExitCode.STORE_UNUSABLE)
+
+
+def _denied(refused: Refused) -> Denied:
+    return Denied(refused.reason.value, refused.detail, ExitCode.INPUT)
 
 
 async def _done(desk: Desk, request: AnyRequest, gone: asyncio.Event | None) -> Facts:
     match request:
         case StatusRequest():
             return await desk.status()
-        case ModeRequest():
-            return await _mode(desk, request)
+        case ModeRequest() | GuardRequest() | FaultRequest():
+            return await _recorded(desk, request)
+        case GuardListRequest():
+            return desk.guards()
+        case CheckpointCreateRequest() | CheckpointListRequest() | CheckpointDropRequest():
+            return await _checkpoints(desk, request, gone)
         case SuggestRequest(since=since):
             return msgspec.structs.asdict(await desk.suggest(since, gone))
         case PlanRequest(to=to, policy=policy, deselect=deselect):
@@ -193,6 +274,25 @@ async def _done(desk: Desk, request: AnyRequest, gone: asyncio.Event | None) -> 
             return await desk.resume()
         case ReorgListRequest():
             return await desk.reorgs()
+    assert_never(request)
+
+
+async def _recorded(desk: Desk, request: ModeRequest | GuardRequest | FaultRequest) -> Facts:
+    match request:
+        case ModeRequest():
+            return await _mode(desk, request)
+        case GuardRequest(guard=guard, on=on, reason=reason):
+            return await desk.guard(guard, reason, on=on)
+        case FaultRequest(kind=kind, market=market, account=account, amount=amount):
+            return await desk.fault(Fault(kind, market, parse_felt(account), amount))
+
+
+async def _checkpoints(
+    desk: Desk,
+    request: CheckpointCreateRequest | CheckpointListRequest | CheckpointDropRequest,
+    gone: asyncio.Event | None,
+) -> Facts:
+    match request:
         case CheckpointCreateRequest(label=label, at=at, by=by, settled=settled, replace=replace):
             return await desk.create_checkpoint(
                 label, at, by, replace=replace, settled=settled, gone=gone
@@ -201,7 +301,6 @@ async def _done(desk: Desk, request: AnyRequest, gone: asyncio.Event | None) -> 
             return await desk.checkpoints()
         case CheckpointDropRequest(label=label):
             return await desk.drop_checkpoint(label)
-    assert_never(request)
 
 
 async def _mode(desk: Desk, request: ModeRequest) -> Facts:

@@ -26,6 +26,7 @@ from sequencer.engine.filling import Filling, is_carried
 from sequencer.engine.gate import Gate
 from sequencer.engine.inbox import Inbox
 from sequencer.engine.items import Item
+from sequencer.engine.latest import Latest
 from sequencer.engine.opening import Opened, Opener
 from sequencer.engine.producer import Producer
 from sequencer.engine.reports import Reports
@@ -74,7 +75,10 @@ _PACE, _KEEPING = Pace(), Keeping()
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """What a writer works with. `worker` is the thread that seals and changes the store."""
+    """What a writer works with. `worker` is the thread that seals and changes the store.
+
+    `latest` follows the head with it, None where nobody reads the exchange's state.
+    """
 
     store: Store
     producer: Producer
@@ -85,6 +89,7 @@ class Parts(msgspec.Struct, frozen=True):
     reports: Reports
     gate: Gate
     disk: DiskSpace
+    latest: Latest | None = None
 
 
 class Writer:
@@ -104,6 +109,8 @@ class Writer:
         self._is_idle.set()
         self._beat = 0.0
         self._listeners: list[Callable[[], None]] = []
+        self._watchers: list[Callable[[], None]] = []
+        self._unsealed: list[ClosedBlock] = []
         self._decisions = Decisions()
         self.decided = False
 
@@ -122,9 +129,20 @@ class Writer:
         """Whether commands are taken, and why not."""
         return self._parts.gate
 
+    def pending(self) -> Sequence[ClosedBlock]:
+        """Return the blocks above the head: those closed and not durable yet, then the open one.
+
+        The open one may hold nothing yet.
+        """
+        return (*self._unsealed, self._parts.producer.open_block())
+
     def listen(self, listener: Callable[[], None]) -> None:
         """Call somebody whenever a block has become durable."""
         self._listeners.append(listener)
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call somebody whenever the open block holds more."""
+        self._watchers.append(watcher)
 
     def operate(self, command: Command) -> Item:
         """Queue a command of the operator: a change of mode goes ahead of the next tick.
@@ -234,6 +252,7 @@ class Writer:
         try:
             opened = self._open(filling)
             if opened.stands:
+                self._show()
                 if not self._parts.gate.is_halted(self.state, filling.ends):
                     await self._fill(filling, started + self._pace.interval_ms / MS_PER_SECOND)
                 if self._decisions and opened.halt is None:
@@ -277,9 +296,14 @@ class Writer:
             items = self.queue.take_run(min(room, BATCH_COMMANDS_MAX), is_carried)
             if items:
                 self._execute(filling, items)
+                self._show()
                 await asyncio.sleep(0)
             else:
                 await self.queue.wait(left if left > 0 else None)
+
+    def _show(self) -> None:
+        for watcher in self._watchers:
+            watcher()
 
     def _execute(self, filling: Filling, items: list[Item]) -> None:
         try:
@@ -294,6 +318,7 @@ class Writer:
         if parts.gate.final() is not None:
             return
         closed = parts.producer.close()
+        self._unsealed.append(closed)
         await self._is_idle.wait()
         if filling.ends and parts.gate.final() is None:
             await self._end(filling.ends)
@@ -327,6 +352,9 @@ class Writer:
         try:
             sealed = await parts.worker.run(lambda: parts.sealer.seal(closed, extras))
             parts.views.refresh()
+            self._unsealed.pop(0)
+            if parts.latest is not None:
+                parts.latest.apply(closed.net)
             parts.reports.note_durable(extras.high_water)
             if filling.ends:
                 parts.gate.clear_note()

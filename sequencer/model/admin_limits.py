@@ -41,3 +41,15 @@ ADMIN_CLOSING_SECONDS_MAX = 2
 
 STATUS_CHECKPOINTS_MAX = 10
 """Checkpoints that a status lists, the newest."""
+
+OPERATOR_LOG_BYTES_MAX = 8 * 1024 * 1024
+"""Bytes of the operator's log from which on it is closed, and another file begun."""
+
+OPERATOR_LOG_PARAMS_BYTES_MAX = 4_096
+"""Bytes of a call's parameters from which on the operator's log keeps only their hash."""
+
+OPERATOR_LOG_WAITING_MAX = 1_000
+"""Looks that wait to be written to the operator's log; one more is counted and not written."""
+
+OPERATOR_LOG_UNENDED_SHOWN_MAX = 20
+"""Intents without an outcome that a check of the operator's log names, the newest."""

@@ -45,3 +45,6 @@ TAKERS_TRIED_MAX = 16
 
 LIVE_TRADES_MAX = 20
 """Recorded trades that a market which goes on by itself takes into one block."""
+
+CLIENT_PATIENCE_SECONDS_MAX = 30
+"""Seconds for which a run's client waits for the head that the node says it has."""

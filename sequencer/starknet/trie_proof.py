@@ -20,14 +20,21 @@ def prove(read: Reader, keys: Iterable[int], height: int, hash_pair: Hash) -> di
     Refusal: TRIE_KEY_OUT_OF_RANGE.
     """
     proof: dict[Felt, Node] = {}
+    top = read((0, 0)) if height > 0 else None
+    root = 0 if top is None else node_hash(top, hash_pair)
     for key in keys:
         require_key(key, height)
-        depth = 0
+        depth, expected = 0, root
         while depth < height and (node := read((depth, key >> (height - depth)))) is not None:
-            proof.setdefault(node_hash(node, hash_pair), node)
-            if isinstance(node, Edge) and not _follows(node, key, height - depth):
+            # A node's hash stands in its parent: only the root's has to be worked out.
+            proof.setdefault(expected, node)
+            if isinstance(node, Binary):
+                depth += 1
+                expected = node.right if key >> (height - depth) & 1 else node.left
+            elif _follows(node, key, height - depth):
+                depth, expected = depth + node.length, node.child
+            else:
                 break
-            depth += node.length if isinstance(node, Edge) else 1
     return proof
 
 

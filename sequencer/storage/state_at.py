@@ -53,20 +53,32 @@ class StateAt:
 
     def node(self, trie: bytes, depth: int, path: int) -> bytes | None:
         """Return the trie node at a position, None where there is none. Refusal: STATE_PRUNED."""
-        if not self._nodes_kept:
-            raise StoreRefused(StoreProblem.STATE_PRUNED, f"no trie nodes at {self.sequence}")
+        self._require_nodes()
         return self._value(node_item(trie, depth, path))
+
+    def version(self, trie: bytes, depth: int, path: int, below: int) -> tuple[int, bytes | None]:
+        """Return (sequence, node) of the newest version below a sequence, (0, None) for none.
+
+        A tombstone has a sequence and no node. Refusal: STATE_PRUNED.
+        """
+        self._require_nodes()
+        found = self._version(node_item(trie, depth, path), min(self.sequence, below - 1))
+        return (0, None) if found is None else (sequence_of(found[0]), decode_version(*found))
 
     def node_reader(self, trie: bytes) -> Callable[[tuple[int, int]], bytes | None]:
         """Return a reader of one trie: position (depth, path) -> node."""
         return lambda position: self.node(trie, *position)
 
+    def _require_nodes(self) -> None:
+        if not self._nodes_kept:
+            raise StoreRefused(StoreProblem.STATE_PRUNED, f"no trie nodes at {self.sequence}")
+
     def _value(self, item: bytes) -> bytes | None:
-        found = self._version(item)
+        found = self._version(item, self.sequence)
         return None if found is None else decode_version(*found)
 
-    def _version(self, item: bytes) -> _Found | None:
-        sequence, end = self.sequence, item + _END
+    def _version(self, item: bytes, sequence: int) -> _Found | None:
+        end = item + _END
         while True:
             found = next(self._source.scan(item + newest_first(sequence), end), None)
             if found is None:

@@ -125,8 +125,16 @@ class View:
 
     def transaction(self, transaction_hash: bytes) -> TransactionPlace | None:
         """Return where a transaction is in the live chain."""
+        return self._place_of(transaction_hash, is_live=True)
+
+    def orphaned_transaction(self, transaction_hash: bytes) -> TransactionPlace | None:
+        """Return where a transaction was last before it was undone."""
+        return self._place_of(transaction_hash, is_live=False)
+
+    def _place_of(self, transaction_hash: bytes, *, is_live: bool) -> TransactionPlace | None:
         places = fetch_all(self.source, TransactionPlace, keys.TRANSACTION, transaction_hash)
-        return next((place for place in places if self.dead.is_live(place.sequence)), None)
+        wanted = (each for each in places if self.dead.is_live(each.sequence) is is_live)
+        return next(wanted, None)
 
     def seen(self, message_hash: bytes) -> SeenMark | None:
         """Return the mark of a hash; `dead.orphaned_by` its sequence says which reorg undid it."""

@@ -86,6 +86,21 @@ def test_rollbacks_are_measured_on_a_folder_and_on_a_running_node(tmp_path: Path
     assert len(list((tmp_path / "perpchain").iterdir())) == 1
 
 
+def test_the_api_is_measured_on_nodes_in_processes_of_their_own(tmp_path: Path) -> None:
+    units = {"rpc_call_per_second": "per second", "rpc_call_p99_ms": "ms"}
+    units["ws_orders_per_second"] = "per second"
+    done = run("--quick", "--json", "--only", *units, cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert {name: figure["unit"] for name, figure in figures.items()} == units
+    assert all(figure["value"] > 0 for figure in figures.values())
+    assert "refused: none" in figures["rpc_call_per_second"]["note"]
+    assert "384 under way" in figures["ws_orders_per_second"]["note"]
+    # Reads and orders are asked of copies of one world.
+    kept = [folder.name for folder in (tmp_path / "perpchain").iterdir()]
+    assert sorted(name.split("-")[1] for name in kept) == ["script", "world"]
+
+
 def test_settlement_is_skipped_by_name_without_a_devnet(tmp_path: Path) -> None:
     done = run("--quick", "--json", "--only", *SETTLEMENT, cache=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -13,8 +13,8 @@ from sequencer.feeds.recorded import read_recording
 from tests.e2e.conftest import Play
 from tests.e2e.finished_run import Finished
 
-HEAD_ROOT = "0xe1e7c00cd3ef5f1028344a8d21a50daaf538fad786fc04adbb876966854c65"
-SMALL_HEAD_ROOT = "0x44062a1744b1a8a63e88c1b31607d00143bb1d0ceb652b5d46d8db675fdd0f"
+HEAD_ROOT = "0x58b495de959d78eab1dd1ac8810157a7e71980ad4cbd8ab7b68ff7597b990ce"
+SMALL_HEAD_ROOT = "0x9a2b5fd517f0ca9a33d0bae7fe1ef263cf54821d0b1659052b25ca813886cf"
 MARKETS = ["BTC-USD-PERP", "ETH-USD-PERP"]
 NOT_SETTLED = ("settled_height", "settled_root", "root_at_settled_height", "settlement_reverted_to")
 MEASURED = ("orders_per_second", "ack_p50_ms", "ack_p99_ms", "elapsed_s")

@@ -1,5 +1,6 @@
 """The ABIs load in starknet-py: it encodes calls as this chain reads them, and reads its events."""
 
+import json
 from functools import cache
 from typing import Any
 
@@ -14,8 +15,9 @@ from starknet_py.serialization.factory import serializer_for_event, serializer_f
 from sequencer.chain.calldata import CairoType, cairo_type, read_all, struct_type
 from sequencer.chain.exchange_contract import EXCHANGE, SignedCancel, SignedOrder, announce
 from sequencer.chain.exchange_views import VIEWS
-from sequencer.chain.executor import NATIVES, call_view
-from sequencer.chain.native import NativeContract, make_abi
+from sequencer.chain.executor import call_view
+from sequencer.chain.native import NativeContract
+from sequencer.chain.shipped_class import NATIVES
 from sequencer.model import events
 from sequencer.model.commands import FaultKind, OrderPolicy, RevokeSubkey, SetGuard
 from sequencer.model.orders import Side
@@ -29,7 +31,7 @@ from tests.unit.chain.network import MARKET, Network, address_of, exchange_call
 def parsed(name: str) -> Abi:
     """Parse the ABI of a native contract; that of the exchange takes starknet-py seconds."""
     (contract,) = (native for native in NATIVES if native.name == name)
-    return AbiParser(make_abi(f"perpchain::I{name}", contract)).parse()
+    return AbiParser(json.loads(contract.sierra.abi)).parse()
 
 
 def functions_of(name: str) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def test_every_abi_loads(contract: NativeContract) -> None:
 @pytest.mark.parametrize("contract", NATIVES, ids=lambda contract: contract.name)
 def test_every_abi_has_the_shape_of_cairo_1(contract: NativeContract) -> None:
     schema: Any = ContractAbiEntrySchema()
-    abi = make_abi("perpchain::I", contract)
+    abi = json.loads(contract.sierra.abi)
     assert len(schema.load(abi, many=True)) == len(abi)
 
 

@@ -12,7 +12,6 @@ from tests.tidy.source import Definition, Finding, Source, dotted
 _PROTOCOL = "the protocol is whole, and held to published values, before the rooms that call it"
 _OF_PROTOCOL = dict.fromkeys(
     (
-        "sequencer.starknet.names:sierra_class_hash",
         "sequencer.starknet.typed_data:message_hash",
         "sequencer.starknet.typed_data:type_hash",
     ),
@@ -22,8 +21,6 @@ _CHAIN = "the engine, the store and the RPC call it; they stand on this room and
 _OF_CHAIN = dict.fromkeys(
     (
         "sequencer.chain.block:build_block",
-        "sequencer.chain.executor:call_view",
-        "sequencer.chain.native:make_abi",
         "sequencer.chain.slots:row_of",
     ),
     _CHAIN,

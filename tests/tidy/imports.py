@@ -23,7 +23,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "storage": frozenset({"model", "ports", "starknet"}),
     "settlement": frozenset({"model", "ports", "starknet"}),
     "feeds": frozenset({"model", "ports"}),
-    "api": frozenset({"chain", "engine", "model", "starknet"}),
+    "api": frozenset({"chain", "engine", "model", "ports", "starknet"}),
     "plugins": frozenset({"engine", "model"}),
     "config": frozenset({"model"}),
     "contracts": frozenset({"chain", "model", "starknet"}),
@@ -39,10 +39,10 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "settlement": frozenset({"aiohttp", "msgspec", "starknet_py", "web3"}),
     "storage": frozenset({"msgspec", "plyvel"}),
     "feeds": frozenset({"aiohttp", "msgspec"}),
-    "api": frozenset({"aiohttp", "msgspec"}),
+    "api": frozenset({"aiohttp", "msgspec", "prometheus_client"}),
     "node": frozenset({"aiohttp", "msgspec"}),
-    "devnet": frozenset({"aiohttp", "eth_account", "msgspec", "starknet_py", "web3"}),
-    "cli": frozenset({"aiohttp", "eth_account", "msgspec", "rich", "typer"}),
+    "devnet": frozenset({"aiohttp", "eth_account", "msgspec", "starknet_py", "structlog", "web3"}),
+    "cli": frozenset({"aiohttp", "eth_account", "msgspec", "rich", "structlog", "typer"}),
     "__main__": frozenset({"msgspec", "rich", "typer"}),
 }
 _LIBRARIES_ELSEWHERE = frozenset({"msgspec"})

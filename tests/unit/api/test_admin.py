@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ from sequencer.api import admin
 from sequencer.api.admin import AdminServer
 from sequencer.engine.desk import Desk
 from sequencer.engine.desk_facts import Facts
+from sequencer.engine.operator_log import OperatorLog
 from sequencer.engine.requests import REQUESTS
 from sequencer.model.admin_limits import ADMIN_BODY_BYTES_MAX, ADMIN_CALLS_MAX
 from sequencer.model.secret import Secret
 from tests.unit.engine.builders import until
 from tests.unit.engine.desks import desk_beside
+from tests.unit.engine.logs import MemoryLogFile, memory_log
 from tests.unit.engine.rolling import Chain
 
 TOKEN = Secret(0xABC)
@@ -33,11 +35,16 @@ class Client:
         self.port = int(url.rpartition(":")[2])
 
     async def raw(
-        self, body: bytes, headers: dict[str, str] | None = None, method: str = "POST"
+        self,
+        body: bytes,
+        headers: dict[str, str] | None = None,
+        method: str = "POST",
+        path: str = "",
     ) -> tuple[int, bytes]:
         given = {"Authorization": BEARER, **(headers or {})}
         sent = {name: value for name, value in given.items() if value}
-        async with self._session.request(method, self.url, data=body, headers=sent) as response:
+        url = self.url + path
+        async with self._session.request(method, url, data=body, headers=sent) as response:
             assert "Traceback" not in await response.text()
             return response.status, await response.read()
 
@@ -58,8 +65,8 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(desk: Desk) -> AsyncIterator[Client]:
-    server = AdminServer(desk, TOKEN)
+async def serving(desk: Desk, log: OperatorLog | None = None) -> AsyncIterator[Client]:
+    server = AdminServer(desk, TOKEN, log or memory_log())
     url = await server.start()
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
         running = group.create_task(server.run())
@@ -107,6 +114,69 @@ async def test_without_the_token_there_is_nothing(
 ) -> None:
     async with serving(desk) as client:
         assert await client.raw(b"{", headers, method) == (401, b"")
+
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE")
+PATHS = ("/", "/metrics", "/metrics/", "/metrics?a=b", "//", "/rpc", "/ws", "/is_alive", "/%00")
+ANSWERED = {("POST", "/"), ("GET", "/metrics"), ("GET", "/metrics?a=b")}
+
+
+async def test_every_route_is_for_the_holder_of_the_token(desk: Desk) -> None:
+    file = MemoryLogFile()
+    async with serving(desk, memory_log(file)) as client:
+        for method in METHODS:
+            for path in PATHS:
+                for given in ("", "Bearer", f"Bearer {1:064x}", BEARER[7:]):
+                    told = await client.raw(b"", {"Authorization": given}, method, path)
+                    assert told == (401, b""), (method, path, given)
+                status, _ = await client.raw(b"", None, method, path)
+                assert (status == 200) is ((method, path) in ANSWERED), (method, path, status)
+                assert status in (200, 404, 405)
+        for method in REQUESTS:
+            body = json.dumps({**CALL, "method": method}).encode()
+            assert await client.raw(body, {"Authorization": ""}) == (401, b"")
+    assert file.entries == []
+
+
+async def test_every_call_is_logged_and_nothing_that_has_no_token(desk: Desk) -> None:
+    file = MemoryLogFile()
+    async with serving(desk, memory_log(file)) as client:
+        await client.call("admin_status")
+        await client.call("admin_mode", mode="HALTED", reason="why")
+        await client.call("admin_nothing", token="x" * 9_999)
+        await client.call("admin_guard", guard="NO_SUCH", on=False)
+        await client.raw(b"{")
+        await client.raw(b"", method="GET", path="/metrics")
+    assert [(each.event, each.method, each.outcome) for each in file.entries] == [
+        ("LOOK", "admin_status", "ok"),
+        ("INTENT", "admin_mode", ""),
+        ("OUTCOME", "admin_mode", "NODE_NOT_RUNNING"),
+        ("LOOK", "'admin_nothing'", "METHOD_UNKNOWN"),
+        ("LOOK", "admin_guard", "PARAMETER_INVALID"),
+    ]
+    assert json.loads(file.entries[1].params)["reason"] == "why"
+    assert json.loads(file.entries[3].params).keys() == {"bytes", "sha256"}
+    assert not any(f"{TOKEN.value:x}".encode() in each.params for each in file.entries)
+
+
+async def test_a_log_that_takes_nothing_stops_changes_and_no_looks(desk: Desk) -> None:
+    file = MemoryLogFile()
+    file.is_full = True
+    async with serving(desk, memory_log(file)) as client:
+        assert "result" in await client.call("admin_status")
+        for method, params in (
+            ("admin_checkpointCreate", {"label": "x"}),
+            ("admin_guard", {"guard": "QUORUM", "on": True}),
+            ("admin_reorgResume", {}),
+        ):
+            told = await client.call(method, **params)
+            assert told["error"]["data"] == {"code": "OPERATOR_LOG_FAILED", "exit_code": 2}
+        assert (await client.call("admin_checkpointList"))["result"]["checkpoints"]
+        _, text = await client.raw(b"", method="GET", path="/metrics")
+        assert b"perpchain_operator_log_unwritten_total 2.0\n" in text
+        file.is_full = False
+        assert "result" in await client.call("admin_checkpointCreate", label="x")
+    assert [each.event for each in file.entries] == ["INTENT", "OUTCOME"]
 
 
 @pytest.mark.parametrize("host", ["example.org", "127.0.0.1.example.org", "127.0.0.1:x", "[::1]"])
@@ -225,6 +295,9 @@ class HeldDesk(Desk):
         self.free = asyncio.Event()
         self.asked = 0
 
+    async def watch_commits(self, seen: Callable[[float], None]) -> None:
+        """Make no blocks."""
+
     async def status(self) -> Facts:
         self.asked += 1
         await self.free.wait()
@@ -251,7 +324,7 @@ async def test_a_command_outlives_whoever_asked_and_only_so_many_run() -> None:
 
 async def test_who_waits_when_the_node_stops_is_told_that_nobody_knows() -> None:
     desk = HeldDesk()
-    server = AdminServer(desk, TOKEN)
+    server = AdminServer(desk, TOKEN, memory_log())
     url = await server.start()
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
         running = group.create_task(server.run())
@@ -265,9 +338,12 @@ class BrokenDesk(Desk):
     def __init__(self) -> None:
         """Have nothing: whatever is asked is a bug."""
 
+    async def watch_commits(self, seen: Callable[[float], None]) -> None:
+        """Make no blocks."""
+
 
 async def test_a_bug_is_no_answer_and_ends_the_server() -> None:
-    server = AdminServer(BrokenDesk(), TOKEN)
+    server = AdminServer(BrokenDesk(), TOKEN, memory_log())
     url = await server.start()
     async with aiohttp.ClientSession() as session:
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,9 @@ class Held(Desk):
         self.free = asyncio.Event()
         self.waiting = 0
         self.given_up = 0
+
+    async def watch_commits(self, seen: Callable[[float], None]) -> None:
+        """Make no blocks."""
 
     async def status(self) -> Facts:
         return {}

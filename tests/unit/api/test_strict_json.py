@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sequencer.api.strict_json import decode_strict
+from sequencer.api.strict_json import TooLarge, decode_strict, depth_of
+from sequencer.model.api_limits import JSON_VALUES_MAX
 from sequencer.model.limits import JSON_DEPTH_MAX, JSON_INTEGER_DIGITS_MAX
 from sequencer.model.refusals import Reason, Refused
 from tests.strategies import refused
@@ -146,6 +147,50 @@ def test_levels_side_by_side_are_not_added_up() -> None:
         decode_strict(b"[[1]]", 1)
 
 
+def test_what_is_only_too_much_is_told_apart() -> None:
+    for data in (b"[" * 50, b"[" * 50 + b"1" + b"]" * 50, b'{"a":' * 50):
+        with pytest.raises(TooLarge):
+            decode_strict(data)
+    for data in (b"[[1", b"]", b"[}", b'["[[[[[[[[[[[['):
+        with refused(Reason.JSON_MALFORMED):
+            decode_strict(data)
+        with pytest.raises(Refused, check=lambda error: not isinstance(error, TooLarge)):
+            decode_strict(data)
+
+
+@pytest.mark.parametrize(
+    ("piece", "values"), [("1", 1), ('"x"', 1), ("[]", 2), ("{}", 2), ('{"a":1}', 2)]
+)
+def test_values_are_counted_before_anything_is_parsed(piece: str, values: int) -> None:
+    most = (JSON_VALUES_MAX - 1) // values
+    fits = "[" + ",".join([piece] * most) + "]"
+    assert len(decode_strict(fits.encode())) == most
+    for over in ("[" + ",".join([piece] * (most + 2)) + "]", '"' * (5 * JSON_VALUES_MAX)):
+        with pytest.raises(TooLarge, match="values"):
+            decode_strict(over.encode())
+
+
+def test_text_alone_may_be_long() -> None:
+    for text in ("x" * 10**6, "," * 10**6, "\\" * 10**6, '\\"[{,' * 10**5):
+        assert decode_strict(f'"{text}"'.encode()) == json.loads(f'"{text}"')
+
+
+def test_without_hexadecimal_text_stays_text() -> None:
+    assert decode_strict(b'{"a":["0x10","0xg"]}', hexadecimal=False) == {"a": ["0x10", "0xg"]}
+    assert decode_strict(b'"\\u0041"', hexadecimal=False) == "A"
+    for data in (b'["\\ud800"]', b'{"\\uDFFF":1}'):
+        with refused(Reason.JSON_MALFORMED):
+            decode_strict(data, hexadecimal=False)
+
+
+@pytest.mark.parametrize(
+    ("value", "depth"),
+    [(1, 0), ("[[", 0), ([], 1), ({}, 1), ([[], {"a": [1]}], 3), ({"a": {"b": {}}}, 3)],
+)
+def test_levels_of_a_value_are_counted(value: object, depth: int) -> None:
+    assert depth_of(value) == depth
+
+
 def test_numbers_have_so_many_digits() -> None:
     most = "9" * JSON_INTEGER_DIGITS_MAX
     assert decode_strict(most.encode()) == int(most)
@@ -207,3 +252,22 @@ def test_what_a_library_writes_is_read_as_it_was(value: object) -> None:
             assert decode_strict(data, 30) == value
         except Refused as refusal:
             raise AssertionError(data) from refusal
+
+
+@settings(derandomize=True, max_examples=300)
+@given(
+    st.recursive(
+        st.none() | st.text('[]{}",\\a', max_size=6),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.text('[]{}",\\a', max_size=4), inner, max_size=3)
+        ),
+        max_leaves=12,
+    )
+)
+def test_levels_are_counted_as_they_are(value: object) -> None:
+    data, depth = json.dumps(value).encode(), depth_of(value)
+    assert decode_strict(data, depth, hexadecimal=False) == value
+    if depth:
+        with pytest.raises(TooLarge):
+            decode_strict(data, depth - 1, hexadecimal=False)

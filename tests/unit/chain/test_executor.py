@@ -1,5 +1,7 @@
 """Transactions: who may send them, what a revert leaves, and the operator's batch."""
 
+from functools import reduce
+from operator import xor
 from typing import Any
 
 import msgspec
@@ -9,11 +11,13 @@ from sequencer.chain.account_contract import ACCOUNT
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.chain.exchange_contract import EXCHANGE
 from sequencer.chain.executor import call_view, execute, read_calls
-from sequencer.chain.token_contract import TOKEN_ADDRESS
+from sequencer.chain.shipped_class import SHIPPED
+from sequencer.chain.token_contract import TOKEN, TOKEN_ADDRESS
 from sequencer.exchange.state import Journal
 from sequencer.model.orders import Side
 from sequencer.model.refusals import Reason, Refused
-from sequencer.starknet.felt_hash import poseidon_array, sign
+from sequencer.starknet.felt import encode_short_string
+from sequencer.starknet.felt_hash import sign, starknet_keccak
 from sequencer.starknet.names import selector
 from sequencer.starknet.transactions import (
     DeclareV3,
@@ -167,12 +171,16 @@ def test_accounts_deploy_themselves_once() -> None:
 def test_only_bound_classes_are_declared_and_only_once() -> None:
     network = Network()
     alice = address_of("alice")
-    own = signed(network, DeclareV3(alice, EXCHANGE.class_hash, 9, TERMS), PRIVATE["alice"])
-    foreign = signed(network, DeclareV3(alice, 4321, 9, TERMS), PRIVATE["alice"])
+    class_hash, compiled = EXCHANGE.class_hash, SHIPPED[EXCHANGE.class_hash].compiled_class_hash
+    own = signed(network, DeclareV3(alice, class_hash, compiled, TERMS), PRIVATE["alice"])
+    foreign = signed(network, DeclareV3(alice, 4321, compiled, TERMS), PRIVATE["alice"])
     assert refusal(network, foreign) is Reason.CLASS_UNKNOWN
+    other = SHIPPED[TOKEN.class_hash].compiled_class_hash
+    differs = signed(network, DeclareV3(alice, class_hash, other, TERMS), PRIVATE["alice"])
+    assert refusal(network, differs) is Reason.COMPILED_CLASS_MISMATCH
     block = network.build(own)
-    assert block.diff.declared == {EXCHANGE.class_hash: 9}
-    again = DeclareV3(alice, EXCHANGE.class_hash, 9, Terms(1, (ResourceBound(),) * 3))
+    assert block.diff.declared == {class_hash: compiled}
+    again = DeclareV3(alice, class_hash, compiled, Terms(1, (ResourceBound(),) * 3))
     assert refusal(network, signed(network, again, PRIVATE["alice"])) is Reason.CLASS_DECLARED
 
 
@@ -216,9 +224,74 @@ def test_the_token_reads_and_moves_the_same_cash() -> None:
     assert str(receipt.revert_reason).startswith("CASH_INSUFFICIENT")
 
 
-def test_an_account_answers_for_its_signature() -> None:
+HASH = 2**250 + 1
+R, S = sign(PRIVATE["alice"], HASH)
+
+
+def asked(name: str, *data: int) -> list[int]:
+    """Ask the account of alice, as a client does: outside any transaction."""
     network = Network()
-    chain_id, alice = network.chain.chain_id, address_of("alice")
-    key = call_view(network.state, alice, selector("get_public_key"), (), chain_id)
-    assert key == (key_of(PRIVATE["alice"]),)
-    assert poseidon_array(key) != 0
+    view = (network.state, address_of("alice"), selector(name), data, network.chain.chain_id)
+    return list(call_view(*view))
+
+
+@pytest.mark.parametrize(
+    ("signature", "valid"),
+    [
+        ((R, S), True),
+        ((R, S + 1), False),
+        ((S, R), False),
+        ((0, 0), False),
+        ((), False),
+        ((R,), False),
+        ((R, S, 0), False),
+    ],
+)
+def test_an_account_answers_for_its_signature(signature: tuple[int, ...], valid: bool) -> None:
+    assert asked("get_public_key") == [key_of(PRIVATE["alice"])]
+    answer = asked("is_valid_signature", HASH, len(signature), *signature)
+    assert answer == [encode_short_string("VALID") if valid else 0]
+    assert asked("is_valid_signature", HASH - 1, len(signature), *signature) == [0]
+
+
+def test_an_account_reads_what_it_is_asked_strictly() -> None:
+    for data in ((), (HASH,), (HASH, 2, R), (HASH, 2, R, S, 0), (HASH, 2**250, R, S)):
+        with pytest.raises(Refused) as caught:
+            asked("is_valid_signature", *data)
+        assert caught.value.reason is Reason.CALLDATA_MALFORMED
+
+
+def test_an_account_names_its_interfaces() -> None:
+    # SRC-5: an interface's id is the selectors of its functions, with their types, folded by xor.
+    calls = "Array<(ContractAddress,felt252,Array<felt252>)>"
+    account = (
+        f"__execute__({calls})->Array<(@Array<felt252>)>",
+        f"__validate__({calls})->felt252",
+        "is_valid_signature(felt252,Array<felt252>)->felt252",
+    )
+    src6 = reduce(xor, (starknet_keccak(name.encode()) for name in account))
+    src5 = starknet_keccak(b"supports_interface(felt252)->E((),())")
+    assert asked("supports_interface", src5) == asked("supports_interface", src6) == [1]
+    for other in (0, 0xFFFFFFFF, src5 ^ src6):
+        assert asked("supports_interface", other) == [0]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("__execute__", (0,)),
+        ("__validate__", (0,)),
+        ("__validate_declare__", (1,)),
+        ("__validate_deploy__", (1, 2, 3)),
+    ],
+)
+def test_nobody_calls_what_belongs_to_the_chain(name: str, data: tuple[int, ...]) -> None:
+    with pytest.raises(Refused) as caught:
+        asked(name, *data)
+    assert caught.value.reason is Reason.NOT_AUTHORIZED
+    assert name in caught.value.detail
+    network = Network()
+    for sender in ("alice", "bob"):
+        receipt = network.receipt(sender, (address_of("alice"), selector(name), data))
+        assert str(receipt.revert_reason).startswith("NOT_AUTHORIZED")
+    assert "constructor" not in {entry.name for entry in ACCOUNT.entry_points.values()}

@@ -10,7 +10,7 @@ from sequencer.cli.application import application
 
 FILE = Path(__file__).parents[3] / "devnet" / "genesis.json"
 RUNNER = CliRunner()
-GENESIS_HASH = "0x42033283f039ae5f10af7b950f2d74cb17c92a8718cb35fdf5c0e991fb752b2"
+GENESIS_HASH = "0x645cbfa2bf178cc76b6f852ba603c1214fb24d20cfff7f14fdd543968df5099"
 
 
 def test_the_devnet_has_one_genesis_hash() -> None:

@@ -19,6 +19,7 @@ from sequencer.engine.desk_facts import Facts
 from sequencer.engine.plan import Plan
 from sequencer.engine.reach import Reach
 from sequencer.engine.rollback import Order
+from sequencer.engine.service import Service
 from sequencer.engine.settler import SettlePace
 from sequencer.engine.settling import post_of
 from sequencer.engine.worker import ThreadWorker
@@ -67,6 +68,7 @@ class Operated:
         self.reader, self.searcher = ThreadWorker("desk"), ThreadWorker("search")
         self.desk = desk_of(config, node, given, self.reader, self.searcher)
         self.contract = given.settlement
+        self.service = Service(node, self.reader, self.reader)
 
     @property
     def height(self) -> int:
@@ -99,10 +101,13 @@ class Operated:
 
 
 @asynccontextmanager
-async def operated(folder: Path, *, settled: bool = False) -> AsyncIterator[Operated]:
+async def operated(
+    folder: Path, *, settled: bool = False, drill: bool = False
+) -> AsyncIterator[Operated]:
     """Run a node; one that is settled posts each block."""
     clock = ManualClock(START_MS + 5_000)
-    config = NodeConfig(folder / "data", Secret(PRIVATE["op"]), genesis_text())
+    genesis = genesis_text(drill=drill)
+    config = NodeConfig(folder / "data", Secret(PRIVATE["op"]), genesis, api_port=0)
     given = Given(clock=clock, pace=PACE)
     if settled:
         (await start_node(config, given)).close()

@@ -157,8 +157,12 @@ def test_a_transaction_of_two_branches_is_found_in_the_live_one(store: ChainStor
     place = store.view.transaction(message)
     assert place is not None
     assert (place.height, place.index) == (6, 0)
+    was = store.view.orphaned_transaction(message)
+    assert was is not None
+    assert (was.height, was.index) == (6, 1)
     roll_back(store, 5)
     assert store.view.transaction(message) is None
+    assert store.view.orphaned_transaction(message) == place
 
 
 def test_an_undo_restores_everything(disk: SimulatedDisk, store: ChainStore) -> None:

@@ -1,0 +1,1 @@
+"""Subscriptions over a WebSocket: what happens on the chain, told to whoever asked."""

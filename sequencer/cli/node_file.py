@@ -1,0 +1,106 @@
+"""`perpchain node --config FILE.toml`: all of a node's options in one file.
+
+Promises
+- A name that means nothing is refused, with its place; so is a value of another kind.
+- A path that is not absolute counts from the file's own folder. Keys of accounts stand in files of
+  their own, never here.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from sequencer.config import read_limited
+from sequencer.model.api_limits import NODE_FILE_BYTES_MAX, ServerLimits
+from sequencer.model.refusals import Reason, Refused
+
+LOOPBACK = "127.0.0.1"
+PORT_MAX = 65_535
+BLOCK_INTERVAL_MS_MAX = 60_000
+
+_LIMIT_MAX = 2**40
+
+
+class ApiSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[api]`: where clients are answered. Port 0 is any free one, -1 is nowhere."""
+
+    host: str = LOOPBACK
+    port: int = 0
+
+
+class AdminSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[admin]`: where the operator's commands are taken, on this machine alone."""
+
+    port: int = 0
+
+
+class SettlementSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[settlement]`: the file that says where roots are posted."""
+
+    file: Path | None = None
+
+
+class LimitsSection(ServerLimits, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[limits]`: what clients may take, by the names of `ServerLimits`."""
+
+
+class NodeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file. What is not in it is as it is without a file."""
+
+    data_dir: Path | None = None
+    genesis: Path | None = None
+    operator_key: Path | None = None
+    witness: Path | None = None
+    block_interval_ms: int = 0
+    verify_root: bool = False
+    exit_on_halt: bool = False
+    api: ApiSection = ApiSection()
+    admin: AdminSection = AdminSection()
+    settlement: SettlementSection = SettlementSection()
+    limits: LimitsSection = LimitsSection()
+
+
+def read_node_file(path: Path) -> NodeFile:
+    """Read a node's file, its paths made whole. Refusals: FILE_UNREADABLE, PARAMETER_INVALID."""
+    content = read_limited(path, NODE_FILE_BYTES_MAX)
+    try:
+        stated = msgspec.toml.decode(content, type=NodeFile, dec_hook=_convert)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(Reason.PARAMETER_INVALID, f"{path}: {error}") from None
+    bounds: list[tuple[str, int, int, int]] = [
+        ("api.port", stated.api.port, -1, PORT_MAX),
+        ("admin.port", stated.admin.port, -1, PORT_MAX),
+        ("block_interval_ms", stated.block_interval_ms, 0, BLOCK_INTERVAL_MS_MAX),
+        *((f"limits.{name}", value, 1, _LIMIT_MAX) for name, value in _limits(stated).items()),
+    ]
+    for name, value, low, high in bounds:
+        if not low <= value <= high:
+            words = f"{path}: {name} is {value}, {low} to {high} allowed"
+            raise Refused(Reason.PARAMETER_INVALID, words)
+    return _placed(stated, path.parent)
+
+
+def _limits(stated: NodeFile) -> dict[str, int]:
+    return msgspec.structs.asdict(stated.limits)
+
+
+def _convert(kind: type, value: object) -> Path:
+    if kind is not Path or not isinstance(value, str) or not value:
+        raise ValueError("expected the path of a file")
+    return Path(value)
+
+
+def _placed(stated: NodeFile, folder: Path) -> NodeFile:
+    """Make paths count from a folder."""
+
+    def placed(path: Path | None) -> Path | None:
+        return None if path is None else folder / path
+
+    return msgspec.structs.replace(
+        stated,
+        data_dir=placed(stated.data_dir),
+        genesis=placed(stated.genesis),
+        operator_key=placed(stated.operator_key),
+        witness=placed(stated.witness),
+        settlement=SettlementSection(placed(stated.settlement.file)),
+    )
