@@ -17,7 +17,7 @@ PACKAGES := $(wildcard sequencer/__init__.py devnet/__init__.py contracts/__init
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help check test test-contracts contracts devnet-real test-devnet crash kill-run simulate fuzz bench run lock clean
+.PHONY: help devnet check test test-contracts contracts devnet-real test-devnet crash kill-run simulate fuzz bench run lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,8 +55,11 @@ simulate: $(READY) ## race rollbacks against everything else in virtual time, 1,
 fuzz: $(READY) ## 100,000 mutated requests against a whole devnet; 6 minutes
 	$(BIN)/python scripts/fuzz.py
 
-bench: $(READY) ## measure hashes, signatures, the trie and the exchange
+bench: $(READY) ## measure hashes, signatures, the trie, the exchange, the node and its API
 	$(BIN)/python scripts/bench.py
+
+devnet: $(READY) ## an appchain for development with bots that trade, until Ctrl-C
+	$(BIN)/perpchain devnet --bots
 
 run: $(READY) ## trade a recorded market, go back, go on, prove it; 1 to 2 minutes
 	$(BIN)/perpchain run

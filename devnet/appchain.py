@@ -41,7 +41,7 @@ from sequencer.model.secret import Secret
 from sequencer.model.settlement import Post, Standing
 from sequencer.node import Given, Node, start_node
 from sequencer.ports import Settlement
-from sequencer.serve import answered, commanded
+from sequencer.serve import answered, commanded, run_noting
 
 MARKET_DATA = Path(__file__).parent / "market_data"
 
@@ -182,7 +182,7 @@ class _Appchain:
             self._tell_settled()
             node.listen(lambda halt: self._teller.say(f"HALTED {halt}"))
             services += [*answering, *self._beside(node), _until(told, node)]
-            return await node.run((), services)
+            return await run_noting(config, node, given, ((), services))
 
     def _tell_settled(self) -> None:
         """Tell of the settlement chain once it is there, behind the first facts."""

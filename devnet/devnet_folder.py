@@ -7,7 +7,6 @@ Promises
   also where the process was killed.
 """
 
-import os
 import secrets
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from tempfile import mkdtemp
 
 import msgspec
 
-from sequencer.config import read_limited
+from devnet.kept_file import read_kept, write_kept
 from sequencer.model.devnet_limits import DEVNET_FILE_BYTES_MAX
 from sequencer.model.refusals import Reason, Refused
 
@@ -96,20 +95,10 @@ class DevnetFolder:
             self._write(msgspec.structs.replace(kept, opened=True))
 
     def _read(self) -> _Kept | None:
-        if not self._path.exists():
-            return None
-        try:
-            return msgspec.json.decode(read_limited(self._path, DEVNET_FILE_BYTES_MAX), type=_Kept)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise Refused(Reason.RUN_DIFFERS, f"{self._path}: {error}") from None
+        return read_kept(self._path, _Kept, DEVNET_FILE_BYTES_MAX)
 
     def _write(self, kept: _Kept) -> None:
-        fresh = self._path.with_suffix(".new")
-        with fresh.open("wb") as file:
-            file.write(msgspec.json.encode(kept))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
+        write_kept(self._path, kept)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ Promises
 """
 
 import fcntl
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from sequencer.config import read_limited
+from devnet.kept_file import read_kept, write_kept
 from sequencer.model.limits import RUN_FILE_BYTES_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.ports import StoreFailed, StoreProblem
@@ -114,18 +113,7 @@ class RunFolder:
             self._write(msgspec.structs.replace(kept, notes=notes))
 
     def _read(self) -> _Kept | None:
-        if not self._path.exists():
-            return None
-        try:
-            return msgspec.json.decode(read_limited(self._path, RUN_FILE_BYTES_MAX), type=_Kept)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise Refused(Reason.RUN_DIFFERS, f"{self._path}: {error}") from None
+        return read_kept(self._path, _Kept, RUN_FILE_BYTES_MAX)
 
     def _write(self, kept: _Kept) -> None:
-        # Another name first: whoever reads finds a whole file, whatever happens to us.
-        fresh = self._path.with_suffix(".new")
-        with fresh.open("wb") as file:
-            file.write(msgspec.json.encode(kept))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
+        write_kept(self._path, kept)

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from scripts.benches import (
+    api,
     engine,
     exchange,
     hashes,
@@ -36,6 +37,7 @@ BENCHES: dict[str, Callable[[Sizes], Figure]] = {
         *engine.BENCHES,
         *rollback.BENCHES,
         *settlement.BENCHES,
+        *api.BENCHES,
     )
 }
 

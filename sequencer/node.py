@@ -28,7 +28,7 @@ from sequencer.engine.recovery import (
     require_genesis,
 )
 from sequencer.engine.rollback import resume
-from sequencer.engine.service import Service
+from sequencer.engine.service import Follower, Service
 from sequencer.engine.settler import SettlePace, Settler, Surroundings
 from sequencer.engine.settler_status import SettlerStatus
 from sequencer.engine.settling import SETTLER
@@ -111,7 +111,7 @@ class Node:
         self._reads = config.api_port >= 0
         self.count: Callable[[], Mapping[str, int]] = dict
         self._listeners: list[Callable[[Halt], None]] = []
-        self._followers: list[tuple[Callable[[], None], Callable[[], None]]] = []
+        self._followers: list[Follower] = []
         self._outboxes: list[Outbox] = []
         self._stopping = False
         self._changed = asyncio.Condition()
@@ -142,16 +142,17 @@ class Node:
         """Return how the settlement chain stands, None where roots are posted nowhere."""
         return None if self.settler is None else self.settler.status()
 
-    def follow(self, durable: Callable[[], None], pending: Callable[[], None]) -> None:
-        """Call somebody after each commit or decision, and whenever the open block holds more."""
-        self._followers.append((durable, pending))
-        self._tell(durable, pending)
+    def follow(self, follower: Follower) -> None:
+        """Tell somebody of this engine and all that come after it."""
+        self._followers.append(follower)
+        self._tell(follower)
 
-    def _tell(self, durable: Callable[[], None], pending: Callable[[], None]) -> None:
-        self.engine.writer.listen(durable)
-        self.engine.writer.watch(pending)
-        durable()
-        pending()
+    def _tell(self, follower: Follower) -> None:
+        self.engine.writer.listen(follower.durable)
+        self.engine.writer.watch(follower.pending)
+        self.engine.admission.watch(follower.accepted)
+        follower.durable()
+        follower.pending()
 
     async def following(self, engine: Engine) -> Engine:
         """Wait for the engine that follows one after a decision of the operator."""
@@ -256,7 +257,7 @@ class Node:
             self.engine.writer.listen(wake)
             wake()
         for follower in self._followers:
-            self._tell(*follower)
+            self._tell(follower)
 
     async def _recover(self) -> None:
         """Come up again from the store, as after any stop: the chain is another one by now."""

@@ -8,7 +8,7 @@ Promises
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from traceback import format_exception
@@ -92,12 +92,9 @@ async def _serve(config: NodeConfig, given: Given, pipes: LinePipes | None) -> E
                 readers.append(lines)
                 answering.append(_answer(lines, waiting))
                 pipes.pump(loop, waiting.put)
-            try:
-                code = await node.run(readers, [*services, *answering])
-            except Exception as error:  # A bug: the writer cannot be trusted any more.
-                HaltFile(config.data_dir).write("".join(format_exception(error)))
-                say(f"UNEXPECTED {error!r:.200}; the file HALTED has all of it")
-                return ExitCode.UNEXPECTED
+            code = await run_noting(config, node, given, (readers, [*services, *answering]))
+        if code is ExitCode.UNEXPECTED:
+            return code
         head = node.store.head
         say(f"stopped at block {head.height} {format_hash(head.block_hash)}, exit code {int(code)}")
         return code
@@ -107,6 +104,24 @@ async def _serve(config: NodeConfig, given: Given, pipes: LinePipes | None) -> E
         node.close()
         if given.settlement is not None:
             await given.settlement.close()
+
+
+async def run_noting(
+    config: NodeConfig,
+    node: Node,
+    given: Given,
+    beside: tuple[Sequence[EffectReader], Sequence[Coroutine[None, None, None]]],
+) -> ExitCode:
+    """Run a node with readers and services until it ends, and return its exit code.
+
+    A bug, here or in any of them, leaves the file HALTED, and is UNEXPECTED.
+    """
+    try:
+        return await node.run(*beside)
+    except Exception as error:  # A bug: the writer cannot be trusted any more.
+        HaltFile(config.data_dir).write("".join(format_exception(error)))
+        given.say(f"UNEXPECTED {error!r:.200}; the file HALTED has all of it")
+        return ExitCode.UNEXPECTED
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sequencer.chain.account_contract import ACCOUNT
 from sequencer.storage.leveldb import open_leveldb
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,4 +90,6 @@ def _layout(maker: str) -> str:
     digest = hashlib.blake2s(digest_size=_NAME_BYTES)
     for name in (*LAYOUT_FILES, maker):
         digest.update((ROOT / name).read_bytes())
+    # Every address of an account follows from it.
+    digest.update(hex(ACCOUNT.class_hash).encode())
     return digest.hexdigest()

@@ -14,7 +14,7 @@ import gc
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from scripts.benches.measure import Trading
 from scripts.benches.messages import Script, kept_script
 from scripts.benches.world import OPERATOR_KEY, START_MS, kept_world, recovered_state
 from sequencer.chain.commitment import EXCHANGE_ADDRESS, ROWS_TRIE
-from sequencer.chain.exchange_contract import Signed, SignedOrder
+from sequencer.chain.exchange_contract import Signed, SignedOrder, SignedReport
 from sequencer.chain.slots import ROWS_TRIE_HEIGHT
 from sequencer.engine.admission import Admission
 from sequencer.engine.gate import Gate
@@ -43,6 +43,7 @@ from sequencer.model.refusals import Refused
 from sequencer.model.rows import Mode
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.node import KeyOperator
+from sequencer.ports import Clock
 from sequencer.starknet.felt_hash import verify
 from sequencer.starknet.trie import Binary, Edge, Reader
 from sequencer.storage.chain_store import ChainStore
@@ -217,7 +218,7 @@ async def _run(data: Path, script: Script, trading: Trading) -> Run:
         async with asyncio.TaskGroup() as group:
             helpers = [
                 group.create_task(engine.admission.verify_all()),
-                group.create_task(_feed(engine, script)),
+                group.create_task(feed(engine.clock, engine.admission.report, script)),
             ]
             making = group.create_task(engine.writer.run())
             run = await _traded(engine, script, trading)
@@ -253,7 +254,7 @@ def _read_all(read: Reader, height: int) -> None:
 
 
 async def _traded(engine: Engine, script: Script, trading: Trading) -> Run:
-    await _open_exchange(engine.writer)
+    await open_exchange(engine.writer)
     client = Client(engine.admission, script.messages)
     # Every trader's first order fills the book, and some seconds more warm everything up.
     await client.send(trading.traders, trading.seconds)
@@ -280,21 +281,21 @@ async def _traded(engine: Engine, script: Script, trading: Trading) -> Run:
     )
 
 
-async def _open_exchange(writer: Writer) -> None:
+async def open_exchange(writer: Writer) -> None:
     """Go up the ladder of modes; OPEN needs some prices first."""
     while (mode := writer.state.system.mode) is not Mode.OPEN:
         await writer.operate(SetMode(_LADDER[mode], "a bench")).answer
         await asyncio.sleep(0.5)
 
 
-async def _feed(engine: Engine, script: Script) -> None:
+async def feed(clock: Clock, report: Callable[[SignedReport], None], script: Script) -> None:
     """Send the publishers' reports, second by second."""
     second = 0
     while True:
-        for report in script.reports_at(second):
-            engine.admission.report(report)
+        for signed in script.reports_at(second):
+            report(signed)
         second += 1
-        left_ms = START_MS + second * MS_PER_SECOND - engine.clock.now_ms()
+        left_ms = START_MS + second * MS_PER_SECOND - clock.now_ms()
         await asyncio.sleep(max(0, left_ms) / MS_PER_SECOND)
 
 

@@ -15,7 +15,7 @@ Laws
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from sequencer.chain.account_contract import ACCOUNT
@@ -82,6 +82,7 @@ class Admission:
         self._by_signer: Counter[Felt] = Counter()
         self._accepted: dict[Felt, Item] = {}
         self._next_nonces: dict[Felt, int] = {}
+        self._watchers: list[Callable[[Item], None]] = []
 
     def order(self, signed: SignedOrder) -> Item:
         """Queue a signed order; its answer comes with the item.
@@ -136,6 +137,10 @@ class Admission:
             words = f"signed at {report.signed_at} s, it is {now_ms} ms"
             raise Refused(Reason.REPORT_FROM_FUTURE, words)
         self._reports.add(report, self._state)
+
+    def watch(self, watcher: Callable[[Item], None]) -> None:
+        """Call somebody with whatever has been accepted, at once."""
+        self._watchers.append(watcher)
 
     async def accepted(self, item: Item) -> None:
         """Wait until an item waits for a block.
@@ -216,6 +221,8 @@ class Admission:
         self._accepted.setdefault(item.hash, item)
         item.accept()
         self._queue.put(item)
+        for watcher in self._watchers:
+            watcher(item)
 
     def _forget(self, item: Item, signature: Signature) -> None:
         del self._pending[signature]

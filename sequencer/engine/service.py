@@ -12,16 +12,32 @@ Laws
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from sequencer.chain.block import Block, ClosedBlock
 from sequencer.chain.trace import Traced
 from sequencer.engine.admission import Admission
 from sequencer.engine.engine import Engine
 from sequencer.engine.history import History
+from sequencer.engine.items import Item
 from sequencer.engine.settler_status import SettlerStatus
 from sequencer.engine.views import Views
 from sequencer.exchange.state import State
 from sequencer.model.records import BlockRecord
 from sequencer.ports import ChainView, Clock, Worker
+
+
+def _ignore(_: Item) -> None:
+    return
+
+
+class Follower(msgspec.Struct, frozen=True):
+    """Whom to call: after each commit or decision, whenever the open block holds more, and with
+    whatever was accepted and waits for a block."""
+
+    durable: Callable[[], None]
+    pending: Callable[[], None]
+    accepted: Callable[[Item], None] = _ignore
 
 
 class Living(Protocol):
@@ -39,8 +55,8 @@ class Living(Protocol):
         """Return how the settlement chain stands, None where roots are posted nowhere."""
         ...
 
-    def follow(self, durable: Callable[[], None], pending: Callable[[], None]) -> None:
-        """Call somebody after each commit or decision, and whenever the open block holds more."""
+    def follow(self, follower: Follower) -> None:
+        """Tell somebody of this engine and all that come after it."""
         ...
 
 
@@ -92,9 +108,14 @@ class Service:
         settled = self._node.settled()
         return -1 if settled is None else settled.finalized_height
 
-    def listen(self, durable: Callable[[], None], pending: Callable[[], None]) -> None:
-        """Call somebody after each commit or decision, and whenever the open block holds more."""
-        self._node.follow(durable, pending)
+    def listen(
+        self,
+        durable: Callable[[], None],
+        pending: Callable[[], None],
+        accepted: Callable[[Item], None] = _ignore,
+    ) -> None:
+        """Call somebody, as `Follower` says, for as long as the node lives."""
+        self._node.follow(Follower(durable, pending, accepted))
 
     async def block(self, view: ChainView, record: BlockRecord) -> Block:
         """Return a whole block."""

@@ -221,7 +221,8 @@ class _Look:
             raise starknet_error(TOKEN_INVALID)
 
     def _fields(self) -> list[Fields]:
-        hashes = {height: self._hash_of(height) for height, _ in self._found}
+        heights = {height for height, _ in self._found}
+        hashes = {height: self._hash_of(height) for height in heights}
         return [
             {
                 **event_fields(each.event),

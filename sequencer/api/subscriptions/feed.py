@@ -29,6 +29,7 @@ from sequencer.api.subscriptions.pending import Pending
 from sequencer.api.subscriptions.press import Press
 from sequencer.api.subscriptions.subscription import Subscription
 from sequencer.api.subscriptions.topics import Status
+from sequencer.engine.items import Item
 from sequencer.engine.sealer import as_bytes
 from sequencer.engine.service import Service
 from sequencer.model.api_limits import (
@@ -43,6 +44,7 @@ from sequencer.model.records import Effect
 from sequencer.model.refusals import Reason
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.ports import StoreError, Worker
+from sequencer.starknet.transactions import Transaction
 
 CLOSE_UNREADABLE = 1_011
 """The code with which WebSockets are closed when the store does not give what they are to be told.
@@ -112,7 +114,7 @@ class Feed:
         """Tell whatever happens, for ever; a store that cannot be read any more ends it."""
         async with self._tasks:
             self._is_running = True
-            self.service.listen(self._news.set, self._look_soon)
+            self.service.listen(self._news.set, self._look_soon, self._tell_accepted)
             try:
                 while True:
                     await self._news.wait()
@@ -189,6 +191,14 @@ class Feed:
             for topic in tuple(self._live):
                 if isinstance(topic, Status):
                     self._detach(topic, self._pending.seen)
+
+    def _tell_accepted(self, item: Item) -> None:
+        """Tell the live ones of a transaction that waits for a block from now on."""
+        if not isinstance(item.payload, Transaction):
+            return
+        for topic in tuple(self._live):
+            messages = topic.of_waiting(item.payload, item.hash)
+            self._tell_topic(topic, messages, self._pending.seen)
 
     def _look_at_pending(self, *, asked: bool = False) -> None:
         """Tell the live ones what blocks above the head hold since the last look."""
@@ -283,7 +293,7 @@ class Feed:
         if isinstance(topic, BookOf):
             subscription.tell((self._books.snapshot(topic, self._place()),))
         if isinstance(topic, Status) and self._waits(topic):
-            subscription.tell((topic.of_waiting(),))
+            subscription.tell((topic.waiting(),))
         subscription.is_live = True
         self._live.setdefault(topic, {})[subscription.id] = subscription
 

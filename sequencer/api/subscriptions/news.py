@@ -72,6 +72,10 @@ class Topic(msgspec.Struct, frozen=True):
         """Return what a block, or a part of one that is open, tells."""
         return ()
 
+    def of_waiting(self, transaction: Transaction, hash_: Felt) -> Sequence[Message]:
+        """Return what a transaction tells that was accepted and waits for a block."""
+        return ()
+
     def of_reorg(self, reorg: Reorg) -> Sequence[Message]:
         """Return what a rollback or an undo tells, ahead of the blocks that it restored."""
         return ()

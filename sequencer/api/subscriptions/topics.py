@@ -6,7 +6,7 @@ Promises
 - A rollback is one notice for each subscription; an undo orphans nothing, and is none.
 
 Laws
-- RECEIVED is told of a transaction that somebody asks about; there is no candidate on this chain.
+- RECEIVED is told when a transaction is accepted; there is no candidate on this chain.
 """
 
 from collections.abc import Sequence, Set
@@ -102,10 +102,20 @@ class Transactions(StarknetTopic, frozen=True):
             for at in _wanted(news, self.finality, self.senders)
         ]
 
+    def of_waiting(self, transaction: Transaction, hash_: Felt) -> Sequence[Message]:
+        """Return the transaction, where that was asked for."""
+        wanted = not self.senders or _sender_of(transaction) in self.senders
+        if RECEIVED not in self.finality or not wanted:
+            return ()
+        return (self._message(transaction, hash_, RECEIVED),)
+
     def _written(self, news: News, at: int) -> Message:
         hash_ = news.receipts[at].transaction_hash
-        fields = transaction_fields(news.transactions[at], hash_, proof_facts=self.proof_facts)
-        return Message(_TRANSACTIONS, encoded(fields | {"finality_status": news.finality}))
+        return self._message(news.transactions[at], hash_, news.finality)
+
+    def _message(self, transaction: Transaction, hash_: Felt, finality: str) -> Message:
+        fields = transaction_fields(transaction, hash_, proof_facts=self.proof_facts)
+        return Message(_TRANSACTIONS, encoded(fields | {"finality_status": finality}))
 
 
 class Receipts(StarknetTopic, frozen=True):
@@ -145,7 +155,11 @@ class Status(StarknetTopic, frozen=True):
         """Return the status in a block that can never be rolled back."""
         return self._in_block(news, ACCEPTED_ON_L1)
 
-    def of_waiting(self) -> Message:
+    def of_waiting(self, transaction: Transaction, hash_: Felt) -> Sequence[Message]:
+        """Return the status of the transaction while it waits."""
+        return (self.waiting(),) if hash_ == self.hash else ()
+
+    def waiting(self) -> Message:
         """Return the status of a transaction that waits for a block."""
         return self._written({"finality_status": RECEIVED})
 

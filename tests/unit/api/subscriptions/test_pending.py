@@ -198,9 +198,14 @@ async def test_a_transaction_that_waits_for_a_block_is_received() -> None:
         stream = Connection()
         checking = group.create_task(world.rig.admission.verify_all())
         transfer = world.transfer(nonce=0)
+        hash_ = world.hash_of(transfer)
+        kinds = {"finality_status": ["RECEIVED", "ACCEPTED_ON_L2"]}
+        both = await world.begin(stream, "NewTransactions", **kinds)
+        mine = await world.begin(stream, "NewTransactions", **kinds, sender_address=["0x5"])
+        early = await world.begin(stream, "TransactionStatus", transaction_hash=hash_)
         item = world.rig.send(transfer)
         await world.rig.admission.accepted(item)
-        hash_ = world.hash_of(transfer)
+        assert statuses(stream, early) == ["RECEIVED"]
         id_ = await world.begin(stream, "TransactionStatus", transaction_hash=hash_)
         assert statuses(stream, id_) == ["RECEIVED"]
         world.open(transfer)
@@ -209,6 +214,13 @@ async def test_a_transaction_that_waits_for_a_block_is_received() -> None:
         assert statuses(stream, late) == BOTH[:1]
         world.seal()
         await world.rest()
-        assert statuses(stream, id_) == ["RECEIVED", *BOTH]
+        assert statuses(stream, id_) == statuses(stream, early) == ["RECEIVED", *BOTH]
+        told = [
+            each["finality_status"]
+            for each in stream.results(both)
+            if each["transaction_hash"] == hash_
+        ]
+        assert told == ["RECEIVED", "ACCEPTED_ON_L2"]
+        assert not stream.results(mine)
         item.refuse(Reason.SHUTTING_DOWN, "the test is over")
         checking.cancel()

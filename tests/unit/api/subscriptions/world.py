@@ -15,6 +15,7 @@ from sequencer.api.subscriptions.feed import Feed
 from sequencer.api.subscriptions.methods import subscription_methods
 from sequencer.chain.block import Block
 from sequencer.engine.lookup import find_block, read_block
+from sequencer.engine.service import Follower
 from sequencer.ports import Worker
 from sequencer.starknet.transactions import Transaction
 from sequencer.storage.simulated import SimulatedDisk
@@ -112,11 +113,15 @@ class World(Ledger):
     def __init__(self, disk: SimulatedDisk | None = None, worker: Worker | None = None) -> None:
         self.wakes: list[Callable[[], None]] = []
         super().__init__(disk)
-        self._living.follow = lambda durable, pending: self.wakes.extend((durable, pending))
+        self._living.follow = self._follow
         if worker is not None:
             self.worker = self.served.reader = self.served.history._reader = worker
         self.feed = Feed(self.served, self.worker, pause_ms=0, look_ms=0)
         self.methods = subscription_methods(self.feed)
+
+    def _follow(self, follower: Follower) -> None:
+        self.wakes += (follower.durable, follower.pending)
+        self.rig.admission.watch(follower.accepted)
 
     @property
     def served(self) -> Unchecked:
