@@ -146,7 +146,7 @@ async def _contract(url: str, folder: Path, first: BlockRecord, salt: int) -> St
     try:
         owner, operator, *_ = await predeployed_accounts(url)
     except _NO_DEVNET as error:
-        words = f"no starknet-devnet answers at {url}: {error!r:.120}"
+        words = f"no starknet-devnet answers at {url}: {str(error) or type(error).__name__:.120}"
         raise Refused(Reason.SETTLEMENT_ABSENT, words) from None
     constructor = SettlementConstructor(
         owner=owner.address,

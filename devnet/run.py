@@ -11,6 +11,7 @@ Laws
 
 import asyncio
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -52,6 +53,7 @@ SETTLE_PACE = SettlePace(blocks=20, seconds=2)
 INCIDENT_SECONDS = 15
 """Market time before the incident."""
 
+_LOOPBACK = "127.0.0.1"
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -104,6 +106,7 @@ class Run:
         """
         with _raising():
             require_backend(self._options.settlement)
+            _require_port(self._port)
             resumed = self._folder.is_begun(self._options)
             self._narrator.say("this run goes on" if resumed else f"a new run in {self._data_dir}")
             with _scripted(self._options) as script:
@@ -271,6 +274,16 @@ class Run:
             genesis=msgspec.json.encode(script.opening.genesis).decode(),
             api_port=self._port,
         )
+
+
+def _require_port(port: int) -> None:
+    """Find a taken port out before there is anything to leave behind. Error: OSError, naming it."""
+    with socket.socket() as asked:
+        asked.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            asked.bind((_LOOPBACK, port))
+        except OSError as error:
+            raise OSError(f"port {port}: {error.strerror}; give another with --port") from None
 
 
 @contextmanager

@@ -6,10 +6,11 @@ A child per point is killed by strace at the n-th call of a name on a kind of fi
 begins, makes blocks, stops, recovers (and is killed again there, up to three deep), is pruned and
 compacted, goes back and takes that back. The other scenarios are write errors at such calls, kills
 from within, write errors and full disks under a running node, and kills at random instants of a
-node under load. Last, nodes are killed as their operator goes back and takes that back: posting
-nowhere, to a simulated settlement chain with faults, and to a starknet-devnet. After each the chain
-is opened again and compared with one that was never interrupted, or verified in full. Exit code 1:
-something was violated, or too few points were reached to say so.
+node under load, with lines and with clients. Last, nodes are killed as their operator goes back and
+takes that back: posting nowhere, to a simulated settlement chain with faults, and to a real
+starknet-devnet. After each the chain is opened again and compared with one that was never
+interrupted, verified in full, or compared with what its clients were told. Exit code 1: something
+was violated, or too few points were reached to say so.
 """
 
 import argparse

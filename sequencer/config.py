@@ -253,6 +253,9 @@ def _read_secret(path: Path, kind: str) -> Secret:
 
 def _secret_of(text: str, origin: str, kind: str) -> Secret:
     digits = text.strip().removeprefix("0x")
+    if not text and origin == f"${KEY_VARIABLE}":
+        words = f"{origin} is not set; or give a file with the {kind}"
+        raise Refused(Reason.PRIVATE_KEY_OUT_OF_RANGE, words)
     if not digits or len(digits) > _KEY_DIGITS_MAX or not set(digits) <= _HEX_DIGITS:
         words = f"{origin} holds no {kind} in hexadecimal"
         raise Refused(Reason.PRIVATE_KEY_OUT_OF_RANGE, words)

@@ -7,7 +7,9 @@ Promises
 """
 
 import asyncio
+import errno
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -45,6 +47,7 @@ _EXITS = {
     StoreProblem.WRITER_REPLACED: ExitCode.WRITER_REPLACED,
     StoreProblem.WRITER_FORKED: ExitCode.WRITER_REPLACED,
 }
+_NO_ADDRESS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
 
 
 def serve(
@@ -63,7 +66,11 @@ def serve(
         say(str(refused))
         return ExitCode.INPUT
     except OSError as error:
-        say(f"{error.filename or config.data_dir}: {error.strerror or error}")
+        words = error.strerror or str(error)
+        if isinstance(error, socket.gaierror) or error.errno in _NO_ADDRESS:
+            say(f"no place to answer at: {words}")
+            return ExitCode.INPUT
+        say(f"{error.filename or config.data_dir}: {words}")
         return ExitCode.STORE_UNUSABLE
 
 

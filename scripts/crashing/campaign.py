@@ -12,6 +12,7 @@ from scripts.crashing.checking import Violation
 from scripts.crashing.faults import all_faults, suffer
 from scripts.crashing.instants import Instants
 from scripts.crashing.kills import Kills, Point
+from scripts.crashing.lives import Lives
 from scripts.crashing.phases import PHASES
 from scripts.crashing.sides import Nowhere, Side, Simulated, running_devnet, why_no_devnet
 from scripts.crashing.stories import Spot, Stories
@@ -20,11 +21,12 @@ KILLED = tuple(dict.fromkeys(phase.scenario for phase in PHASES))
 """Scenarios that strace kills."""
 
 FAILING, FAULTS, HOOKS, INSTANTS = "errors", "faults", "hooks", "instants"
+CLIENTS = "clients"
 RUNNING, SIMULATED, SETTLING = "running", "simulated", "settling"
 STORIES = (RUNNING, SIMULATED, SETTLING)
 """Scenarios of a whole node, which is killed as its operator goes back and takes that back."""
 
-SCENARIOS = (*KILLED, FAILING, HOOKS, FAULTS, INSTANTS, *STORIES)
+SCENARIOS = (*KILLED, FAILING, HOOKS, FAULTS, INSTANTS, CLIENTS, *STORIES)
 """Every scenario by name."""
 
 PLACES_MIN = 100
@@ -32,6 +34,7 @@ PLACES_MIN = 100
 
 _PERCENT = {"start": 13, "blocks": 10, "recovery": 45, "upkeep": 7, "compaction": 25}
 _PERCENT |= {"rollback": 15, FAILING: 25, HOOKS: 15, FAULTS: 15, INSTANTS: 12}
+_PERCENT |= {CLIENTS: 5}
 _PERCENT |= {RUNNING: 9, SIMULATED: 12, SETTLING: 15}
 _HOOKS_EACH = 3
 _FORKED_EACH = 7
@@ -116,7 +119,7 @@ class Campaign:
     def _can(self, name: str) -> bool:
         if name == SETTLING and why_no_devnet():
             return False
-        return self._traced or name in (HOOKS, FAULTS, INSTANTS, *STORIES)
+        return self._traced or name in (HOOKS, FAULTS, INSTANTS, CLIENTS, *STORIES)
 
     def _until_unsound(self, name: str, count: int) -> Iterator[Trial]:
         try:
@@ -134,6 +137,8 @@ class Campaign:
                 return self._faulty(count, random)
             case "instants":
                 return self._instants(min(count, _INSTANTS_MAX), random)
+            case "clients":
+                return self._clients(count, random)
             case "running":
                 return self._told(Nowhere(), count, random)
             case "simulated":
@@ -180,6 +185,15 @@ class Campaign:
             kill = instants.kill_forked if number % _FORKED_EACH else instants.kill_process
             trial = _tried(f"instant {number}", kill)
             yield trial._replace(kills=int(trial.was_hit))
+
+    def _clients(self, count: int, random: Random) -> Iterator[Trial]:
+        own = self._folder / CLIENTS
+        own.mkdir()
+        lives = Lives(own, random)
+        for number in range(count):
+            trial = _tried(f"life {number}", lives.kill)
+            yield trial._replace(kills=int(not trial.violation))
+        lives.end()
 
     def _settling(self, count: int, random: Random) -> Iterator[Trial]:
         with running_devnet(self._folder) as devnet:

@@ -28,13 +28,14 @@ from sequencer.model.rows import Mode
 from sequencer.model.secret import Secret
 from sequencer.model.units import ONE
 from sequencer.node import KeyOperator
-from sequencer.starknet.felt import Felt
+from sequencer.starknet.felt import Felt, encode_short_string
 from sequencer.starknet.felt_hash import public_key, sign
 from sequencer.starknet.messages import order_hash, price_report_hash
 from sequencer.starknet.transactions import InvokeV3, ResourceBound, Terms, transaction_hash
 
 GENESIS_PATH = Path(__file__).resolve().parents[2] / "devnet" / "genesis.json"
 GENESIS = GENESIS_PATH.read_text("utf-8")
+CHAIN_ID = encode_short_string(read_genesis(GENESIS.encode()).chain_id)
 TRADERS = ("alice", "bob", "carol")
 MARKET = "BTC-USD-PERP"
 WIDE_EVERY = 5
@@ -131,17 +132,24 @@ def _transfers_at(height: int, chain_id: Felt) -> Sequence[tuple[InvokeV3, Felt,
     return found
 
 
+def reports_at(time_ms: int) -> Sequence[SignedReport]:
+    """Return what every publisher reports at a time, always the same prices."""
+    signed_at = time_ms // 1_000
+    return [
+        SignedReport(publisher, asset, price, signed_at, *sign(devnet_key(publisher), hash_))
+        for publisher in _PUBLISHERS
+        for asset, price in _PRICES.items()
+        for hash_ in (price_report_hash(publisher, asset, price, signed_at),)
+    ]
+
+
 @lru_cache(maxsize=1_024)
 def _reports_at(height: int) -> tuple[Sequence[SignedReport], frozenset[Signature]]:
-    signed_at = _time_at(height) // 1_000
-    reports, verified = list[SignedReport](), list[Signature]()
-    for publisher in _PUBLISHERS:
-        key = devnet_key(publisher)
-        for asset, price in _PRICES.items():
-            hash_ = price_report_hash(publisher, asset, price, signed_at)
-            signature = sign(key, hash_)
-            reports.append(SignedReport(publisher, asset, price, signed_at, *signature))
-            verified.append((public_key(key), hash_, *signature))
+    reports, verified = reports_at(_time_at(height)), list[Signature]()
+    for report in reports:
+        named = (report.publisher, report.asset, report.price, report.signed_at)
+        key = public_key(devnet_key(report.publisher))
+        verified.append((key, price_report_hash(*named), report.r, report.s))
     return reports, frozenset(verified)
 
 
@@ -158,24 +166,38 @@ def _orders_at(height: int, chain_id: Felt) -> tuple[Sequence[Signed], frozenset
     return signed, frozenset(verified)
 
 
+def order_of(name: str, side: Side, client_id: int, signed_at_ms: int) -> Order:
+    """Return an order of somebody's that rests, at the side's own price."""
+    price = _BID_PRICE if side is Side.BUY else _ASK_PRICE
+    return _order(name, side, price, (client_id, signed_at_ms), Instruction.POST_ONLY)
+
+
 def _orders(height: int) -> Iterator[Order]:
     price = _BID_PRICE if height % 4 < 2 else _ASK_PRICE
     for name, side in (("alice", Side.BUY), ("bob", Side.SELL)):
-        yield Order(
-            account=address_of(name),
-            market=MARKET,
-            side=side if height % 2 else {Side.BUY: Side.SELL, Side.SELL: Side.BUY}[side],
-            type=OrderType.LIMIT,
-            size=ONE // 100,
-            price=price,
-            trigger_price=0,
-            instruction=Instruction.GTC,
-            self_trade=SelfTrade.EXPIRE_TAKER,
-            reduce_only=False,
-            client_id=height,
-            pair_id=0,
-            replaces=0,
-            signed_at_ms=_time_at(height),
-            receive_window_ms=_WINDOW_MS,
-            expires_at_ms=0,
-        )
+        turned = side if height % 2 else {Side.BUY: Side.SELL, Side.SELL: Side.BUY}[side]
+        yield _order(name, turned, price, (height, _time_at(height)), Instruction.GTC)
+
+
+def _order(
+    name: str, side: Side, price: int, signed: tuple[int, int], instruction: Instruction
+) -> Order:
+    client_id, signed_at_ms = signed
+    return Order(
+        account=address_of(name),
+        market=MARKET,
+        side=side,
+        type=OrderType.LIMIT,
+        size=ONE // 100,
+        price=price,
+        trigger_price=0,
+        instruction=instruction,
+        self_trade=SelfTrade.EXPIRE_TAKER,
+        reduce_only=False,
+        client_id=client_id,
+        pair_id=0,
+        replaces=0,
+        signed_at_ms=signed_at_ms,
+        receive_window_ms=_WINDOW_MS,
+        expires_at_ms=0,
+    )

@@ -18,6 +18,7 @@ import msgspec
 
 from devnet.keys import devnet_key
 from scripts.crashing.chain import (
+    CHAIN_ID,
     GENESIS_PATH,
     TRADERS,
     address_of,
@@ -28,13 +29,11 @@ from scripts.crashing.checking import Violation
 from scripts.crashing.children import Child, Wait, end_of, fork_child
 from scripts.crashing.tracing import ANSWERS, DATA
 from sequencer.api.lines import LinePipes
-from sequencer.chain.genesis import read_genesis
 from sequencer.config import KEY_VARIABLE
 from sequencer.model.commands import AddSubkey
 from sequencer.model.records import NO_HASH
 from sequencer.node import open_chain
 from sequencer.serve import serve
-from sequencer.starknet.felt import encode_short_string
 
 ROOT = GENESIS_PATH.parents[1]
 SAID = "said"
@@ -43,7 +42,6 @@ SAID = "said"
 SUBKEYS = 8
 """How many keys the load gives to an account, over and over."""
 
-_CHAIN_ID = encode_short_string(read_genesis(GENESIS_PATH.read_bytes()).chain_id)
 _PROGRAM = "from sequencer.__main__ import main; main()"
 _PATIENCE_SECONDS = 30.0
 _CHUNK_BYTES = 65_536
@@ -194,7 +192,7 @@ def load(nonces: dict[str, int], count: int, shift: int = 0) -> list[bytes]:
         nonce = nonces.get(name, 0)
         nonces[name] = nonce + 1
         command = AddSubkey(address_of(name), 1 + (nonce + shift) % SUBKEYS)
-        lines.append(line_of("transaction", signed_invoke(name, command, nonce, _CHAIN_ID)))
+        lines.append(line_of("transaction", signed_invoke(name, command, nonce, CHAIN_ID)))
     return lines
 
 

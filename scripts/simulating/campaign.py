@@ -71,6 +71,7 @@ OVERLAPS = (
     "row delivered again",
     "reader parked",
     "view held over a rollback or undo",
+    "clients saw the head from before a decision",
     "post",
     "revert on the settlement chain",
     "block final on the settlement chain",

@@ -110,8 +110,9 @@ class Around:
         worker = self.thread("seal")
         store = open_store(self.disk)
         resume(store)
-        recovered = recover(store)
-        config = NodeConfig(_NOWHERE, Secret(self.cast.operator_key))
+        recovered = recover(store, read=True)
+        # Clients have their state and their view; nobody listens.
+        config = NodeConfig(_NOWHERE, Secret(self.cast.operator_key), api_port=0)
         given = Given(
             clock=self.clock, pace=PACE, settlement=self.settlement, settle_pace=SETTLE_PACE
         )

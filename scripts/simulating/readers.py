@@ -1,4 +1,4 @@
-"""Who reads a run's chain: followers of the outbox with cursors, and a watcher of views.
+"""Who reads a run's chain: followers of the outbox with cursors, and watchers of views.
 
 Laws
 - A follower builds the live chain from what it is told alone; nothing else tells it.
@@ -8,6 +8,7 @@ import asyncio
 from random import Random
 
 from scripts.simulating.records import Records
+from sequencer.engine.lookup import state_at
 from sequencer.engine.rollback import read_notice
 from sequencer.model.records import BlockRecord, Effect, EffectKind
 from sequencer.node import Node
@@ -118,3 +119,19 @@ async def watch(node: Node, records: Records, random: Random) -> None:
             if node.store.head.epoch != head.epoch:
                 records.count("view held over a rollback or undo")
         await asyncio.sleep(random.uniform(0.1, 0.5))
+
+
+async def watch_clients(node: Node, records: Records, random: Random) -> None:
+    """Look at what clients are answered from: state, view, open blocks are always of one head."""
+    while True:
+        view, engine = node.client_views.view, node.engine
+        head, block = view.head, view.block(view.head.height)
+        same = block is not None and state_at(view, block).rows == engine.latest.state.rows
+        records.require(same, f"clients see another state than that of block {head.height}")
+        if engine.gate.final() is None:
+            numbers = [closed.number for closed in engine.writer.pending()]
+            follow = numbers == [*range(head.height + 1, head.height + 1 + len(numbers))]
+            records.require(follow, f"blocks {numbers} are open above block {head.height}")
+        if node.store.head.epoch != head.epoch:
+            records.count("clients saw the head from before a decision")
+        await asyncio.sleep(random.uniform(0.0, 0.2))

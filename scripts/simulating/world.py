@@ -22,7 +22,7 @@ from scripts.simulating.laws import check_chain, check_readers, check_withdrawal
 from scripts.simulating.loop import Deadlock, RunAway, SimulatedLoop, run_simulated
 from scripts.simulating.node import Around, wait_for
 from scripts.simulating.people import Market, Post, Trader, publish, steward
-from scripts.simulating.readers import Follower, watch
+from scripts.simulating.readers import Follower, watch, watch_clients
 from scripts.simulating.records import Records
 from scripts.simulating.settlement import SettlementChain
 from scripts.simulating.signatures import Signatures
@@ -81,6 +81,7 @@ class World:
         self.settlement = SettlementChain(seed, begun, clock, self.records)
         self.around = Around(seed, self.cast, self.disk, clock, self.settlement)
         self.market = Market(Random(f"market {seed}"))
+        self._looks = Random(f"looks {seed}")
         self.cuts = Cuts(self.disk, Random(f"cuts {seed}"), self.records.count)
         self.cuts.install()
         self.readers = [
@@ -155,6 +156,7 @@ class World:
             publish(post, cast, market),
             steward(post, self._dice("steward"), self.random.choice((0.3, 1.0))),
             watch(post.node, self.records, self._dice("watcher")),
+            watch_clients(post.node, self.records, self._looks),
         ]
         return [*traders, *others]
 

@@ -30,6 +30,7 @@ from sequencer.api.callers import Caller
 from sequencer.api.connections import Connection, Connections, abort_later
 from sequencer.api.json_rpc import Methods, RpcError, error_text, limit_exceeded
 from sequencer.api.websocket import WebSocket
+from sequencer.engine.worker import ASKER
 from sequencer.model.api_limits import (
     RPC_BACKLOG,
     RPC_BODY_BYTES_MAX,
@@ -245,6 +246,7 @@ class RpcServer:
 
     async def _answering(self, body: bytes, caller: Caller, hold: Hold) -> bytes | None:
         self._messages_total += 1
+        ASKER.set(hold.address)
         toll = partial(self._toll, hold)
         if len(body) <= RPC_BODY_BYTES_MAX:
             return await json_rpc.answer(body, self._methods, caller, toll)

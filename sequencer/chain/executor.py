@@ -165,12 +165,14 @@ def _deploy(
     hash_: Felt,
     environment: Environment,
 ) -> Receipt:
-    address = transaction.address()
     if transaction.class_hash != ACCOUNT.class_hash:
         raise Refused(Reason.CLASS_UNKNOWN, f"{transaction.class_hash:#x} is no account class")
+    # Ahead of the address, which is a hash of all of it.
+    fits = len(transaction.calldata) == 1
+    address = transaction.address() if fits else 0
     if address in state.contracts:
         raise Refused(Reason.ACCOUNT_EXISTS, f"{address:#x} is deployed")
-    if transaction.terms.nonce != 0 or len(transaction.calldata) != 1:
+    if transaction.terms.nonce != 0 or not fits:
         raise Refused(Reason.NONCE_INVALID, "an account is deployed with nonce 0 and one key")
     public_key = transaction.calldata[0]
     _require_signature(public_key, hash_, transaction.signature, environment)

@@ -1,6 +1,7 @@
 """`perpchain devnet`: an appchain of one's own with money, prices and a settlement chain."""
 
 import asyncio
+import errno
 import re
 import signal
 from pathlib import Path
@@ -30,7 +31,7 @@ PORT = 5050
 
 _TIME = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>ms|s)?")
 _EXITS = {StoreProblem.STORE_LOCKED: ExitCode.STORE_LOCKED}
-_Port = Annotated[int, typer.Option(min=0, max=65_535, help="Where clients are answered; 0: any.")]
+_Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port for clients; 0: any.")]
 
 
 def devnet(
@@ -46,10 +47,10 @@ def devnet(
         int | None,
         typer.Option(min=0, max=DEVNET_BALANCE_MAX, help="USDC of each; else 1000000."),
     ] = None,
-    host: Annotated[str, typer.Option(help="Where clients are answered.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address for clients.")] = "127.0.0.1",
     port: _Port = PORT,
     admin_port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="For the operator's commands; 0: any.")
+        int, typer.Option(min=0, max=65_535, help="Port for the operator's commands; 0: any.")
     ] = 0,
     block_time: Annotated[
         str, typer.Option(help="How long a block stays open: 200ms, 2s or milliseconds.")
@@ -62,14 +63,16 @@ def devnet(
     ] = "auto",
     bots: Annotated[bool, typer.Option(help="Have bots quote and trade.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No accounts, no log, no table.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False,
-    json_logs: Annotated[bool, typer.Option("--json-logs", help="Log JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print addresses and keys as JSON.")
+    ] = False,
+    json_logs: Annotated[bool, typer.Option("--json-logs", help="Log as JSON.")] = False,
 ) -> None:
     """Run an appchain for development: accounts with money, BTC and ETH prices, a faucet.
 
-    It answers Starknet JSON-RPC over HTTP and WebSocket. The same seed gives the same keys,
-    addresses and block 0. Ctrl-C ends it with its settlement chain; without --data-dir nothing
-    stays.
+    It answers Starknet JSON-RPC over HTTP and WebSocket on one port. The same
+    --seed, --accounts and --balance give the same keys, addresses and block 0.
+    Ctrl-C ends it with its settlement chain; without --data-dir nothing stays.
     Example: perpchain devnet --bots --block-time 500ms
     """
     block_ms = _milliseconds(block_time)
@@ -105,7 +108,10 @@ def _run(plan: "DevnetPlan", settlement: str, screen: "DevnetScreen") -> ExitCod
     except Refused as refused:
         fail("devnet", str(refused), ExitCode.INPUT)
     except OSError as error:
-        fail("devnet", f"{error.filename or plan.host}: {error.strerror or error}", ExitCode.INPUT)
+        words = f"{error.filename or plan.host}: {error.strerror or error}"
+        if error.errno == errno.EADDRINUSE:
+            words += "; port 0 takes a free one"
+        fail("devnet", words, ExitCode.INPUT)
 
 
 def _milliseconds(text: str) -> int:

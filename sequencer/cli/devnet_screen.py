@@ -111,6 +111,7 @@ def fact_lines(facts: dict[str, Any], *, with_accounts: bool) -> list[str]:
                 f"| balance      {account['balance']} USDC",
                 "|",
             ]
+        lines += ["Anybody can derive these keys: send nothing of value to them.", ""]
     named = {
         "chain id": f"{facts['chain_id']} ({facts['chain_id_felt']})",
         "seed": facts["seed"],

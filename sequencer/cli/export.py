@@ -21,7 +21,8 @@ def export(
 ) -> None:
     """Write the genesis file and every live block of a stopped node as JSON lines.
 
-    The file appears whole or not at all. `python scripts/verify_chain.py FILE` executes it again.
+    The file appears whole or not at all.
+    `python scripts/verify_chain.py FILE` executes it again.
     Example: perpchain export /tmp/chain chain.jsonl
     """
     with opened("export", data_dir, witness) as store:

@@ -33,8 +33,8 @@ def fault(
 ) -> None:
     """Do harm, and show the block that recorded it. Exists only where genesis says drill.
 
-    Harm to prices meets the guard that stops it, unless that is off. Harm to rows breaks a law,
-    and the chain halts for good.
+    Harm to prices meets the guard that stops it, unless that is off. Harm to
+    rows breaks a law, and the chain halts for good.
     Example: perpchain fault /tmp/chain zero-price --market BTC-USD-PERP
     """
     request = FaultRequest(kind, market, account, amount)

@@ -19,7 +19,8 @@ def genesis(
 ) -> None:
     """Check a genesis file and print the hash of its block 0, its root and its accounts.
 
-    The same file gives the same hash on every machine. Exit code 2 for a file that cannot be used.
+    The same file gives the same hash on every machine.
+    Exit code 2 for a file that cannot be used.
     Example: perpchain genesis devnet/genesis.json
     """
     try:

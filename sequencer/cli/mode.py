@@ -36,8 +36,9 @@ def mode(
 ) -> None:
     """Change the mode, and show the block that recorded it.
 
-    The first one after a rollback is cancel-only, and becomes the recorded Reopen. A mode above
-    halted also acknowledges a note that an earlier process left.
+    The first one after a rollback is cancel-only, and becomes the recorded
+    Reopen. A mode above halted also acknowledges a note that an earlier process
+    left.
     Example: perpchain mode /tmp/chain halted --reason 'zero price in block 121'
     """
     request = ModeRequest(Mode[to.name], reason, accept, decide_by)

@@ -9,7 +9,7 @@ import typer
 
 from sequencer.cli.node_file import BLOCK_INTERVAL_MS_MAX, PORT_MAX, NodeFile, read_node_file
 from sequencer.cli.settlement import SettlementPath, settlement_of
-from sequencer.config import KEY_VARIABLE, NodeConfig, read_genesis_text, read_operator_key
+from sequencer.config import NodeConfig, read_genesis_text, read_operator_key
 from sequencer.model.refusals import Reason, Refused
 
 _T = TypeVar("_T")
@@ -27,7 +27,7 @@ def node(
     ] = None,
     operator_key: Annotated[
         Path | None,
-        typer.Option(help=f"File with the operator's private key; else ${KEY_VARIABLE}."),
+        typer.Option(help="File with the operator's private key."),
     ] = None,
     witness: Annotated[
         Path | None, typer.Option(help="The witness file; else DATA_DIR.witness.")
@@ -45,9 +45,7 @@ def node(
         bool | None, typer.Option(help="End as soon as the chain halts for good.")
     ] = None,
     settlement: SettlementPath = None,
-    host: Annotated[
-        str | None, typer.Option(help="Where clients are answered; else 127.0.0.1.")
-    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address for clients; else 127.0.0.1.")] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=PORT_MAX, help="Port for clients; 0: any.")
     ] = None,
@@ -65,10 +63,12 @@ def node(
 ) -> None:
     """Run the sequencer: clients are answered over HTTP and WebSocket, and lines on its pipes.
 
-    Commands come as JSON lines on standard input, too, and answers go out as lines. SIGTERM
-    finishes the open block and ends with code 0. Codes 10 to 17 name why the chain halted;
-    docs/node.md lists them, the lines, and what a file of options holds.
-    Example: perpchain node /tmp/chain --genesis devnet/genesis.json --operator-key key.txt
+    The operator's private key comes from $PERPCHAIN_OPERATOR_KEY or a file.
+    Commands come as JSON lines on standard input, too, and answers go out as
+    lines. SIGTERM finishes the open block and ends with code 0. Codes 10 to 19
+    say why it ended otherwise. docs/node.md has them, the lines, and a file of
+    options. To try things out there is perpchain devnet.
+    Example: perpchain node CHAIN --genesis genesis.json --operator-key key.txt
     """
     from sequencer.api.lines import LinePipes
     from sequencer.serve import serve

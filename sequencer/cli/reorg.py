@@ -71,7 +71,7 @@ def plan_rollback(
 ) -> None:
     """Show what going back to a block would do. Nothing of the chain is touched.
 
-    Example: perpchain reorg plan /tmp/chain --to 120 --policy cancel-all-but-tpsl
+    Example: perpchain reorg plan CHAIN --to 120 --policy cancel-all-but-tpsl
     """
     if policy not in _POLICIES:
         raise typer.BadParameter(f"one of {', '.join(_POLICIES)}", param_hint="--policy")
@@ -108,9 +108,9 @@ def apply_rollback(
 ) -> None:
     """Carry a plan out: one batch, and the chain is halted at the block that stays.
 
-    On a terminal the height of that block has to be typed. Refused as PLAN_STALE where the head has
-    moved since the plan; the chain is then halted, too.
-    Example: perpchain reorg apply /tmp/chain 3f2a9c01 --reason 'zero price in block 121'
+    On a terminal the height of that block has to be typed. Refused as PLAN_STALE
+    where the head has moved since the plan; the chain is then halted, too.
+    Example: perpchain reorg apply CHAIN 3f2a9c01 --reason 'zero price in 121'
     """
     if sys.stdin is not None and sys.stdin.isatty() and not yes:
         _confirm(_kept_plan("reorg apply", data_dir, plan_id))

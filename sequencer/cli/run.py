@@ -56,11 +56,13 @@ def run(
 ) -> None:
     """Trade a recorded market, suffer an incident, go back, go on, and prove all of it.
 
-    1,000 traders sign every order; blocks go to a store on the disk and their roots to a Starknet
-    devnet if there is one. Then a wrong funding index and a zero price strike with the guards off,
-    the operator halts, finds the bad block, plans and goes back to before it, tries the same harm
-    again with the guards on, reopens, and the market trades on. Exit code 0 only if everything
-    is proven at the end, 1 if something differs. Ctrl-C stops at the end of a block.
+    1,000 traders sign every order; blocks go to a store on the disk and their
+    roots to a Starknet devnet if there is one; a client follows the chain with
+    starknet-py. Then a wrong funding index and a zero price strike with the
+    guards off, the operator halts, finds the bad block, plans and goes back to
+    before it, tries the same harm again with the guards on, reopens, and the
+    market trades on. Exit code 0 only if everything is proven at the end, 1 if
+    something differs. Ctrl-C stops at the end of a block.
     Example: perpchain run --incident both --data-dir chain --json
     """
     from devnet.market_script import MARKET_DATA

@@ -23,9 +23,10 @@ def verify(
 ) -> None:
     """Check a stopped node's store: rows, tries, every header, laws; --full proves it from genesis.
 
-    With --full the state root is worked out from the rows alone, and every block is executed again
-    from the genesis file, with every signature checked. Exit code 1 if anything differs, 10 for a
-    store that cannot be used, 11 while a node runs on it.
+    With --full the state root is worked out from the rows alone, and every block
+    is executed again from the genesis file, with every signature checked. Exit
+    code 1 if anything differs, 10 for a store that cannot be used, 11 while a
+    node runs on it.
     Example: perpchain verify --full /tmp/chain
     """
     checks: list[Check] = []

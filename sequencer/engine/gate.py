@@ -57,7 +57,8 @@ class Gate:
 
     def is_halted(self, state: State, ends: Sequence[Halt] = ()) -> bool:
         """Say whether no block is made. `ends` are the halts that the open block ends."""
-        return bool(self._without(ends)) or state.system.mode is Mode.HALTED
+        is_halted = bool(self._without(ends)) or state.system.mode is Mode.HALTED
+        return is_halted or self._retired
 
     def words(self, state: State) -> str:
         """Say why no block is made."""
@@ -76,7 +77,7 @@ class Gate:
         """Refuse with SHUTTING_DOWN or HALTED where nobody makes blocks of anything any more."""
         if self._stops:
             raise Refused(Reason.SHUTTING_DOWN, "the node is stopping")
-        if self._retired:
+        if self._retired and self.final() is None:
             raise Refused(Reason.HALTED, "the operator decides about the chain")
 
     def lag_ms(self) -> int:

@@ -13,7 +13,7 @@ Laws
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -24,12 +24,14 @@ from sequencer.chain.text import to_text
 from sequencer.chain.trace import Traced
 from sequencer.engine.lookup import read_block, state_at
 from sequencer.engine.simulation import trace
+from sequencer.engine.worker import ASKER
 from sequencer.exchange.state import Journal, State
-from sequencer.model.read_limits import (
-    BLOCKS_CACHED,
+from sequencer.model.api_limits import (
+    BLOCK_ENTRIES_CACHED,
     PAST_WAITING_MAX,
+    PAST_WAITING_PER_ADDRESS_MAX,
     STATES_CACHED,
-    TRACES_CACHED,
+    TRACE_ENTRIES_CACHED,
 )
 from sequencer.model.records import BlockRecord
 from sequencer.model.refusals import Reason, Refused
@@ -40,11 +42,12 @@ _T = TypeVar("_T")
 
 
 class _Kept(OrderedDict[bytes, _T]):
-    """The newest few values by block hash."""
+    """The newest values by block hash, as many as weigh no more than is allowed; one at least."""
 
-    def __init__(self, count_max: int) -> None:
+    def __init__(self, weigh: Callable[[_T], int], weight_max: int) -> None:
         super().__init__()
-        self._count_max = count_max
+        self._weigh, self._weight_max = weigh, weight_max
+        self._weight = 0
 
     def find(self, block_hash: bytes) -> _T | None:
         found = self.get(block_hash)
@@ -53,9 +56,12 @@ class _Kept(OrderedDict[bytes, _T]):
         return found
 
     def keep(self, block_hash: bytes, value: _T) -> None:
+        if block_hash in self:
+            return
         self[block_hash] = value
-        if len(self) > self._count_max:
-            self.popitem(last=False)
+        self._weight += self._weigh(value)
+        while self._weight > self._weight_max and len(self) > 1:
+            self._weight -= self._weigh(self.popitem(last=False)[1])
 
 
 class History:
@@ -65,9 +71,10 @@ class History:
         self._reader = reader
         self._executor = executor
         self._under_way: dict[tuple[int, bytes], asyncio.Future[Any]] = {}
-        self._blocks: _Kept[Block] = _Kept(BLOCKS_CACHED)
-        self._states: _Kept[State] = _Kept(STATES_CACHED)
-        self._traces: _Kept[Sequence[Traced]] = _Kept(TRACES_CACHED)
+        self._askers: Counter[str] = Counter()
+        self._blocks: _Kept[Block] = _Kept(_entries_of_block, BLOCK_ENTRIES_CACHED)
+        self._states: _Kept[State] = _Kept(lambda _: 1, STATES_CACHED)
+        self._traces: _Kept[Sequence[Traced]] = _Kept(_entries_of_traces, TRACE_ENTRIES_CACHED)
 
     async def block(self, view: ChainView, record: BlockRecord) -> Block:
         """Return a whole block."""
@@ -107,8 +114,9 @@ class History:
         if name in self._under_way:
             shared: _T = await asyncio.shield(self._under_way[name])
             return shared
-        if len(self._under_way) >= PAST_WAITING_MAX:
-            raise Refused(Reason.BUSY, f"{PAST_WAITING_MAX} blocks of the past are being loaded")
+        asker = ASKER.get()
+        self._require_room(asker)
+        self._askers[asker] += 1
         waiting = self._under_way[name] = asyncio.get_running_loop().create_future()
         failure: Exception = Refused(Reason.BUSY, "whoever asked for it first gave up: ask again")
         try:
@@ -120,11 +128,29 @@ class History:
             raise
         finally:
             del self._under_way[name]
+            self._askers[asker] -= 1
+            if not self._askers[asker]:
+                del self._askers[asker]
             if not waiting.done():
                 waiting.set_exception(failure)
                 # Nobody else may be waiting.
                 waiting.exception()
         return done
+
+    def _require_room(self, asker: str) -> None:
+        if len(self._under_way) >= PAST_WAITING_MAX:
+            raise Refused(Reason.BUSY, f"{PAST_WAITING_MAX} blocks of the past are being loaded")
+        if asker and self._askers[asker] >= PAST_WAITING_PER_ADDRESS_MAX:
+            words = f"{PAST_WAITING_PER_ADDRESS_MAX} of them for this address"
+            raise Refused(Reason.BUSY, f"blocks of the past are being loaded, {words}")
+
+
+def _entries_of_block(block: Block) -> int:
+    return 1 + sum(1 + len(receipt.events) for receipt in block.receipts)
+
+
+def _entries_of_traces(traces: Sequence[Traced]) -> int:
+    return 1 + sum(1 + len(traced.receipt.events) for traced in traces)
 
 
 def trace_block(view: ChainView, record: BlockRecord) -> Sequence[Traced]:

@@ -22,6 +22,7 @@ from sequencer.engine.history import History
 from sequencer.engine.items import Item
 from sequencer.engine.settler_status import SettlerStatus
 from sequencer.engine.views import Views
+from sequencer.engine.worker import FairWorker
 from sequencer.exchange.state import State
 from sequencer.model.records import BlockRecord
 from sequencer.ports import ChainView, Clock, Worker
@@ -69,8 +70,8 @@ class Service:
     def __init__(self, node: Living, reader: Worker, executor: Worker) -> None:
         self.views = node.client_views
         self.clock = node.clock
-        self.reader = reader
-        self.history = History(reader, executor)
+        self.reader: Worker = FairWorker(reader)
+        self.history = History(self.reader, FairWorker(executor))
         self._node = node
 
     @property

@@ -16,10 +16,11 @@ import msgspec
 
 from sequencer.chain.commitment import net_changes, split_changes
 from sequencer.chain.executor import Environment, execute
+from sequencer.chain.native import Answer, Call
 from sequencer.chain.trace import Called, Traced, called_of
 from sequencer.exchange.state import Journal, State, Table
+from sequencer.model.api_limits import SIMULATION_MS_MAX, SIMULATION_TRANSACTIONS_MAX
 from sequencer.model.laws import LawBroken
-from sequencer.model.read_limits import SIMULATION_MS_MAX, SIMULATION_TRANSACTIONS_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Contract
 from sequencer.starknet.felt import Felt
@@ -30,10 +31,19 @@ _ABSENT = Contract(0)
 
 
 class SimulatedTransaction(msgspec.Struct, frozen=True):
-    """A transaction to try out; `is_query` where it was signed as one that is only estimated."""
+    """A transaction to try out; `is_query` where it was signed as one that is only estimated.
+
+    `hash` is worked out where it is None, which for much calldata takes long: see `with_hash`.
+    """
 
     transaction: Transaction
     is_query: bool = False
+    hash: Felt | None = None
+
+    def with_hash(self, chain_id: Felt) -> "SimulatedTransaction":
+        """Return the same with its hash, for whoever works it out ahead and elsewhere."""
+        hash_ = transaction_hash(self.transaction, chain_id, query=self.is_query)
+        return msgspec.structs.replace(self, hash=hash_)
 
 
 class InitialReads(msgspec.Struct, frozen=True):
@@ -53,6 +63,10 @@ class SimulationFailed(Exception):
         self.index = index
         self.reason = refused.reason
         self.detail = refused.detail
+
+
+class _TooLong(Exception):
+    """There is no time left for another call."""
 
 
 class Simulated(msgspec.Struct, frozen=True):
@@ -78,14 +92,22 @@ def simulate(
         words = f"{SIMULATION_TRANSACTIONS_MAX} transactions at most"
         raise SimulationFailed(SIMULATION_TRANSACTIONS_MAX, Refused(Reason.BUSY, words))
     journal, deadline_ms = Journal(state), now_ms() + SIMULATION_MS_MAX
+
+    def require_time(*_: object) -> None:
+        if now_ms() > deadline_ms:
+            raise _TooLong
+
+    chain_id = state.system.chain_id
+    environment = Environment(chain_id, verify, validates, exact_nonce=False, note=require_time)
     traced = []
     try:
         for index, each in enumerate(transactions):
-            if now_ms() > deadline_ms:
-                words = f"more than {SIMULATION_MS_MAX} ms of work"
-                raise SimulationFailed(index, Refused(Reason.BUSY, words))
             try:
-                traced.append(_simulate_one(state, journal, each, validates=validates))
+                require_time()
+                traced.append(_simulate_one(state, journal, each, environment))
+            except _TooLong:
+                words = f"more than {SIMULATION_MS_MAX} ms of work"
+                raise SimulationFailed(index, Refused(Reason.BUSY, words)) from None
             except Refused as refused:
                 raise SimulationFailed(index, refused) from None
             except LawBroken as broken:
@@ -101,21 +123,23 @@ def trace(
     """Execute a transaction, and return all that it did. Refusals: those of `execute`."""
     calls: list[Called] = []
     mark = journal.mark()
-    noting = msgspec.structs.replace(
-        environment,
-        note=lambda selector, call, answer: calls.append(called_of(selector, call, answer)),
-    )
+
+    def note(selector: Felt, call: Call, answer: Answer) -> None:
+        environment.note(selector, call, answer)
+        calls.append(called_of(selector, call, answer))
+
+    noting = msgspec.structs.replace(environment, note=note)
     receipt = execute(state, journal, transaction, noting, hash_)
     diff, _ = split_changes(net_changes(journal.changes[mark:]))
     return Traced(transaction, receipt, tuple(calls), diff)
 
 
 def _simulate_one(
-    state: State, journal: Journal, each: SimulatedTransaction, *, validates: bool
+    state: State, journal: Journal, each: SimulatedTransaction, environment: Environment
 ) -> Traced:
-    chain_id = state.system.chain_id
-    hash_ = transaction_hash(each.transaction, chain_id, query=each.is_query)
-    environment = Environment(chain_id, verify, validates=validates, exact_nonce=False)
+    hash_ = each.hash
+    if hash_ is None:
+        hash_ = transaction_hash(each.transaction, environment.chain_id, query=each.is_query)
     return trace(state, journal, each.transaction, environment, hash_)
 
 

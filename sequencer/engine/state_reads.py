@@ -13,11 +13,11 @@ from sequencer.chain.codec import encode_key
 from sequencer.chain.stored import TABLES, decode_body, decode_node, decode_stored, trie_name
 from sequencer.engine.lookup import block_of_sequence
 from sequencer.exchange.state import Table
+from sequencer.model.api_limits import SLOT_VERSIONS_MAX
 from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.model.records import BlockRecord
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Contract
-from sequencer.model.starknet_limits import SLOT_VERSIONS_MAX
 from sequencer.ports import ChainView, StateReader, StoreProblem, StoreRefused
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.trie import Edge, Node, Position, require_key

@@ -1,11 +1,27 @@
-"""A thread of its own, as the engine's port takes it."""
+"""Threads of their own, as the engine's port takes them: for the node, or for askers in turn.
+
+Promises
+- One piece of work at a time; one that has begun is always finished, also when cancelled.
+- However much one asker has waiting at a `FairWorker`, another one's turn is the next but one.
+"""
 
 import asyncio
+import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import TypeVar
 
+from sequencer.ports import Worker
+
 _T = TypeVar("_T")
+
+ASKER: ContextVar[str] = ContextVar("asker", default="")
+"""For whom the present task works: a client's address, "" for the node itself."""
+
+# One that is done, and the next: the thread does not wait for the loop to hand it more.
+_HANDED_OVER = 2
 
 
 class ThreadWorker:
@@ -21,3 +37,65 @@ class ThreadWorker:
     def close(self) -> None:
         """Wait for what has begun, and end the thread."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+class FairWorker:
+    """One worker for many askers: each one's work in its order, the askers in turn."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._handed_over = 0
+
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """Do a piece of work there when it is its asker's turn."""
+        if self._handed_over < _HANDED_OVER:
+            self._handed_over += 1
+        else:
+            await self._turn()
+        try:
+            return await self._lend(work)
+        finally:
+            self._pass_on()
+
+    async def _lend(self, work: Callable[[], _T]) -> _T:
+        loop, begun, ended = asyncio.get_running_loop(), threading.Event(), asyncio.Event()
+
+        def lent() -> _T:
+            begun.set()
+            try:
+                return work()
+            finally:
+                loop.call_soon_threadsafe(ended.set)
+
+        try:
+            return await self._worker.run(lent)
+        except asyncio.CancelledError:
+            # What it was lent, a view of the store above all, stays until it has ended.
+            if begun.is_set():
+                await ended.wait()
+            raise
+
+    async def _turn(self) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(ASKER.get(), deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                # It came in the same moment.
+                self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            asker = next(iter(self._waiting))
+            queue = self._waiting.pop(asker)
+            turn = queue.popleft()
+            if queue:
+                # Behind all others.
+                self._waiting[asker] = queue
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._handed_over -= 1

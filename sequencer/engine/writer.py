@@ -224,10 +224,11 @@ class Writer:
         if gate.final() is not None:
             self._decisions.refuse_next(Refused(Reason.HALTED, gate.words(self.state)))
             return
+        # Whatever comes of it, nothing that is sent from now on gets into a block of this writer's.
+        gate.retire()
         try:
             await self._decisions.carry_out()
             self.decided = True
-            gate.retire()
         except StoreError as error:
             self._halt(Halt(cause_of(error), str(error)))
 

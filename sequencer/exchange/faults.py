@@ -64,7 +64,7 @@ def _harmed(price: Price, command: Fault) -> Price:
     if command.kind is FaultKind.INDEX_RESET:
         return msgspec.structs.replace(price, funding_index=INDEX_ONE)
     if not 0 < command.amount <= FAULT_DECIMALS_MAX:
-        raise refuse(Reason.FAULT_INVALID, f"{command.amount} decimals")
+        raise refuse(Reason.FAULT_INVALID, f"an amount of {command.amount} decimals")
     shift = 10**command.amount
     return msgspec.structs.replace(price, index=price.index // shift, mark=price.mark // shift)
 

@@ -64,8 +64,8 @@ RPC_BACKLOG = 1_024
 RPC_FILES_KEPT = 256
 """Open files that are left to the rest of the node where the system allows few."""
 
-RPC_TOKEN_BYTES = 4 * 1024
-"""Bytes of a request that cost one token."""
+RPC_TOKEN_BYTES = 1024
+"""Bytes of a request that cost one token: two hundred short felts, which take as long to hash."""
 
 RPC_BUSY_PAUSE_MS = 500
 """Milliseconds after a refusal for want of tokens in which nothing more is read of a connection:
@@ -149,6 +149,66 @@ NEWS_CACHED = 8
 
 NODE_FILE_BYTES_MAX = 64 * 1024
 """Bytes of a node's file of options."""
+
+EVENT_KEYS_MAX = 16
+"""Positions of keys in a filter of events."""
+
+EVENT_KEY_VALUES_MAX = 256
+"""Values of keys in a filter of events, all positions together."""
+
+EVENTS_PAGE_MAX = 1_024
+"""Events in one answer."""
+
+EVENTS_SCAN_MS_MAX = 40
+"""Milliseconds after which a look for events ends with a token instead of more events."""
+
+EVENTS_SCAN_BLOCKS_MAX = 100_000
+"""Blocks that one look for events goes through."""
+
+EVENTS_TOKEN_CHARACTERS_MAX = 256
+"""Characters of the text with which a look for events goes on."""
+
+EVENT_BLOCKS_CACHED = 64
+"""Blocks whose events are kept for the next page of whoever is looking through them."""
+
+PROOF_KEYS_MAX = 100
+"""Classes, contracts and slots in one request for proofs, all together."""
+
+SLOT_VERSIONS_MAX = 20_000
+"""Versions of trie nodes that a look for the last change of a slot goes through."""
+
+BLOCK_ENTRIES_CACHED = 100_000
+"""Transactions and events of whole blocks that are kept for whoever asks for them again."""
+
+STATES_CACHED = 2
+"""States of older blocks that are kept: each takes as much memory as the newest one."""
+
+PAST_WAITING_MAX = 64
+"""Blocks of the past that may wait to be loaded or executed again."""
+
+PAST_WAITING_PER_ADDRESS_MAX = 32
+"""Those of them that one address may have waiting."""
+
+TRACE_ENTRIES_CACHED = 50_000
+"""Transactions and events of blocks whose traces are kept for whoever asks for them again."""
+
+SIMULATION_TRANSACTIONS_MAX = 16
+"""Transactions that one estimate or simulation tries out."""
+
+SIMULATION_MS_MAX = 100
+"""Milliseconds that one estimate or simulation may take: nothing else runs meanwhile."""
+
+CLASS_PROGRAM_FELTS_MAX = 81_920
+"""Felts of the program of a declared class."""
+
+CONSTRUCTOR_FELTS_MAX = 64
+"""Felts for the constructor of an account that is deployed; the one class there is takes one."""
+
+CLASS_ENTRY_POINTS_MAX = 1_024
+"""Entry points of one kind of a declared class."""
+
+QUEUED_WAIT_MS_MAX = 1_000
+"""Milliseconds that an estimate waits for what its account sent before to be executed."""
 
 
 class ServerLimits(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ _BLOCK_0 = encode_short_string("STARKNET_BLOCK_HASH0")
 _BLOCK_1 = encode_short_string("STARKNET_BLOCK_HASH1")
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """Something a contract announced."""
 
     from_address: Felt
@@ -34,7 +34,7 @@ class Event(msgspec.Struct, frozen=True):
     data: Sequence[Felt]
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """Something a contract sent to the settlement layer."""
 
     from_address: Felt
@@ -42,7 +42,7 @@ class Message(msgspec.Struct, frozen=True):
     payload: Sequence[Felt]
 
 
-class Receipt(msgspec.Struct, frozen=True):
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     """What became of a transaction. Fee in the smallest unit of the fee token; gas in units.
 
     `revert_reason` is None where the transaction succeeded.
@@ -57,7 +57,7 @@ class Receipt(msgspec.Struct, frozen=True):
     l1_data_gas: int = 0
 
 
-class GasPrices(msgspec.Struct, frozen=True):
+class GasPrices(msgspec.Struct, frozen=True, gc=False):
     """Prices of one unit of each resource, in wei and in fri."""
 
     l1_wei: int
@@ -68,7 +68,7 @@ class GasPrices(msgspec.Struct, frozen=True):
     l2_fri: int = 0
 
 
-class Commitments(msgspec.Struct, frozen=True):
+class Commitments(msgspec.Struct, frozen=True, gc=False):
     """Everything that a block's content adds to its header."""
 
     transactions: Felt
@@ -80,7 +80,7 @@ class Commitments(msgspec.Struct, frozen=True):
     state_diff_length: int
 
 
-class Header(msgspec.Struct, frozen=True):
+class Header(msgspec.Struct, frozen=True, gc=False):
     """The fields of a block hash. `timestamp` in seconds; `blob` is the L1 availability mode."""
 
     number: int

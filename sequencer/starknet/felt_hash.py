@@ -103,13 +103,14 @@ def verify(public_key: object, message_hash: object, r: object, s: object) -> bo
     """Check a STARK-curve signature. Anything malformed is simply False, in every thread.
 
     Ranges are those of the published verifier: key in the field and on the curve, hash and r in
-    1 .. 2^251 - 1, s in 1 .. order - 1 with an inverse below 2^251.
+    1 .. 2^251 - 1, s in 1 .. order - 1 with an inverse below 2^251. The library takes no s of 2^251
+    or more, and says so loudly; no signer makes one in a lifetime.
     """
     if not (is_felt(public_key) and is_felt(message_hash) and is_felt(r) and is_felt(s)):
         return False
     if not (0 < message_hash < _SIGNATURE_BOUND and 0 < r < _SIGNATURE_BOUND):
         return False
-    if not 0 < s < CURVE_ORDER or pow(s, -1, CURVE_ORDER) >= _SIGNATURE_BOUND:
+    if not 0 < s < _SIGNATURE_BOUND or pow(s, -1, CURVE_ORDER) >= _SIGNATURE_BOUND:
         return False
     return _is_on_curve(public_key) and _library_verdict(public_key, message_hash, r, s)
 

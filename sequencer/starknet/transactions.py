@@ -29,14 +29,14 @@ _RESOURCES = tuple(encode_short_string(name) for name in ("L1_GAS", "L2_GAS", "L
 _VERSION_3 = 3
 
 
-class ResourceBound(msgspec.Struct, frozen=True):
+class ResourceBound(msgspec.Struct, frozen=True, gc=False):
     """The most of one resource that a transaction may use (64 bits), and its price (128 bits)."""
 
     amount_max: int = 0
     price_max: int = 0
 
 
-class Terms(msgspec.Struct, frozen=True):
+class Terms(msgspec.Struct, frozen=True, gc=False):
     """What every version 3 transaction says about fees and data availability.
 
     `bounds` are L1 gas, L2 gas and L1 data gas; transactions from before 0.13.4 have two of them.
@@ -51,7 +51,7 @@ class Terms(msgspec.Struct, frozen=True):
     fee_mode: int = 0
 
 
-class InvokeV3(msgspec.Struct, frozen=True, tag=True):
+class InvokeV3(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A call by an account."""
 
     sender: Felt
@@ -62,7 +62,7 @@ class InvokeV3(msgspec.Struct, frozen=True, tag=True):
     signature: Sequence[Felt] = ()
 
 
-class DeclareV3(msgspec.Struct, frozen=True, tag=True):
+class DeclareV3(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A declaration of a Sierra class by an account."""
 
     sender: Felt
@@ -73,7 +73,7 @@ class DeclareV3(msgspec.Struct, frozen=True, tag=True):
     signature: Sequence[Felt] = ()
 
 
-class DeployAccountV3(msgspec.Struct, frozen=True, tag=True):
+class DeployAccountV3(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The deployment of an account by itself; its address follows from the other fields."""
 
     class_hash: Felt
@@ -87,7 +87,7 @@ class DeployAccountV3(msgspec.Struct, frozen=True, tag=True):
         return contract_address(self.salt, self.class_hash, self.calldata)
 
 
-class L1Handler(msgspec.Struct, frozen=True, tag=True):
+class L1Handler(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A message from the settlement layer; calldata[0] is its sender there."""
 
     contract: Felt

@@ -71,5 +71,5 @@ def _lock(descriptor: int, folder: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise StoreFailed(
-            StoreProblem.STORE_LOCKED, f"another writer has {folder}: {error}"
+            StoreProblem.STORE_LOCKED, f"another writer has {folder}: stop it first ({error})"
         ) from error

@@ -85,6 +85,8 @@ class View:
 
     def block_at(self, height: int, sequence: int) -> BlockRecord | None:
         """Return the block that took a sequence, live or orphaned."""
+        if height < 0 or sequence < 0:
+            return None
         return fetch(self.source, BlockRecord, keys.BLOCK.key(height, sequence))
 
     def block_by_hash(self, block_hash: bytes) -> BlockRecord | None:

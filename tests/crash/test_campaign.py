@@ -53,3 +53,10 @@ def test_nodes_survive_errors_full_disks_and_instants() -> None:
     found = campaign("--points", "30", "--only", "faults", "instants")
     for runs, points, *_, recovered in found.values():
         assert runs == points == recovered >= 3
+
+
+def test_a_client_knows_the_chain_again_after_each_kill() -> None:
+    found = campaign("--points", "4", "--only", "clients")
+    runs, points, killed, *_, recovered = found["clients"]
+    assert runs == killed == 4
+    assert points == recovered >= 1

@@ -104,6 +104,17 @@ async def test_what_stands_on_the_command_line_wins(folder: Path) -> None:
     assert any("commands at" in str(event["event"]) for event in logged(folder))
 
 
+def test_a_port_that_is_taken_is_the_callers_mistake_and_not_the_stores(folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        node = start(folder, "--port", str(taken.getsockname()[1]))
+        assert node.wait(PATIENCE_SECONDS) == 2
+    last = (folder / "log").read_text().splitlines()[-1]
+    assert last.startswith("perpchain node: no place to answer at: ")
+    assert "address already in use" in last
+
+
 def test_a_wrong_name_is_one_line(folder: Path) -> None:
     (folder / "node.toml").write_text("[api]\nprot = 5\n")
     node = start(folder)

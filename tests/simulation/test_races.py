@@ -10,7 +10,7 @@ from scripts.simulating.campaign import OVERLAPS, Tally, run_seeds
 from scripts.simulating.loop import Deadlock, RunAway, SimulatedLoop, run_simulated
 from scripts.simulating.surroundings import SimulatedWorker
 
-SEEDS = range(1, 21)
+SEEDS = range(1, 25)
 
 
 def test_no_law_is_broken_and_the_same_seed_gives_the_same_trace() -> None:

@@ -55,7 +55,10 @@ def test_what_is_no_key_is_refused_without_being_shown(
         with pytest.raises(Refused) as caught:
             read_operator_key(origin)
         assert caught.value.reason is Reason.PRIVATE_KEY_OUT_OF_RANGE
-        assert caught.value.detail == f"{name} holds no private key in hexadecimal"
+        words = "holds no private key in hexadecimal"
+        if not text and origin is None:
+            words = "is not set; or give a file with the private key"
+        assert caught.value.detail == f"{name} {words}"
         assert caught.value.__cause__ is None
 
 

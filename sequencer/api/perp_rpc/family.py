@@ -39,6 +39,8 @@ from sequencer.starknet.felt import format_felt
 PREFIX = "perp_"
 """What every method's name begins with."""
 
+# A signature is a millisecond and more, valid or not.
+_COST_WRITE = 3
 _EPOCH = Parameter("epoch", read_integer(0, NUMBER_MAX), None)
 
 
@@ -111,7 +113,7 @@ def write(
         hash_ = format_felt(applied.receipt.transaction_hash)
         return {**place, "transaction_hash": hash_, **told}
 
-    return _method(name, parameters, run)
+    return _method(name, parameters, run, _COST_WRITE)
 
 
 def _method(

@@ -41,7 +41,7 @@ _PAGE = (
     Parameter("cursor", read_cursor, None),
 )
 # Up to a tenth of a second of the reader's thread; a look takes microseconds.
-_COST = 20
+_COST = 40
 _TRADES = (Fill, Liquidated, Settled)
 
 

@@ -58,7 +58,7 @@ def proof_methods(service: Service) -> Sequence[Method]:
     ) -> Fields:
         block = _block_of(service, view, block_id)
         known = None
-        if order_ids is None and block.height == view.head.height:
+        if order_ids is None and block.block_hash == view.head.block_hash:
             # At the head the list is in memory: this very moment, for it moves on with the chain.
             count_max = ACCOUNT_PROOF_ORDERS_MAX + 1
             known = [each for each, _ in open_orders(service.latest, account, "", -1, count_max)]

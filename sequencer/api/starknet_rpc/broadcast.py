@@ -24,6 +24,7 @@ from sequencer.api.starknet_rpc.errors import (
     EXECUTION_ERROR,
     PROOF_INVALID,
     UNEXPECTED,
+    VALIDATION_FAILURE,
     VERSION_UNSUPPORTED,
     starknet_error,
 )
@@ -36,10 +37,14 @@ from sequencer.api.starknet_rpc.values import (
     read_object,
 )
 from sequencer.chain.shipped_class import SHIPPED
+from sequencer.model.api_limits import (
+    CLASS_ENTRY_POINTS_MAX,
+    CLASS_PROGRAM_FELTS_MAX,
+    CONSTRUCTOR_FELTS_MAX,
+    SIMULATION_TRANSACTIONS_MAX,
+)
 from sequencer.model.limits import TRANSACTION_FELTS_MAX
-from sequencer.model.read_limits import SIMULATION_TRANSACTIONS_MAX
 from sequencer.model.refusals import Reason, Refused, shown
-from sequencer.model.write_limits import CLASS_ENTRY_POINTS_MAX, CLASS_PROGRAM_FELTS_MAX
 from sequencer.starknet.felt import Felt, format_felt
 from sequencer.starknet.names import SierraClass, sierra_class_hash
 from sequencer.starknet.transactions import (
@@ -106,7 +111,10 @@ def read_declare(value: object) -> Broadcast:
 
 
 def read_deploy_account(value: object) -> Broadcast:
-    """Read the deployment of an account. Refusals: as above. Errors: 61, 63."""
+    """Read the deployment of an account.
+
+    Refusals: as above. Errors: 61, 63; 55 for far too many arguments of its constructor.
+    """
     return _read(value, "DEPLOY_ACCOUNT")
 
 
@@ -186,10 +194,15 @@ def _declare(given: _Given) -> DeclareV3:
 
 
 def _deploy_account(given: _Given) -> DeployAccountV3:
+    calldata = _field(given, "constructor_calldata", read_felts)
+    if len(calldata) > CONSTRUCTOR_FELTS_MAX:
+        # The address is a hash of all of it, and the slowest that there is.
+        words = f"{len(calldata)} arguments of a constructor, {CONSTRUCTOR_FELTS_MAX} allowed"
+        raise starknet_error(VALIDATION_FAILURE, f"{Reason.TRANSACTION_TOO_LARGE}: {words}")
     return DeployAccountV3(
         class_hash=_field(given, "class_hash", read_felt),
         salt=_field(given, "contract_address_salt", read_felt),
-        calldata=_field(given, "constructor_calldata", read_felts),
+        calldata=calldata,
         terms=_terms(given),
         signature=_field(given, "signature", read_felts),
     )

@@ -18,8 +18,8 @@ import msgspec
 
 from sequencer.api.starknet_rpc.values import EventFilter
 from sequencer.chain.stored import decode_body, decode_header
+from sequencer.model.api_limits import EVENT_BLOCKS_CACHED
 from sequencer.model.records import BlockRecord
-from sequencer.model.starknet_limits import EVENT_BLOCKS_CACHED
 from sequencer.ports import ChainView
 from sequencer.starknet.block import Event, Receipt
 from sequencer.starknet.felt import Felt

@@ -39,7 +39,7 @@ from sequencer.api.starknet_rpc.values import (
 from sequencer.api.starknet_rpc.wire import Fields, event_fields
 from sequencer.chain.block import ClosedBlock
 from sequencer.engine.service import Service
-from sequencer.model.starknet_limits import (
+from sequencer.model.api_limits import (
     EVENTS_PAGE_MAX,
     EVENTS_SCAN_BLOCKS_MAX,
     EVENTS_SCAN_MS_MAX,
@@ -50,7 +50,8 @@ from sequencer.starknet.felt import Felt, format_felt, format_hash
 
 _FIRST, _LAST = BlockId(height=0), BlockId(tag=LATEST)
 _NUMBER_MAX = 2**63 - 1
-_COST = 10
+# Up to 40 ms of the reader's thread, and the page to be written.
+_COST = 20
 _OPTIONAL = ("from_block", "to_block", "address", "keys", "continuation_token")
 _TOKEN = re.compile("([0-9]{1,19})-([0-9]{1,19})-([0-9]{1,19})-0x([0-9a-f]{1,64})", re.ASCII)
 

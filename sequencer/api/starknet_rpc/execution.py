@@ -14,7 +14,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
+import msgspec
+
 from sequencer.api.json_rpc import Method, Parameter, RpcError
+from sequencer.api.starknet_rpc.blocks import encoded
 from sequencer.api.starknet_rpc.broadcast import Broadcast, read_broadcasts
 from sequencer.api.starknet_rpc.errors import (
     CONTRACT_ERROR,
@@ -58,7 +61,7 @@ _Call: TypeAlias = tuple[Felt, Felt, Sequence[Felt]]
 
 _SKIP_VALIDATE, _SKIP_FEE_CHARGE = "SKIP_VALIDATE", "SKIP_FEE_CHARGE"
 _ETHEREUM_BITS = 160
-_COST_CALL, _COST_MESSAGE, _COST_SIMULATION = 2, 5, 50
+_COST_CALL, _COST_MESSAGE, _COST_SIMULATION = 2, 20, 50
 
 
 def execution_methods(service: Service) -> Sequence[Method]:
@@ -136,7 +139,7 @@ async def _estimate_fee(
 async def _estimate_message_fee(
     service: Service, _: object, message: L1Handler, block_id: BlockId
 ) -> Fields:
-    simulated = (SimulatedTransaction(message),)
+    simulated = await _hashed(service, [SimulatedTransaction(message)])
     now_ms = service.clock.now_ms
     try:
         await _on_state(service, block_id, lambda state: simulate(state, simulated, now_ms))
@@ -155,12 +158,18 @@ async def _simulate_transactions(
     transactions: Sequence[Broadcast],
     simulation_flags: frozenset[str],
     trace_flags: frozenset[str],
-) -> list[Fields] | Fields:
+) -> msgspec.Raw:
     try:
         done = await _simulated(service, queued, transactions, simulation_flags, block_id)
     except SimulationFailed as failed:
         raise _execution_error(failed.index, f"{failed.reason}: {failed.detail}") from None
-    validates = _SKIP_VALIDATE not in simulation_flags
+    flags = simulation_flags | trace_flags
+    return await service.reader.run(partial(_written, done, flags))
+
+
+def _written(done: Simulated, flags: frozenset[str]) -> msgspec.Raw:
+    """Write down what transactions did, in the reader's thread: it may be megabytes."""
+    validates = _SKIP_VALIDATE not in flags
     listed = [
         {
             "transaction_trace": trace_fields(traced, validates=validates),
@@ -168,9 +177,9 @@ async def _simulate_transactions(
         }
         for traced in done.traced
     ]
-    if RETURN_INITIAL_READS not in simulation_flags | trace_flags:
-        return listed
-    return {"simulated_transactions": listed, "initial_reads": reads_fields(done.reads)}
+    if RETURN_INITIAL_READS not in flags:
+        return msgspec.Raw(msgspec.json.encode(listed))
+    return encoded({"simulated_transactions": listed, "initial_reads": reads_fields(done.reads)})
 
 
 async def _simulated(
@@ -182,10 +191,11 @@ async def _simulated(
 ) -> Simulated:
     if block_id.tag == PRE_CONFIRMED:
         await queued.executed(sent)
-    forged = None if _SKIP_VALIDATE in flags else await first_forged(service, sent)
+    given = [SimulatedTransaction(each.transaction, each.is_query) for each in sent]
+    hashed = await _hashed(service, given)
+    forged = None if _SKIP_VALIDATE in flags else await first_forged(service, hashed)
     # What is wrong with one ahead of it, or else with itself, counts for more than its signature.
-    tried = sent if forged is None else sent[: forged + 1]
-    transactions = [SimulatedTransaction(each.transaction, each.is_query) for each in tried]
+    transactions = hashed if forged is None else hashed[: forged + 1]
     now_ms = service.clock.now_ms
     work = partial(simulate, transactions=transactions, now_ms=now_ms, validates=False)
     done = await _on_state(service, block_id, work)
@@ -193,6 +203,14 @@ async def _simulated(
         words = "not signed by the account's key"
         raise SimulationFailed(forged, Refused(Reason.SIGNATURE_INVALID, words))
     return done
+
+
+async def _hashed(
+    service: Service, given: Sequence[SimulatedTransaction]
+) -> Sequence[SimulatedTransaction]:
+    # Away from the event loop: the hash of much calldata takes longer than all of its calls.
+    chain_id = service.newest.system.chain_id
+    return await service.reader.run(lambda: [each.with_hash(chain_id) for each in given])
 
 
 async def _on_state(service: Service, block_id: BlockId, work: Callable[[Any], _T]) -> _T:

@@ -29,10 +29,10 @@ from sequencer.api.starknet_rpc.wire import Fields
 from sequencer.engine.lookup import trie_reader
 from sequencer.engine.service import Service
 from sequencer.engine.state_reads import contract_at
+from sequencer.model.api_limits import PROOF_KEYS_MAX
 from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.model.records import BlockRecord
 from sequencer.model.rows import Contract
-from sequencer.model.starknet_limits import PROOF_KEYS_MAX
 from sequencer.ports import ChainView, StateReader, StoreRefused
 from sequencer.starknet.felt import Felt, format_felt
 from sequencer.starknet.felt_hash import Hash, pedersen, poseidon

@@ -11,8 +11,8 @@ from contextlib import suppress
 
 from sequencer.api.starknet_rpc.broadcast import Broadcast
 from sequencer.engine.service import Service
+from sequencer.model.api_limits import QUEUED_WAIT_MS_MAX
 from sequencer.model.units import MS_PER_SECOND
-from sequencer.model.write_limits import QUEUED_WAIT_MS_MAX
 from sequencer.starknet.transactions import DeployAccountV3
 
 

@@ -11,44 +11,42 @@ Laws
 
 from collections.abc import Mapping, Sequence
 
-from sequencer.api.starknet_rpc.broadcast import Broadcast, OfAccount
 from sequencer.engine.service import Service
+from sequencer.engine.simulation import SimulatedTransaction
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.felt_hash import verify
-from sequencer.starknet.transactions import DeployAccountV3, transaction_hash
+from sequencer.starknet.transactions import DeployAccountV3, Transaction
 
 _SIGNATURE_FELTS = 2
 
 
-async def first_forged(service: Service, sent: Sequence[Broadcast]) -> int | None:
-    """Return the place of the first transaction with a wrong signature, None where all are good."""
-    contracts, chain_id = service.newest.contracts, service.newest.system.chain_id
+async def first_forged(service: Service, sent: Sequence[SimulatedTransaction]) -> int | None:
+    """Return the place of the first transaction with a wrong signature, None where all are good.
+
+    All have their hashes.
+    """
+    contracts = service.newest.contracts
     senders = [getattr(each.transaction, "sender", 0) for each in sent]
     keys = {each: contracts[each].public_key for each in senders if each in contracts}
-    return await service.reader.run(lambda: _first_forged(keys, sent, chain_id))
+    return await service.reader.run(lambda: _first_forged(keys, sent))
 
 
-def _first_forged(
-    keys: Mapping[Felt, Felt], sent: Sequence[Broadcast], chain_id: Felt
-) -> int | None:
+def _first_forged(keys: Mapping[Felt, Felt], sent: Sequence[SimulatedTransaction]) -> int | None:
     known = dict(keys)
     for index, each in enumerate(sent):
         key = _key_of(each.transaction, known)
-        if key and not _is_signed(each, key, chain_id):
+        if key and not _is_signed(each, key):
             return index
     return None
 
 
-def _key_of(transaction: OfAccount, known: dict[Felt, Felt]) -> Felt:
+def _key_of(transaction: Transaction, known: dict[Felt, Felt]) -> Felt:
     if not isinstance(transaction, DeployAccountV3):
-        return known.get(transaction.sender, 0)
+        return known.get(getattr(transaction, "sender", 0), 0)
     key = transaction.calldata[0] if transaction.calldata else 0
     return known.setdefault(transaction.address(), key)
 
 
-def _is_signed(broadcast: Broadcast, key: Felt, chain_id: Felt) -> bool:
-    signature = broadcast.transaction.signature
-    if len(signature) != _SIGNATURE_FELTS:
-        return False
-    hash_ = transaction_hash(broadcast.transaction, chain_id, query=broadcast.is_query)
-    return verify(key, hash_, *signature)
+def _is_signed(each: SimulatedTransaction, key: Felt) -> bool:
+    signature: Sequence[Felt] = getattr(each.transaction, "signature", ())
+    return len(signature) == _SIGNATURE_FELTS and verify(key, each.hash, *signature)

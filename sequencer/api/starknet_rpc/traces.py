@@ -63,7 +63,8 @@ RETURN_INITIAL_READS = "RETURN_INITIAL_READS"
 _EXECUTE, _CONSTRUCTOR = selector("__execute__"), selector("constructor")
 _VALID = encode_short_string("VALID")
 _KEY_DIGITS = frozenset("01234567")
-_COST = 20
+# A state is loaded and a block executed again where nobody has asked for it lately.
+_COST = 30
 
 
 def trace_methods(service: Service) -> Sequence[Method]:
@@ -127,6 +128,8 @@ def _block_traces(
 
 def _reads(view: ChainView, record: BlockRecord, traced: Sequence[Traced]) -> InitialReads:
     """Return what was there before a block, of all that it changed or called."""
+    if record.height == 0:
+        return InitialReads()
     parent = view.block_at(record.height - 1, record.parent_sequence)
     if parent is None:
         return InitialReads()

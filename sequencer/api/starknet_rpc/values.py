@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from sequencer.api.starknet_rpc.errors import TOO_MANY_KEYS, starknet_error
+from sequencer.model.api_limits import EVENT_KEY_VALUES_MAX, EVENT_KEYS_MAX
 from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.model.refusals import Reason, Refused, shown
-from sequencer.model.starknet_limits import EVENT_KEY_VALUES_MAX, EVENT_KEYS_MAX
 from sequencer.starknet.block import Event
 from sequencer.starknet.felt import Felt, parse_felt
 

@@ -39,6 +39,10 @@ _KINDS: Sequence[tuple[str, str, Callable[[object], Broadcast]]] = (
 )
 
 
+# A signature is a millisecond and more, valid or not.
+_COST = 3
+
+
 def write_methods(service: Service) -> Sequence[Method]:
     """Return the methods that send transactions."""
     return [_method(service, *kind) for kind in _KINDS]
@@ -50,7 +54,7 @@ def _method(
     async def run(_: object, **given: Broadcast) -> dict[str, str]:
         return await _send(service, given[parameter])
 
-    return Method(method, (Parameter(parameter, read),), run, is_large=True)
+    return Method(method, (Parameter(parameter, read),), run, is_large=True, cost=_COST)
 
 
 async def _send(service: Service, broadcast: Broadcast) -> dict[str, str]:

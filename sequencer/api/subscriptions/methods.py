@@ -35,6 +35,9 @@ from sequencer.ports import StoreError
 
 _Made = Callable[..., tuple[Topic, Beginning]]
 
+# It may begin with a thousand blocks, which are read and written for it alone.
+_COST = 20
+
 _ID = Parameter("subscription_id", read_text(SUBSCRIPTION_TEXT_CHARACTERS_MAX))
 _EPOCH = Parameter("epoch", read_integer(0, NUMBER_MAX), None)
 
@@ -58,7 +61,7 @@ def _starknet_method(feed: Feed, name: str, parameters: Sequence[Parameter], mak
         except StoreError as error:
             raise starknet_error(UNEXPECTED, str(error)) from None
 
-    return Method(name, parameters, run)
+    return Method(name, parameters, run, cost=_COST)
 
 
 def _exchange_method(feed: Feed, name: str, parameters: Sequence[Parameter], make: _Made) -> Method:
@@ -72,7 +75,7 @@ def _exchange_method(feed: Feed, name: str, parameters: Sequence[Parameter], mak
         except StoreError as error:
             raise store_error(head, error) from None
 
-    return Method(name, (*parameters, _EPOCH), run, depth_max=JSON_DEPTH_MAX)
+    return Method(name, (*parameters, _EPOCH), run, depth_max=JSON_DEPTH_MAX, cost=_COST)
 
 
 def _require_epoch(feed: Feed, named: int | None) -> None:

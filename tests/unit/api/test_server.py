@@ -166,7 +166,7 @@ async def test_what_was_begun_goes_on_when_whoever_asked_is_gone() -> None:
 async def test_tokens_are_paid_ahead_of_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "RPC_BUSY_PAUSE_MS", 1)
     toys = Toys()
-    limits = msgspec.structs.replace(GENEROUS, tokens_per_second=0, tokens_max=95)
+    limits = msgspec.structs.replace(GENEROUS, tokens_per_second=0, tokens_max=97)
     async with serving(toys, limits) as client:
         for _ in range(9):
             assert await client.result("toy_small", 1) == 1

@@ -63,6 +63,27 @@ async def test_a_decision_lets_the_sealing_block_commit_and_drops_the_open_one()
     assert len(seen) == 1
 
 
+async def test_what_is_sent_while_something_is_decided_is_refused_at_once() -> None:
+    async with running(Rig()) as rig:
+        await rig.at_height(5)
+        free, begun = asyncio.Event(), asyncio.Event()
+
+        async def work() -> None:
+            begun.set()
+            await free.wait()
+
+        decided = asyncio.ensure_future(rig.writer.decide(work))
+        await begun.wait()
+        assert rig.gate.is_halted(rig.state)
+        with pytest.raises(Refused, match="HALTED"):
+            rig.send(rig.bid(1))
+        with pytest.raises(Refused, match="HALTED"):
+            rig.writer.operate(SetMode(Mode.OPEN))
+        assert not decided.done()
+        free.set()
+        await decided
+
+
 async def test_a_chain_goes_back_in_the_writers_line() -> None:
     async with running(Rig(pace=Pace(interval_ms=1, heartbeat_ms=1))) as rig:
         await rig.at_height(7)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sequencer.chain.text import to_text
+from sequencer.engine import history
 from sequencer.engine.lookup import read_block, state_at
 from sequencer.engine.overlay import pending_diff
 from sequencer.exchange.invariants import check_laws
@@ -140,3 +141,20 @@ async def test_a_chain_that_halted_for_good_shows_its_head(tmp_path: Path) -> No
         assert not block.transactions
         assert rig.service.latest.system.mode is not Mode.HALTED
         assert rig.service.finalized_height() == -1
+
+
+async def test_what_is_kept_of_the_past_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "BLOCK_ENTRIES_CACHED", 4)
+    async with operated(tmp_path) as rig:
+        await rig.blocks(3)
+        past = history.History(rig.reader, rig.reader)
+        with rig.service.views.at_head() as view:
+            records = [view.block(height) for height in range(1, 4)]
+            blocks = [await past.block(view, record) for record in records if record is not None]
+            newest, oldest = records[-1], records[0]
+            assert newest is not None
+            assert oldest is not None
+            assert past.kept_block(newest) is blocks[-1]
+            assert past.kept_block(oldest) is None

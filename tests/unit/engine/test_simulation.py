@@ -5,7 +5,7 @@ import pytest
 
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.engine.simulation import SimulatedTransaction, SimulationFailed, simulate
-from sequencer.model.read_limits import SIMULATION_MS_MAX, SIMULATION_TRANSACTIONS_MAX
+from sequencer.model.api_limits import SIMULATION_MS_MAX, SIMULATION_TRANSACTIONS_MAX
 from sequencer.model.refusals import Reason
 from sequencer.starknet.transactions import transaction_hash
 from tests.unit.chain.network import address_of
@@ -92,8 +92,10 @@ def test_too_many_and_too_slow_are_refused() -> None:
     with pytest.raises(SimulationFailed) as failed:
         simulate(rig.state, many, still)
     assert failed.value.reason is Reason.BUSY
-    ticking = iter((0, 0, SIMULATION_MS_MAX + 1))
-    with pytest.raises(SimulationFailed) as failed:
-        simulate(rig.state, tried(rig, 0, 1), lambda: next(ticking))
-    assert (failed.value.index, failed.value.reason) == (1, Reason.BUSY)
+    # The clock is looked at ahead of each transaction, and behind each call.
+    for looks, index in ((2, 0), (3, 1)):
+        ticking = iter((*[0] * looks, SIMULATION_MS_MAX + 1))
+        with pytest.raises(SimulationFailed) as failed:
+            simulate(rig.state, tried(rig, 0, 1), ticking.__next__)
+        assert (failed.value.index, failed.value.reason) == (index, Reason.BUSY)
     assert rig.state.contracts[address_of("alice")].nonce == 0

@@ -13,7 +13,7 @@ from sequencer.chain.codec import decode_row
 from sequencer.engine.lookup import find_block
 from sequencer.model import api_limits
 from sequencer.model.orders import Side
-from sequencer.model.rows import OrderRow
+from sequencer.model.rows import Mode, OrderRow
 from sequencer.model.units import ONE
 from sequencer.starknet.felt import format_felt, format_hash, parse_felt
 from tests.strategies import Unchecked
@@ -145,6 +145,20 @@ async def test_named_orders_are_proven_and_no_others(
         data = await world.refused("accountProof", account=ALICE, order_ids=ids)
         assert data["code"] == "PARAMETER_INVALID"
     assert api_limits.ACCOUNT_PROOF_ORDERS_MAX > 3
+
+
+async def test_an_orphan_at_the_height_of_the_head_is_proven_with_its_own_orders(
+    tmp_path: Path,
+) -> None:
+    async with trading(tmp_path) as world:
+        placed = await world.place("alice", Side.BUY, 59_000)
+        orphan = {"block_hash": placed["block_hash"]}
+        await world.back(placed["height"] - 1)
+        await world.mode(Mode.CANCEL_ONLY)
+        assert world.service.views.view.head.height == placed["height"]
+        told = await world.call("accountProof", account=ALICE, block_id=orphan)
+        assert [*read_proof(told).orders] == [parse_felt(placed["order_id"])]
+        assert not (await world.call("accountProof", account=ALICE))["leaf_rows"]
 
 
 async def test_blocks_that_cannot_be_proven(tmp_path: Path) -> None:

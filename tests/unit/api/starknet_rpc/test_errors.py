@@ -10,8 +10,8 @@ from sequencer.api.json_rpc import PARAMS_INVALID, RpcError
 from sequencer.api.starknet_rpc.errors import MESSAGES, NO_TRACE, from_refused
 from sequencer.chain.shipped_class import SHIPPED, class_fields
 from sequencer.chain.token_contract import TOKEN
+from sequencer.model.api_limits import CLASS_PROGRAM_FELTS_MAX
 from sequencer.model.refusals import Reason, Refused
-from sequencer.model.write_limits import CLASS_PROGRAM_FELTS_MAX
 from sequencer.starknet.transactions import DeclareV3, Terms
 from tests.rpc_schemas import errors_of, methods_of_protocol
 from tests.strategies import Unchecked

@@ -9,7 +9,7 @@ from sequencer.api.starknet_rpc import event_log, events
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.chain.token_contract import TOKEN_ADDRESS
 from sequencer.engine.lookup import find_block, read_block
-from sequencer.model.starknet_limits import (
+from sequencer.model.api_limits import (
     EVENT_KEY_VALUES_MAX,
     EVENT_KEYS_MAX,
     EVENTS_PAGE_MAX,

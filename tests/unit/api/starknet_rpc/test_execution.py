@@ -14,8 +14,8 @@ from sequencer.chain.calls import exchange_call
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.chain.shipped_class import SHIPPED, class_fields
 from sequencer.chain.token_contract import TOKEN
+from sequencer.model.api_limits import SIMULATION_TRANSACTIONS_MAX
 from sequencer.model.limits import TRANSACTION_FELTS_MAX
-from sequencer.model.read_limits import SIMULATION_TRANSACTIONS_MAX
 from sequencer.starknet.felt import encode_short_string, format_hash
 from sequencer.starknet.felt_hash import public_key, sign
 from sequencer.starknet.names import selector

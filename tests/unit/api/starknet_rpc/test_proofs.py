@@ -20,8 +20,8 @@ from sequencer.chain.shipped_class import SHIPPED
 from sequencer.chain.slots import ROWS_ROOT_SLOT
 from sequencer.chain.token_contract import TOKEN, TOKEN_ADDRESS
 from sequencer.engine.lookup import read_block
+from sequencer.model.api_limits import PROOF_KEYS_MAX
 from sequencer.model.records import BlockRecord, History, Stage
-from sequencer.model.starknet_limits import PROOF_KEYS_MAX
 from tests.strategies import Unchecked
 from tests.unit.api.starknet_rpc.reading import ALICE, BOB, Ledger, full_ledger
 from tests.unit.chain.network import PRIVATE, key_of

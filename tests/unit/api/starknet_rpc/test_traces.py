@@ -164,7 +164,12 @@ async def test_what_has_no_trace(tmp_path: Path) -> None:
         assert (await at.refused("traceBlockTransactions", unknown)).code == 24
         pending = await at.refused("traceBlockTransactions", "pre_confirmed")
         assert pending.code == PARAMS_INVALID
-        assert await at.call("traceBlockTransactions", {"block_number": 0}) == []
+        first = {"block_number": 0}
+        assert await at.call("traceBlockTransactions", first) == []
+        flags = ["RETURN_INITIAL_READS"]
+        told = await at.call("traceBlockTransactions", block_id=first, trace_flags=flags)
+        assert told["traces"] == []
+        assert [*told["initial_reads"].values()] == [[], [], [], []]
 
 
 async def test_an_orphaned_block_has_traces_and_its_transactions_do_not(tmp_path: Path) -> None:

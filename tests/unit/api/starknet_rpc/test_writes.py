@@ -14,9 +14,9 @@ from sequencer.chain.exchange_contract import EXCHANGE
 from sequencer.chain.shipped_class import SHIPPED, class_fields
 from sequencer.chain.token_contract import TOKEN
 from sequencer.engine.lookup import find_transaction
+from sequencer.model.api_limits import CLASS_PROGRAM_FELTS_MAX, CONSTRUCTOR_FELTS_MAX
 from sequencer.model.limits import TRANSACTION_FELTS_MAX
 from sequencer.model.rows import Mode
-from sequencer.model.write_limits import CLASS_PROGRAM_FELTS_MAX
 from sequencer.starknet.felt_hash import public_key
 from sequencer.starknet.transactions import DeclareV3, DeployAccountV3, Terms, transaction_hash
 from tests.strategies import Unchecked
@@ -163,6 +163,9 @@ async def test_a_deployment_of_another_class_or_with_other_arguments(tmp_path: P
         other = msgspec.structs.replace(deployment(at), class_hash=1)
         assert (await at.refused(DEPLOY, sent(other))).code == 28
         more = msgspec.structs.replace(deployment(at), calldata=(1, 2))
+        many = msgspec.structs.replace(more, calldata=(1,) * (CONSTRUCTOR_FELTS_MAX + 1))
+        error = await at.refused(DEPLOY, sent(many))
+        assert (error.code, error.data.partition(":")[0]) == (55, "TRANSACTION_TOO_LARGE")
         assert (await at.refused(DEPLOY, sent(more))).code == 55
         assert (await at.refused(DEPLOY, sent(deployment(at), nonce="0x1"))).code == 55
 
