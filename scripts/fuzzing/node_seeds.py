@@ -10,6 +10,14 @@ _NAMED = re.compile(r"^(exchange|token|account class) +(0x[0-9a-f]+)", re.MULTIL
 _BALANCE_OF = "0x35a73cd311a05d46deda634c5ee045db92f811b4e74bca4437fcb5302b7af33"
 _MARKET = "BTC-USD-PERP"
 _PRICE = {"max_amount": "0x10", "max_price_per_unit": "0x10"}
+_BLOCKS: tuple[object, ...] = (
+    {"block_number": 0},
+    {"block_number": 2**63 - 1},
+    {"block_hash": "0x77"},
+    "latest",
+    "pre_confirmed",
+    "l1_accepted",
+)
 _CODES = (20, 21, 24, 28, 29, 55)
 
 
@@ -26,7 +34,13 @@ def node_seeds(printed: str) -> Seeds:
     owned = [request(f"perp_{of}", {"account": accounts[0]}) for of in ("getAccount", "getOrders")]
     reads = _reads(accounts[0], named)
     return Seeds(
-        requests=(*reads, *_perp_reads(accounts[0]), *_writes(accounts[0], named), *owned),
+        requests=(
+            *reads,
+            *_boundaries(named["exchange"]),
+            *_perp_reads(accounts[0]),
+            *_writes(accounts[0], named),
+            *owned,
+        ),
         fingerprint=(*fixed, *balances, *owned),
         changing=request("perp_faucet", {"account": accounts[0]}),
         codes=_CODES,
@@ -72,6 +86,24 @@ def _reads(account: str, named: dict[str, str]) -> list[Request]:
         request("starknet_subscribeNewTransactions", {"finality_status": ["ACCEPTED_ON_L2"]}),
         request("starknet_subscribeNewTransactionReceipts", {"sender_address": [account]}),
         request("starknet_unsubscribe", {"subscription_id": "1"}),
+    ]
+
+
+def _boundaries(exchange: str) -> list[Request]:
+    """Ask for the first block, the last ones and none at all, with every flag."""
+    slot = {"contract_address": exchange, "key": "0x5"}
+    slots = {"contract_address": exchange, "storage_keys": ["0x5"]}
+    asked: dict[str, dict[str, object]] = {
+        "traceBlockTransactions": {"trace_flags": ["RETURN_INITIAL_READS"]},
+        "getStorageAt": {**slot, "response_flags": ["INCLUDE_LAST_UPDATE_BLOCK"]},
+        "getBlockWithReceipts": {"response_flags": ["INCLUDE_PROOF_FACTS"]},
+        "getStorageProof": {"contracts_storage_keys": [slots], "contract_addresses": [exchange]},
+        "getStateUpdate": {"contract_addresses": [exchange]},
+    }
+    return [
+        request(f"starknet_{of}", {"block_id": block, **more})
+        for of, more in asked.items()
+        for block in _BLOCKS
     ]
 
 
