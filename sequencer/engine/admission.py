@@ -209,6 +209,9 @@ class Admission:
         return item
 
     def _accept(self, item: Item) -> None:
+        if self._gate.is_halted(self._state):
+            item.refuse(Reason.HALTED, self._gate.words(self._state))
+            return
         nonce = _nonce_of(item.payload)
         if nonce is not None:
             expected = self.next_nonce(item.signer)

@@ -247,7 +247,7 @@ def test_a_port_that_is_taken_ends_the_start(start: Callable[..., Process], data
         timeout=PATIENCE_SECONDS,
         check=False,
     )
-    assert done.returncode == ExitCode.STORE_UNUSABLE
+    assert done.returncode == ExitCode.INPUT
     assert b"Traceback" not in done.stderr
     assert not (other / ADMIN_FILE).exists()
     store = open_folder(other)

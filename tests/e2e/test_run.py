@@ -17,6 +17,10 @@ HEAD_ROOT = "0x58b495de959d78eab1dd1ac8810157a7e71980ad4cbd8ab7b68ff7597b990ce"
 SMALL_HEAD_ROOT = "0x9a2b5fd517f0ca9a33d0bae7fe1ef263cf54821d0b1659052b25ca813886cf"
 MARKETS = ["BTC-USD-PERP", "ETH-USD-PERP"]
 NOT_SETTLED = ("settled_height", "settled_root", "root_at_settled_height", "settlement_reverted_to")
+CLIENT = (
+    *("client_heads", "client_reorgs", "client_undone_blocks"),
+    *("client_undone_liquidations", "client_reconciled"),
+)
 MEASURED = ("orders_per_second", "ack_p50_ms", "ack_p99_ms", "elapsed_s")
 COUNTED = ("blocks", "orders", "fills", "volume", "synthetic_volume", "head_root", "accounts")
 
@@ -37,7 +41,7 @@ def test_the_summary_says_everything(whole: Finished) -> None:
     assert list(summary) == [
         *("settlement_backend", "cairo_executed", "blocks", "orders", "fills", "volume"),
         *("synthetic_volume", "refused_orders", "head_root", *NOT_SETTLED, "rollback"),
-        *("accounts", "accounts_differing", "laws", *MEASURED),
+        *("accounts", "accounts_differing", "laws", *CLIENT, *MEASURED),
     ]
     assert (summary["settlement_backend"], summary["cairo_executed"]) == ("none", False)
     assert [summary[name] for name in NOT_SETTLED] == [None] * 4
@@ -53,6 +57,10 @@ def test_the_summary_says_everything(whole: Finished) -> None:
     assert rollback["root_matches"] is True
     assert min(rollback["commit_ms"], rollback["total_ms"]) > 0
     assert min(summary[name] for name in MEASURED) > 0
+    assert (summary["client_reorgs"], summary["client_reconciled"]) == (1, True)
+    assert summary["client_heads"] == summary["blocks"] + 1
+    assert summary["client_undone_blocks"] == rollback["from"] - rollback["to"]
+    assert summary["client_undone_liquidations"] > 0
 
 
 def test_the_story_is_told(whole: Finished) -> None:
