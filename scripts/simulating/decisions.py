@@ -202,6 +202,7 @@ class Decider:
         decision.before = store.head
         self._records.require(decision.has_dropped, "a decision has let an open block be made")
         self._cuts.begin(lambda: any(each.stage == "PREPARED" for each in store.view.journals()))
+        sent = len(self._records.sendings)
         try:
             done = await work()
         except PlanStale:
@@ -210,8 +211,11 @@ class Decider:
         finally:
             self._cuts.end()
         decision.after = store.head
-        if self._post.node.engine.writer.queue:
+        came = self._records.sendings[sent:]
+        if came:
             self._records.count("commands came while a decision was carried out")
+        refused = all(isinstance(each.answer, Refused) for each in came)
+        self._records.require(refused, "a command was let in while a decision was carried out")
         return done
 
     async def _decided(self, decision: Decision, deciding: Awaitable[object]) -> Head | Failure:
