@@ -19,6 +19,7 @@ from starknet_py.net.http_client import ServerError
 
 from contracts.artifacts import load_artifact
 from devnet.starknet_devnet import (
+    DEVNET_FILE,
     VERSION,
     DevnetAccount,
     RunningDevnet,
@@ -49,7 +50,6 @@ FINALITY_DELAY_SECONDS = 3_600
 # Nobody there, somebody else, or a devnet with fewer accounts.
 _NO_DEVNET = (aiohttp.ClientError, OSError, ClientError, ServerError, ValueError, LookupError)
 
-_DEVNET_FILE = "devnet.json"
 _LOG_FILE = "devnet.log"
 _HOW_TO_GET = f"no starknet-devnet {VERSION} here; `make devnet-real` installs it (20 minutes)"
 
@@ -107,7 +107,7 @@ def stop_backend(backend: Backend, folder: Path) -> None:
     if backend.devnet is not None:
         stop_devnet(backend.devnet)
         forget_settlement(folder)
-        (folder / _DEVNET_FILE).unlink(missing_ok=True)
+        (folder / DEVNET_FILE).unlink(missing_ok=True)
 
 
 def require_backend(choice: str) -> None:
@@ -129,11 +129,11 @@ def _chosen_url(choice: str) -> str:
 
 
 def _keep(folder: Path, devnet: RunningDevnet) -> None:
-    (folder / _DEVNET_FILE).write_bytes(msgspec.json.encode(devnet))
+    (folder / DEVNET_FILE).write_bytes(msgspec.json.encode(devnet))
 
 
 def _kept(folder: Path) -> RunningDevnet | None:
-    path = folder / _DEVNET_FILE
+    path = folder / DEVNET_FILE
     if not path.exists():
         return None
     try:

@@ -11,15 +11,13 @@ from shutil import rmtree
 
 import msgspec
 
-from devnet.starknet_devnet import RunningDevnet, stop_devnet
+from devnet.starknet_devnet import DEVNET_FILE, RunningDevnet, stop_devnet
 from sequencer.config import forget_settlement
-
-_DEVNET_FILE = "devnet.json"
 
 
 def tidy_up(folder: Path, parent: Path | None) -> None:
     """Stop what a devnet of this folder left running, and remove what was temporary."""
-    file = folder / _DEVNET_FILE
+    file = folder / DEVNET_FILE
     try:
         if file.exists():
             stop_devnet(msgspec.json.decode(file.read_bytes(), type=RunningDevnet))

@@ -34,6 +34,10 @@ _VERSION_SECONDS_MAX = 10
 _ZOMBIE = "Z"
 
 
+DEVNET_FILE = "devnet.json"
+"""Where whoever started a devnet keeps which process it is, in a folder of its own."""
+
+
 class RunningDevnet(msgspec.Struct, frozen=True):
     """A devnet by its address and its process; `started` tells it from a later one of that number.
 

@@ -97,7 +97,7 @@ def _account(state: State, account: Felt) -> Account:
 
 
 def _isolated(state: State, owner: Felt, market: str) -> Felt:
-    _require_market(state, market)
+    require_market(state, market)
     return state.isolated.get((owner, market), 0)
 
 
@@ -114,7 +114,7 @@ def margin_figures(state: State, account: Felt) -> MarginView:
 
 
 def _position(state: State, account: Felt, market: str) -> Position:
-    _require_market(state, market)
+    require_market(state, market)
     return state.positions.get((account, market), Position(0, 0, 0))
 
 
@@ -124,11 +124,12 @@ def _position_markets(state: State, account: Felt) -> list[str]:
 
 def _order_ids(state: State, account: Felt, market: str) -> list[Felt]:
     if market:
-        _require_market(state, market)
+        require_market(state, market)
     return [order_id for order_id, _ in orders_of(state, account, market)]
 
 
-def _order(state: State, order_id: Felt) -> OrderRow:
+def require_order(state: State, order_id: Felt) -> OrderRow:
+    """Return an order that rests or waits. Refusal: ORDER_UNKNOWN."""
     row = state.orders.get(order_id)
     if row is None:
         raise Refused(Reason.ORDER_UNKNOWN, f"no open order {order_id:#x}")
@@ -143,7 +144,8 @@ def _markets(state: State) -> list[str]:
     return sorted(state.markets)
 
 
-def _require_market(state: State, market: str) -> Market:
+def require_market(state: State, market: str) -> Market:
+    """Return a market. Refusal: MARKET_UNKNOWN."""
     row = state.markets.get(market)
     if row is None:
         raise Refused(Reason.MARKET_UNKNOWN, f"no market {shown(market)}")
@@ -151,29 +153,29 @@ def _require_market(state: State, market: str) -> Market:
 
 
 def _price(state: State, market: str) -> PriceView:
-    _require_market(state, market)
+    require_market(state, market)
     row = state.prices[market]
     return PriceView(row.index, row.index_at_ms, row.mark, row.funding_index, row.basis)
 
 
 def _last_trade(state: State, market: str) -> LastTrade:
-    _require_market(state, market)
+    require_market(state, market)
     return state.trades.get(market, LastTrade(0, 0))
 
 
 def _open_interest(state: State, market: str) -> int:
-    _require_market(state, market)
+    require_market(state, market)
     return state.market_sums[market].long
 
 
 def _top(state: State, market: str) -> TopView:
-    _require_market(state, market)
+    require_market(state, market)
     book = state.books[market]
     return TopView(next(_levels(book.bids), Level()), next(_levels(book.asks), Level()))
 
 
 def _depth(state: State, market: str, levels: int) -> DepthView:
-    _require_market(state, market)
+    require_market(state, market)
     if not 0 < levels <= DEPTH_LEVELS_MAX:
         raise Refused(
             Reason.PARAMETER_INVALID, f"levels {levels} is not in 1 .. {DEPTH_LEVELS_MAX}"
@@ -236,10 +238,10 @@ VIEWS = (
     _view("get_position_markets", _position_markets, _WORDS, _ACCOUNT),
     # The empty market is every market, as for `cancel_all`.
     _view("get_order_ids", _order_ids, _FELTS, _ACCOUNT, _MARKET),
-    _view("get_order", _order, struct_type(OrderRow), ("order_id", _FELT)),
+    _view("get_order", require_order, struct_type(OrderRow), ("order_id", _FELT)),
     _view("has_subkey", _has_subkey, cairo_type(bool), _ACCOUNT, ("key", _FELT)),
     _view("get_markets", _markets, _WORDS),
-    _view("get_market", _require_market, struct_type(Market), _MARKET),
+    _view("get_market", require_market, struct_type(Market), _MARKET),
     _view("get_price", _price, struct_type(PriceView), _MARKET),
     _view("get_last_trade", _last_trade, struct_type(LastTrade), _MARKET),
     _view("get_open_interest", _open_interest, _NUMBER, _MARKET),

@@ -10,11 +10,10 @@ from itertools import islice
 
 import msgspec
 
-from sequencer.chain.exchange_views import MarginView, margin_figures
+from sequencer.chain.exchange_views import MarginView, margin_figures, require_market
 from sequencer.exchange.closing import orders_of
 from sequencer.exchange.positions import accrued_funding
 from sequencer.exchange.state import State
-from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.model.rows import Account, OrderRow, Position
 from sequencer.model.units import ONE, divide_toward_zero
 from sequencer.starknet.felt import Felt
@@ -83,24 +82,10 @@ def open_orders(
     return list(islice((each for each in orders if each[1].sequence > after), count_max))
 
 
-def open_order(state: State, order_id: Felt) -> OrderRow:
-    """Return an order that rests or waits. Refusal: ORDER_UNKNOWN."""
-    row = state.orders.get(order_id)
-    if row is None:
-        raise Refused(Reason.ORDER_UNKNOWN, f"no open order {order_id:#x}")
-    return row
-
-
-def require_known(state: State, market: str) -> None:
-    """Refuse with MARKET_UNKNOWN a market that there is not."""
-    if market not in state.markets:
-        raise Refused(Reason.MARKET_UNKNOWN, f"no market {shown(market)}")
-
-
 def require_known_or_any(state: State, market: str) -> None:
     """Refuse with MARKET_UNKNOWN a market that there is not; "" stands for all of them."""
     if market:
-        require_known(state, market)
+        require_market(state, market)
 
 
 def _held(state: State, market: str, row: Position) -> HeldPosition:

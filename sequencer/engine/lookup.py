@@ -42,6 +42,13 @@ from sequencer.starknet.trie import Node, Position, Reader, root_of
 _HEIGHT_DIGITS_MAX = 19
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where a transaction is in the live chain: its block, and its number in it."""
+
+    block: BlockRecord
+    index: int
+
+
 class FoundTransaction(msgspec.Struct, frozen=True):
     """A transaction in the live chain."""
 
@@ -96,15 +103,21 @@ def live_blocks(view: ChainView, first: int) -> Iterator[Block]:
         yield read_block(view, find_block(view, str(height)))
 
 
+def find_place(view: ChainView, transaction_hash: Felt) -> Place | None:
+    """Return where a transaction is in the live chain, without reading its block's body."""
+    found = view.transaction(as_bytes(transaction_hash))
+    block = None if found is None else view.block_at(found.height, found.sequence)
+    return None if found is None or block is None else Place(block, found.index)
+
+
 def find_transaction(view: ChainView, transaction_hash: Felt) -> FoundTransaction:
     """Return a transaction of the live chain. Refusal: TRANSACTION_UNKNOWN."""
-    place = view.transaction(as_bytes(transaction_hash))
-    block = None if place is None else view.block_at(place.height, place.sequence)
-    if place is None or block is None:
+    place = find_place(view, transaction_hash)
+    if place is None:
         raise Refused(Reason.TRANSACTION_UNKNOWN, f"no transaction {transaction_hash:#x}")
-    body = decode_body(view.body(block))
+    body = decode_body(view.body(place.block))
     receipt = body.receipts[place.index]
-    return FoundTransaction(block, place.index, body.transactions[place.index], receipt)
+    return FoundTransaction(place.block, place.index, body.transactions[place.index], receipt)
 
 
 def block_of_sequence(view: ChainView, sequence: int) -> BlockRecord | None:

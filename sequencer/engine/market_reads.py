@@ -5,7 +5,7 @@ from itertools import islice
 
 import msgspec
 
-from sequencer.engine.account_reads import require_known
+from sequencer.chain.exchange_views import require_market
 from sequencer.exchange.freshness import is_stale
 from sequencer.exchange.funding import funding_rate
 from sequencer.exchange.state import State
@@ -35,8 +35,7 @@ class BookLevels(msgspec.Struct, frozen=True):
 
 def market_figures(state: State, market: str) -> MarketFigures:
     """Return a market. Refusal: MARKET_UNKNOWN."""
-    require_known(state, market)
-    row, price = state.markets[market], state.prices[market]
+    row, price = require_market(state, market), state.prices[market]
     return MarketFigures(
         row=row,
         price=price,
@@ -54,7 +53,7 @@ def all_markets(state: State) -> list[MarketFigures]:
 
 def book_levels(state: State, market: str, levels: int) -> BookLevels:
     """Return the best levels of a market's book. Refusal: MARKET_UNKNOWN."""
-    require_known(state, market)
+    require_market(state, market)
     book = state.books[market]
     bids, asks = (tuple(islice(side.prices(), levels)) for side in (book.bids, book.asks))
     return BookLevels(bids, asks)

@@ -3,10 +3,10 @@
 Promises
 - One piece of work at a time; one that has begun is always finished, also when cancelled.
 - However much one asker has waiting at a `FairWorker`, another one's turn is the next but one.
+  Whoever gives up there goes only when what it had begun has ended.
 """
 
 import asyncio
-import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -54,27 +54,14 @@ class FairWorker:
         else:
             await self._turn()
         try:
-            return await self._lend(work)
+            return await self._worker.run(work)
+        except asyncio.CancelledError:
+            # What has begun goes on in the thread, and what it was lent, a view of the store above
+            # all, has to stay until then: whatever is done next there is done behind it.
+            await self._worker.run(lambda: None)
+            raise
         finally:
             self._pass_on()
-
-    async def _lend(self, work: Callable[[], _T]) -> _T:
-        loop, begun, ended = asyncio.get_running_loop(), threading.Event(), asyncio.Event()
-
-        def lent() -> _T:
-            begun.set()
-            try:
-                return work()
-            finally:
-                loop.call_soon_threadsafe(ended.set)
-
-        try:
-            return await self._worker.run(lent)
-        except asyncio.CancelledError:
-            # What it was lent, a view of the store above all, stays until it has ended.
-            if begun.is_set():
-                await ended.wait()
-            raise
 
     async def _turn(self) -> None:
         turn = asyncio.get_running_loop().create_future()

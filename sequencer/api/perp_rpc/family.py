@@ -7,7 +7,7 @@ Promises
   EPOCH_CONFLICT before it does anything.
 
 Laws
-- A look never waits. A longer read holds on to its view until its thread is done with it.
+- A look never waits. A longer read holds on to its view until the reader is done with it.
 - A write is answered when its block is durable. One that was admitted under an epoch is recorded in
   that epoch or refused: a rollback answers what waits, and carries none of it over.
 """
@@ -41,7 +41,9 @@ PREFIX = "perp_"
 
 # A signature is a millisecond and more, valid or not.
 _COST_WRITE = 3
-_EPOCH = Parameter("epoch", read_integer(0, NUMBER_MAX), None)
+
+EPOCH = Parameter("epoch", read_integer(0, NUMBER_MAX), None)
+"""The last parameter of every method: the epoch that the caller believes in."""
 
 
 def look(
@@ -50,7 +52,7 @@ def look(
     """Make a method that reads the state at the head at once."""
 
     async def run(_: object, epoch: int | None, **values: Any) -> Fields:  # noqa: ANN401
-        _require_epoch(service, epoch)
+        require_epoch(service, epoch)
         head = service.views.view.head
         try:
             return {**head_fields(head), **read(**values)}
@@ -71,17 +73,13 @@ def search(
 
     async def run(_: object, epoch: int | None, **values: Any) -> Fields:  # noqa: ANN401
         with service.views.at_head() as view:
-            _require_epoch(service, epoch)
+            require_epoch(service, epoch)
             try:
                 return {**head_fields(view.head), **await read(view, **values)}
             except Refused as refused:
                 raise refused_error(view.head, refused) from None
             except StoreError as error:
                 raise store_error(view.head, error) from None
-            except asyncio.CancelledError:
-                # What was begun in the thread goes on there, and reads this view.
-                await service.reader.run(lambda: None)
-                raise
 
     return _method(name, parameters, run, cost)
 
@@ -99,7 +97,7 @@ def write(
     """
 
     async def run(_: object, epoch: int | None, **values: Any) -> Fields:  # noqa: ANN401
-        _require_epoch(service, epoch)
+        require_epoch(service, epoch)
         try:
             item = send(**values)
             # Whoever asked may go: what was admitted is counted until it is answered.
@@ -119,11 +117,12 @@ def write(
 def _method(
     name: str, parameters: Sequence[Parameter], run: Callable[..., Awaitable[Any]], cost: int = 1
 ) -> Method:
-    named = (*parameters, _EPOCH)
+    named = (*parameters, EPOCH)
     return Method(PREFIX + name, named, run, depth_max=JSON_DEPTH_MAX, cost=cost)
 
 
-def _require_epoch(service: Service, named: int | None) -> None:
+def require_epoch(service: Service, named: int | None) -> None:
+    """Refuse a caller who believes in another epoch. Error: EPOCH_CONFLICT."""
     view = service.views.view
     if named is not None and named != view.head.epoch:
         since = reorgs_since(view, named, PERP_REORGS_MAX)

@@ -19,6 +19,7 @@ from sequencer.api.perp_rpc.wire import (
     index_decimal,
     price_fields,
 )
+from sequencer.api.starknet_rpc.resolve import hash_of
 from sequencer.api.starknet_rpc.values import read_address, read_integer
 from sequencer.engine.account_reads import require_known_or_any
 from sequencer.engine.events_back import Said, Wanted, at_end_of, look_back
@@ -104,7 +105,7 @@ async def _page(
     found, following = await look_back(service, view, begin, wanted, limit)
     told: Fields = {name: [{**fields(each), **_place(each)} for each in found], "cursor": None}
     if following is not None:
-        block_hash = int.from_bytes(find_block(view, str(following.height)).block_hash, "big")
+        block_hash = hash_of(find_block(view, str(following.height)))
         told["cursor"] = write_cursor(Cursor(view.head.epoch, following, block_hash))
     return told
 

@@ -4,22 +4,22 @@ Promises
 - `docs/perp.md` says how each part is checked; nothing beside the answer is needed for it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from sequencer.api.json_rpc import Method, Parameter
 from sequencer.api.perp_rpc.family import search
 from sequencer.api.perp_rpc.wire import Fields, decimal, order_fields
+from sequencer.api.starknet_rpc.resolve import find_sealed, hash_of
 from sequencer.api.starknet_rpc.values import (
-    L1_ACCEPTED,
     LATEST,
     BlockId,
     read_address,
     read_block_id,
     read_felts,
 )
-from sequencer.api.starknet_rpc.wire import header_fields
+from sequencer.api.starknet_rpc.wire import header_fields, proof_fields
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.chain.slots import ROWS_ROOT_SLOT
 from sequencer.engine.account_proof import (
@@ -30,7 +30,6 @@ from sequencer.engine.account_proof import (
     prove_account,
 )
 from sequencer.engine.account_reads import open_orders
-from sequencer.engine.sealer import as_bytes
 from sequencer.engine.service import Service
 from sequencer.model.api_limits import ACCOUNT_PROOF_ORDERS_MAX
 from sequencer.model.records import BlockRecord
@@ -38,7 +37,6 @@ from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Account, OrderRow, Position
 from sequencer.ports import ChainView
 from sequencer.starknet.felt import Felt, format_felt
-from sequencer.starknet.trie import Binary, Node
 
 _ACCOUNT = Parameter("account", read_address)
 _BLOCK = Parameter("block_id", read_block_id, BlockId(tag=LATEST))
@@ -71,12 +69,7 @@ def proof_methods(service: Service) -> Sequence[Method]:
 
 def _block_of(service: Service, view: ChainView, name: BlockId) -> BlockRecord:
     """Return the block that a client names. Refusal: BLOCK_UNKNOWN."""
-    block: BlockRecord | None = None
-    if name.hash is not None:
-        block = view.block_by_hash(as_bytes(name.hash))
-    elif name.tag in ("", LATEST, L1_ACCEPTED):
-        heights = {LATEST: view.head.height, L1_ACCEPTED: service.finalized_height()}
-        block = view.block(heights.get(name.tag, name.height))
+    block = find_sealed(service, view, name)
     if block is None:
         raise Refused(Reason.BLOCK_UNKNOWN, "no such block, or one that is not sealed yet")
     return block
@@ -100,7 +93,7 @@ def _proof_fields(
     return {
         "account": format_felt(account),
         "orders_left_out": not is_whole or len(found) > len(proven),
-        **_fields(proof, int.from_bytes(block.block_hash, "big")),
+        **_fields(proof, hash_of(block)),
     }
 
 
@@ -119,9 +112,9 @@ def _fields(proof: AccountProof, block_hash: Felt) -> Fields:
         "rows_root": {"slot": format_felt(ROWS_ROOT_SLOT), "value": format_felt(roots.rows)},
         "slot_rows": [_slot_row_fields(each) for each in (proof.account, *proof.positions)],
         "leaf_rows": [_leaf_row_fields(each) for each in proof.leaves],
-        "contracts_proof": _node_fields(proof.contract_nodes),
-        "storage_proof": _node_fields(proof.storage_nodes),
-        "rows_proof": _node_fields(proof.row_nodes),
+        "contracts_proof": proof_fields(proof.contract_nodes),
+        "storage_proof": proof_fields(proof.storage_nodes),
+        "rows_proof": proof_fields(proof.row_nodes),
     }
 
 
@@ -154,13 +147,3 @@ def _row_fields(row: msgspec.Struct | None) -> Fields | None:
             index = decimal(row.index, _INDEX_DECIMALS)
             return {"size": decimal(row.size), "cost": decimal(row.cost), "funding_index": index}
     return None
-
-
-def _node_fields(nodes: Mapping[Felt, Node]) -> list[Fields]:
-    return [{"node_hash": format_felt(hash_), "node": _node(node)} for hash_, node in nodes.items()]
-
-
-def _node(node: Node) -> Fields:
-    if isinstance(node, Binary):
-        return {"left": format_felt(node.left), "right": format_felt(node.right)}
-    return {"path": hex(node.path), "length": node.length, "child": format_felt(node.child)}

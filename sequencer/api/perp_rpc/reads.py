@@ -19,10 +19,10 @@ from sequencer.api.perp_rpc.wire import (
     price_fields,
 )
 from sequencer.api.starknet_rpc.values import read_address, read_felt, read_integer
+from sequencer.chain.exchange_views import require_order
 from sequencer.engine.account_reads import (
     account_figures,
     held_positions,
-    open_order,
     open_orders,
 )
 from sequencer.engine.market_reads import all_markets, book_levels, market_figures
@@ -62,7 +62,7 @@ def _account_methods(service: Service) -> Sequence[Method]:
         return {"orders": [order_fields(*each) for each in page], "cursor": following}
 
     def order(order_id: Felt) -> Fields:
-        return {"order": order_fields(order_id, open_order(service.latest, order_id))}
+        return {"order": order_fields(order_id, require_order(service.latest, order_id))}
 
     return (
         look(service, "getAccount", (_ACCOUNT,), account),

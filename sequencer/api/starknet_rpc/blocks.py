@@ -157,7 +157,7 @@ async def _block(service: Service, block_id: BlockId, write: _Item) -> msgspec.R
     return await service.reader.run(encode)
 
 
-def encoded(fields: Fields) -> msgspec.Raw:
+def encoded(fields: object) -> msgspec.Raw:
     """Write an answer down, in whatever thread it was made."""
     return msgspec.Raw(msgspec.json.encode(fields))
 

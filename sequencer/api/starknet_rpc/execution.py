@@ -178,7 +178,7 @@ def _written(done: Simulated, flags: frozenset[str]) -> msgspec.Raw:
         for traced in done.traced
     ]
     if RETURN_INITIAL_READS not in flags:
-        return msgspec.Raw(msgspec.json.encode(listed))
+        return encoded(listed)
     return encoded({"simulated_transactions": listed, "initial_reads": reads_fields(done.reads)})
 
 

@@ -25,7 +25,7 @@ from sequencer.api.starknet_rpc.values import (
     read_list,
     read_object,
 )
-from sequencer.api.starknet_rpc.wire import Fields
+from sequencer.api.starknet_rpc.wire import Fields, proof_fields
 from sequencer.engine.lookup import trie_reader
 from sequencer.engine.service import Service
 from sequencer.engine.state_reads import contract_at
@@ -37,7 +37,7 @@ from sequencer.ports import ChainView, StateReader, StoreRefused
 from sequencer.starknet.felt import Felt, format_felt
 from sequencer.starknet.felt_hash import Hash, pedersen, poseidon
 from sequencer.starknet.state import CLASSES_TRIE, CONTRACTS_TRIE
-from sequencer.starknet.trie import Binary, Node, root_of
+from sequencer.starknet.trie import root_of
 from sequencer.starknet.trie_proof import prove
 
 _COST = 10
@@ -138,15 +138,4 @@ def _root(state: StateReader, trie: int, hash_pair: Hash) -> str:
 
 
 def _nodes(state: StateReader, trie: int, keys: Iterable[Felt], hash_pair: Hash) -> list[Fields]:
-    proof = prove(trie_reader(state, trie), keys, TRIE_HEIGHT_MAX, hash_pair)
-    return [{"node_hash": format_felt(hash_), "node": _node(node)} for hash_, node in proof.items()]
-
-
-def _node(node: Node) -> Fields:
-    if isinstance(node, Binary):
-        return {"left": format_felt(node.left), "right": format_felt(node.right)}
-    return {
-        "path": format_felt(node.path),
-        "length": node.length,
-        "child": format_felt(node.child),
-    }
+    return proof_fields(prove(trie_reader(state, trie), keys, TRIE_HEIGHT_MAX, hash_pair))

@@ -26,16 +26,23 @@ def resolve(service: Service, view: ChainView, block_id: BlockId) -> BlockRecord
 
 def resolve_sealed(service: Service, view: ChainView, block_id: BlockId) -> BlockRecord:
     """Return a block that is on the disk. Error: 24, also for the pre-confirmed one."""
+    record = find_sealed(service, view, block_id)
+    if record is not None:
+        return record
     if block_id.hash is not None:
-        record, words = view.block_by_hash(as_bytes(block_id.hash)), None
-    elif block_id.tag == L1_ACCEPTED:
-        record, words = view.block(service.finalized_height()), "no block is final yet"
-    else:
-        height = view.head.height if block_id.tag == LATEST else block_id.height
-        record, words = view.block(height), f"the latest is block {view.head.height}"
-    if record is None:
-        raise starknet_error(BLOCK_NOT_FOUND, words)
-    return record
+        raise starknet_error(BLOCK_NOT_FOUND)
+    latest = f"the latest is block {view.head.height}"
+    words = "no block is final yet" if block_id.tag == L1_ACCEPTED else latest
+    raise starknet_error(BLOCK_NOT_FOUND, words)
+
+
+def find_sealed(service: Service, view: ChainView, block_id: BlockId) -> BlockRecord | None:
+    """Return a block that is on the disk, None where there is none of that name."""
+    if block_id.hash is not None:
+        return view.block_by_hash(as_bytes(block_id.hash))
+    if block_id.tag == L1_ACCEPTED:
+        return view.block(service.finalized_height())
+    return view.block(view.head.height if block_id.tag == LATEST else block_id.height)
 
 
 def finality_of(service: Service, view: ChainView, record: BlockRecord) -> str:

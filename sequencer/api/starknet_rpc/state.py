@@ -15,7 +15,12 @@ from sequencer.api.json_rpc import Method, Parameter
 from sequencer.api.starknet_rpc.blocks import BLOCK_ID
 from sequencer.api.starknet_rpc.errors import CONTRACT_NOT_FOUND, starknet_error
 from sequencer.api.starknet_rpc.resolve import resolve
-from sequencer.api.starknet_rpc.values import BlockId, read_address, read_flags
+from sequencer.api.starknet_rpc.values import (
+    PRE_CONFIRMED,
+    BlockId,
+    read_address,
+    read_flags,
+)
 from sequencer.api.starknet_rpc.wire import Fields
 from sequencer.chain.block import ClosedBlock
 from sequencer.chain.commitment import split_changes
@@ -49,7 +54,12 @@ def state_methods(service: Service) -> Sequence[Method]:
 def require_contract(service: Service, block_id: BlockId, address: Felt) -> Contract:
     """Return a contract as it is at a block. Errors: 20, 24."""
     view = service.views.view
-    record = resolve(service, view, block_id)
+    return _contract(service, view, resolve(service, view, block_id), address)
+
+
+def _contract(
+    service: Service, view: ChainView, record: BlockRecord | None, address: Felt
+) -> Contract:
     if record is None:
         contract = service.newest.contracts.get(address)
     elif record.sequence == view.head.block_sequence:
@@ -62,7 +72,7 @@ def require_contract(service: Service, block_id: BlockId, address: Felt) -> Cont
 
 
 async def _nonce(service: Service, _: object, block_id: BlockId, contract_address: Felt) -> str:
-    if resolve(service, service.views.view, block_id) is None:
+    if block_id.tag == PRE_CONFIRMED:
         nonce = service.admission.next_nonce(contract_address)
         if nonce:
             return format_felt(nonce)
@@ -83,10 +93,10 @@ async def _storage_at(
     block_id: BlockId,
     response_flags: frozenset[str],
 ) -> Fields | str:
-    require_contract(service, block_id, contract_address)
     flagged = _LAST_UPDATE in response_flags
     with service.views.at_head() as view:
         record = resolve(service, view, block_id)
+        _contract(service, view, record, contract_address)
         if record is None:
             pending = service.pending()
             read = partial(_newest_slot, view, pending, contract_address, key, flagged)

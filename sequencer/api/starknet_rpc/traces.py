@@ -39,7 +39,7 @@ from sequencer.api.starknet_rpc.wire import (
 )
 from sequencer.chain.account_contract import ACCOUNT
 from sequencer.chain.trace import Called, Traced
-from sequencer.engine.lookup import find_transaction
+from sequencer.engine.lookup import find_place
 from sequencer.engine.service import Service
 from sequencer.engine.simulation import InitialReads
 from sequencer.engine.state_reads import contract_at, slot_at
@@ -81,16 +81,15 @@ def trace_methods(service: Service) -> Sequence[Method]:
 
 async def _trace_transaction(service: Service, _: object, transaction_hash: Felt) -> msgspec.Raw:
     with service.views.at_head() as view:
+        place = find_place(view, transaction_hash)
+        if place is None:
+            raise _untraced(service, transaction_hash)
         try:
-            found = find_transaction(view, transaction_hash)
-        except Refused:
-            raise _untraced(service, transaction_hash) from None
-        try:
-            traced = await service.traces(view, found.block)
+            traced = await service.traces(view, place.block)
         except StoreRefused:
             # The transaction is known; only what it was executed on is not kept any more.
             raise starknet_error(NO_TRACE) from None
-    return await service.reader.run(lambda: encoded(trace_fields(traced[found.index])))
+    return await service.reader.run(lambda: encoded(trace_fields(traced[place.index])))
 
 
 def _untraced(service: Service, transaction_hash: Felt) -> RpcError:
@@ -122,7 +121,7 @@ def _block_traces(
         for each in traced
     ]
     if not has_reads:
-        return msgspec.Raw(msgspec.json.encode(listed))
+        return encoded(listed)
     return encoded({"traces": listed, "initial_reads": reads_fields(_reads(view, record, traced))})
 
 

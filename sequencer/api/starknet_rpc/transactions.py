@@ -28,7 +28,7 @@ from sequencer.api.starknet_rpc.wire import (
     receipt_fields,
     transaction_fields,
 )
-from sequencer.engine.sealer import as_bytes
+from sequencer.engine.lookup import find_place
 from sequencer.engine.service import Service
 from sequencer.starknet.block import Receipt
 from sequencer.starknet.felt import Felt, format_felt
@@ -73,10 +73,10 @@ def transaction_methods(service: Service) -> Sequence[Method]:
 async def _find(service: Service, hash_: Felt) -> _Found:
     """Look a transaction up, the most final place first. Error: 29."""
     with service.views.at_head() as view:
-        place = view.transaction(as_bytes(hash_))
-        record = None if place is None else view.block_at(place.height, place.sequence)
-        if place is None or record is None:
+        place = find_place(view, hash_)
+        if place is None:
             return _find_pending(service, hash_)
+        record = place.block
         finality = finality_of(service, view, record)
         block = await service.block(view, record)
     item, receipt = block.transactions[place.index], block.receipts[place.index]

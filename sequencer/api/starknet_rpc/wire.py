@@ -27,6 +27,7 @@ from sequencer.starknet.transactions import (
     Terms,
     Transaction,
 )
+from sequencer.starknet.trie import Binary, Node
 
 Fields = dict[str, Any]
 """An object on its way into JSON."""
@@ -119,6 +120,21 @@ def _signed(terms: Terms, signature: Sequence[Felt]) -> Fields:
 
 def _bound(bound: ResourceBound) -> Fields:
     return {"max_amount": hex(bound.amount_max), "max_price_per_unit": hex(bound.price_max)}
+
+
+def proof_fields(proof: Mapping[Felt, Node]) -> list[Fields]:
+    """Write the nodes of a proof, each with its hash."""
+    return [{"node_hash": format_felt(hash_), "node": _node(node)} for hash_, node in proof.items()]
+
+
+def _node(node: Node) -> Fields:
+    if isinstance(node, Binary):
+        return {"left": format_felt(node.left), "right": format_felt(node.right)}
+    return {
+        "path": format_felt(node.path),
+        "length": node.length,
+        "child": format_felt(node.child),
+    }
 
 
 def execution_fields(receipt: Receipt, reason_name: str) -> Fields:

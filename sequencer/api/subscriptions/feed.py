@@ -30,8 +30,9 @@ from sequencer.api.subscriptions.press import Press
 from sequencer.api.subscriptions.subscription import Subscription
 from sequencer.api.subscriptions.topics import Status
 from sequencer.engine.items import Item
-from sequencer.engine.sealer import as_bytes
+from sequencer.engine.lookup import find_place
 from sequencer.engine.service import Service
+from sequencer.engine.worker import FairWorker
 from sequencer.model.api_limits import (
     STREAM_SUBSCRIPTIONS_MAX,
     SUBSCRIPTION_BLOCKS_BACK_MAX,
@@ -69,7 +70,7 @@ class Feed:
         look_ms: int = SUBSCRIPTION_LOOK_MS,
     ) -> None:
         self.service = service
-        self._newest = Press(service, worker)
+        self._newest = Press(service, FairWorker(worker))
         self.press = Press(service, service.reader, self._newest)
         self._pause_seconds, self._look_seconds = pause_ms / MS_PER_SECOND, look_ms / MS_PER_SECOND
         self._live: dict[Topic, dict[str, Subscription]] = {}
@@ -272,10 +273,9 @@ class Feed:
         topic, view = subscription.topic, self.service.views.view
         if not isinstance(topic, Status):
             return
-        place = view.transaction(as_bytes(topic.hash))
-        record = None if place is None else view.block_at(place.height, place.sequence)
-        if record is not None and before < record.height <= height:
-            news = await self.press.news(record, view.head.epoch, ())
+        place = find_place(view, topic.hash)
+        if place is not None and before < place.block.height <= height:
+            news = await self.press.news(place.block, view.head.epoch, ())
             subscription.tell(topic.of_final_block(news))
 
     def _unseen(self, subscription: Subscription) -> Sequence[Message]:

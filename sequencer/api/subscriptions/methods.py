@@ -14,18 +14,16 @@ from typing import Any
 
 from sequencer.api.callers import Caller, Stream
 from sequencer.api.json_rpc import METHOD_UNKNOWN, Method, Parameter, RpcError
-from sequencer.api.perp_rpc.errors import conflict_error, refused_error, store_error
-from sequencer.api.perp_rpc.values import NUMBER_MAX
+from sequencer.api.perp_rpc.errors import refused_error, store_error
+from sequencer.api.perp_rpc.family import EPOCH, require_epoch
 from sequencer.api.starknet_rpc.errors import SUBSCRIPTION_INVALID, UNEXPECTED, starknet_error
-from sequencer.api.starknet_rpc.values import read_integer, read_text
+from sequencer.api.starknet_rpc.values import read_text
 from sequencer.api.subscriptions.beginnings import Beginning
 from sequencer.api.subscriptions.exchange_methods import exchange_kinds
 from sequencer.api.subscriptions.feed import Feed
 from sequencer.api.subscriptions.news import Topic
 from sequencer.api.subscriptions.starknet_methods import starknet_kinds
-from sequencer.engine.reorgs import reorgs_since
 from sequencer.model.api_limits import (
-    PERP_REORGS_MAX,
     RPC_DEPTH_MAX,
     SUBSCRIPTION_TEXT_CHARACTERS_MAX,
 )
@@ -39,7 +37,6 @@ _Made = Callable[..., tuple[Topic, Beginning]]
 _COST = 20
 
 _ID = Parameter("subscription_id", read_text(SUBSCRIPTION_TEXT_CHARACTERS_MAX))
-_EPOCH = Parameter("epoch", read_integer(0, NUMBER_MAX), None)
 
 
 def subscription_methods(feed: Feed) -> dict[str, Method]:
@@ -68,20 +65,14 @@ def _exchange_method(feed: Feed, name: str, parameters: Sequence[Parameter], mak
     async def run(caller: Caller, epoch: int | None, **values: Any) -> str:  # noqa: ANN401
         stream, head = _stream_of(caller), feed.service.views.view.head
         try:
-            _require_epoch(feed, epoch)
+            require_epoch(feed.service, epoch)
             return feed.subscribe(stream, *make(**values))
         except Refused as refused:
             raise refused_error(head, refused) from None
         except StoreError as error:
             raise store_error(head, error) from None
 
-    return Method(name, (*parameters, _EPOCH), run, depth_max=JSON_DEPTH_MAX, cost=_COST)
-
-
-def _require_epoch(feed: Feed, named: int | None) -> None:
-    view = feed.service.views.view
-    if named is not None and named != view.head.epoch:
-        raise conflict_error(view.head, named, reorgs_since(view, named, PERP_REORGS_MAX))
+    return Method(name, (*parameters, EPOCH), run, depth_max=JSON_DEPTH_MAX, cost=_COST)
 
 
 def _unsubscribe(feed: Feed, name: str, depth_max: int) -> Method:

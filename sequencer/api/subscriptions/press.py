@@ -8,7 +8,6 @@ Laws
 - Only the loop's thread asks. Two presses that write the same thing write it alike.
 """
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -45,7 +44,10 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Press:
-    """Writes news in the thread of `worker`; `other` is a press with which it shares them."""
+    """Writes news in the thread of `worker`, which gives views back before whoever lent them goes.
+
+    `other` is a press with which it shares them.
+    """
 
     def __init__(self, service: Service, worker: Worker, other: "Press | None" = None) -> None:
         self._service = service
@@ -97,12 +99,7 @@ class Press:
     async def run(self, work: Callable[[ChainView], _T]) -> _T:
         """Do something with the view of this moment in the thread."""
         with self._service.views.at_head() as view:
-            try:
-                return await self._worker.run(lambda: work(view))
-            except asyncio.CancelledError:
-                # What was begun goes on there, and reads this view.
-                await self._worker.run(lambda: None)
-                raise
+            return await self._worker.run(lambda: work(view))
 
     async def _read(self, record: BlockRecord, epoch: int) -> News:
         history = self._service.history

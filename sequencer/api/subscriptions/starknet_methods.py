@@ -12,6 +12,7 @@ Laws
 from collections.abc import Callable, Sequence, Set
 
 from sequencer.api.json_rpc import Parameter
+from sequencer.api.starknet_rpc.blocks import INCLUDE_PROOF_FACTS
 from sequencer.api.starknet_rpc.errors import (
     BLOCK_NOT_FOUND,
     TOO_MANY_ADDRESSES,
@@ -39,7 +40,7 @@ from sequencer.api.subscriptions.beginnings import (
 from sequencer.api.subscriptions.feed import Feed
 from sequencer.api.subscriptions.news import Topic
 from sequencer.api.subscriptions.topics import Events, Heads, Receipts, Status, Transactions
-from sequencer.engine.sealer import as_bytes
+from sequencer.engine.lookup import find_place
 from sequencer.model.api_limits import SUBSCRIPTION_ADDRESSES_MAX, SUBSCRIPTION_BLOCKS_BACK_MAX
 from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.starknet.felt import Felt
@@ -50,7 +51,6 @@ Kind = tuple[str, Sequence[Parameter], Callable[..., tuple[Topic, Beginning]]]
 _NEWEST = BlockId(tag=LATEST)
 _DURABLE = frozenset({ACCEPTED_ON_L2})
 _CANDIDATE = "CANDIDATE"
-_PROOF_FACTS = "INCLUDE_PROOF_FACTS"
 _NOBODY: frozenset[Felt] = frozenset()
 
 
@@ -78,7 +78,7 @@ def starknet_kinds(feed: Feed) -> Sequence[Kind]:
     def transactions(
         finality_status: Set[str], sender_address: Set[Felt], tags: Set[str]
     ) -> tuple[Topic, Beginning]:
-        with_proof_facts = _PROOF_FACTS in tags
+        with_proof_facts = INCLUDE_PROOF_FACTS in tags
         topic = Transactions(finality_status or _DURABLE, sender_address, with_proof_facts)
         return topic, begin_with_nothing
 
@@ -110,11 +110,10 @@ def _from_block(feed: Feed, block_id: BlockId) -> Beginning:
 
 def _status(feed: Feed, topic: Status) -> tuple[Topic, Beginning]:
     view = feed.service.views.view
-    place = view.transaction(as_bytes(topic.hash))
-    record = None if place is None else view.block_at(place.height, place.sequence)
-    if record is None:
+    place = find_place(view, topic.hash)
+    if place is None:
         return topic, begin_with_nothing
-    return topic, begin_with_status(feed.press, topic, record, view.head.epoch)
+    return topic, begin_with_status(feed.press, topic, place.block, view.head.epoch)
 
 
 def _read_block(value: object) -> BlockId:
@@ -152,6 +151,6 @@ _OF_STATUS = (
 _OF_TRANSACTIONS = (
     _statuses(RECEIVED, _CANDIDATE, PRE_CONFIRMED_STATUS, ACCEPTED_ON_L2),
     _SENDERS,
-    Parameter("tags", read_flags(_PROOF_FACTS), frozenset()),
+    Parameter("tags", read_flags(INCLUDE_PROOF_FACTS), frozenset()),
 )
 _OF_RECEIPTS = (_statuses(PRE_CONFIRMED_STATUS, ACCEPTED_ON_L2), _SENDERS)

@@ -10,7 +10,6 @@ import msgspec
 from starknet_py.net.account.account import Account
 from starknet_py.net.client_models import ResourceBounds, ResourceBoundsMapping
 from starknet_py.net.full_node_client import FullNodeClient
-from starknet_py.net.http_client import HttpMethod, RpcHttpClient
 from starknet_py.net.signer.key_pair import KeyPair
 
 from sequencer.api.json_rpc import Method, answer
@@ -33,6 +32,7 @@ from sequencer.starknet.transactions import (
 )
 from tests.rpc_schemas import require_error, validate_result
 from tests.strategies import Unchecked
+from tests.unit.api.starknet_rpc.in_process import client_of
 from tests.unit.chain.network import PRIVATE, START_MS, address_of
 from tests.unit.engine.builders import applied, reports
 from tests.unit.engine.desks import Operated, operated
@@ -102,9 +102,7 @@ class World:
 
     def client(self) -> FullNodeClient:
         """Return starknet-py's own client, which thinks that it uses HTTP."""
-        client = FullNodeClient("http://in.process")
-        client._client = _InProcess(self)
-        return client
+        return client_of(self.methods)
 
     def account(self, name: str) -> Account:
         """Return an account of starknet-py's."""
@@ -142,24 +140,6 @@ class World:
         item = self.service.admission.find(int(hash_, 16))
         if item is not None:
             await item.answer
-
-
-class _InProcess(RpcHttpClient):
-    def __init__(self, world: World) -> None:
-        super().__init__("http://in.process")
-        self._world = world
-        self._is_spec_version_verified = True
-
-    async def request(
-        self,
-        address: str,
-        http_method: HttpMethod,
-        params: dict[Unchecked, Unchecked] | None = None,
-        payload: Unchecked = None,
-    ) -> Unchecked:
-        told = await answer(json.dumps(payload).encode(), self._world.methods, None)
-        assert told is not None
-        return json.loads(told)
 
 
 @asynccontextmanager

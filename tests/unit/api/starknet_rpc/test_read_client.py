@@ -1,7 +1,5 @@
 """starknet-py's own client, unmodified, reads all that there is."""
 
-import json
-
 import pytest
 from starknet_py.contract import Contract
 from starknet_py.net.client_errors import ClientError
@@ -12,15 +10,13 @@ from starknet_py.net.client_models import (
     TransactionStatus,
 )
 from starknet_py.net.full_node_client import FullNodeClient
-from starknet_py.net.http_client import HttpMethod, RpcHttpClient
 from starknet_py.transaction_errors import TransactionNotReceivedError
 
-from sequencer.api.json_rpc import answer
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.chain.exchange_contract import EXCHANGE
 from sequencer.chain.token_contract import TOKEN_ADDRESS
 from sequencer.engine.lookup import find_block, read_block
-from tests.strategies import Unchecked
+from tests.unit.api.starknet_rpc.in_process import client_of
 from tests.unit.api.starknet_rpc.reading import ALICE, Ledger, full_ledger
 
 
@@ -31,32 +27,7 @@ def ledger() -> Ledger:
 
 @pytest.fixture
 def client(ledger: Ledger) -> FullNodeClient:
-    return client_of(ledger)
-
-
-class InProcess(RpcHttpClient):
-    """A transport without a socket."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        super().__init__("http://in.process")
-        self._ledger = ledger
-
-    async def request(
-        self,
-        address: str,
-        http_method: HttpMethod,
-        params: dict[Unchecked, Unchecked] | None = None,
-        payload: Unchecked = None,
-    ) -> Unchecked:
-        told = await answer(json.dumps(payload).encode(), self._ledger.methods, None)
-        assert told is not None
-        return json.loads(told)
-
-
-def client_of(ledger: Ledger) -> FullNodeClient:
-    client = FullNodeClient("http://in.process")
-    client._client = InProcess(ledger)
-    return client
+    return client_of(ledger.methods)
 
 
 async def test_blocks_of_every_kind(ledger: Ledger, client: FullNodeClient) -> None:
@@ -156,7 +127,7 @@ async def test_contracts_are_found_by_address(client: FullNodeClient) -> None:
 
 async def test_a_client_sees_a_rollback() -> None:
     ledger = full_ledger()
-    client = client_of(ledger)
+    client = client_of(ledger.methods)
     head = await client.get_block(block_number="latest")
     assert isinstance(head, StarknetBlock)
     ledger.back(14)
