@@ -11,7 +11,7 @@ Laws
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
@@ -27,12 +27,13 @@ from sequencer.chain.slots import (
 )
 from sequencer.chain.stored import TABLES, decode_header, decode_stored
 from sequencer.engine.lookup import Roots, roots_at, trie_reader
+from sequencer.engine.state_reads import Key, contract_at, row_at
 from sequencer.exchange.state import Table
 from sequencer.model.api_limits import ACCOUNT_PROOF_ROWS_MAX
 from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.model.records import BlockRecord
 from sequencer.model.refusals import Reason, Refused
-from sequencer.model.rows import Contract, OrderRow
+from sequencer.model.rows import OrderRow
 from sequencer.ports import ChainView, StateReader, StoreFailed, StoreProblem
 from sequencer.starknet.block import Header
 from sequencer.starknet.felt import ADDRESS_BOUND, Felt, encode_short_string
@@ -41,9 +42,6 @@ from sequencer.starknet.names import storage_address
 from sequencer.starknet.state import CONTRACTS_TRIE, ContractLeaf
 from sequencer.starknet.trie import Node
 from sequencer.starknet.trie_proof import prove
-
-Key: TypeAlias = Felt | str | tuple[Felt, str]
-"""The key of a row that a proof may hold."""
 
 
 class SlotRow(msgspec.Struct, frozen=True):
@@ -90,8 +88,8 @@ def prove_account(
     STATE_PRUNED and STATE_COLLECTED.
     """
     state, roots = view.state_at(block), roots_at(view, block)
-    contract = _row(state, Table.CONTRACT, EXCHANGE_ADDRESS)
-    if not isinstance(contract, Contract):
+    contract = contract_at(state, EXCHANGE_ADDRESS)
+    if contract is None:
         raise StoreFailed(StoreProblem.STORE_CORRUPT, "the exchange's contract is not there")
     own = _slot_row(state, Table.ACCOUNT, account, "")
     markets = [key for _, key, _ in _rows(state, Table.MARKET)]
@@ -140,15 +138,8 @@ def _rows(state: StateReader, table: Table) -> Iterator[tuple[Table, Any, Any]]:
     return (decode_stored(*stored) for stored in state.rows(TABLES[table].number))
 
 
-def _row(state: StateReader, table: Table, key: Key) -> msgspec.Struct | None:
-    number, name = TABLES[table].number, encode_key(key)
-    stored = state.row(number, name)
-    row: msgspec.Struct | None = None if stored is None else decode_stored(number, name, stored)[2]
-    return row
-
-
 def _slot_row(state: StateReader, table: Table, key: Key, market: str) -> SlotRow:
-    row = _row(state, table, key)
+    row = row_at(state, table, key)
     filled = {} if row is None else slots_of(table, key, row)
     layout = LAYOUTS[table]
     parts = key if isinstance(key, tuple) else (key,)
@@ -159,14 +150,14 @@ def _slot_row(state: StateReader, table: Table, key: Key, market: str) -> SlotRo
 
 
 def _order_leaf(state: StateReader, account: Felt, order_id: Felt) -> LeafRow:
-    row = _row(state, Table.ORDER, order_id)
+    row = row_at(state, Table.ORDER, order_id)
     if not isinstance(row, OrderRow) or row.order.account != account:
         raise Refused(Reason.ORDER_UNKNOWN, f"{account:#x} has no open order {order_id:#x}")
     return _leaf(state, Table.ORDER, order_id)
 
 
 def _leaf(state: StateReader, table: Table, key: Felt | str) -> LeafRow:
-    row, name = _row(state, table, key), encode_key(key)
+    row, name = row_at(state, table, key), encode_key(key)
     content = state.row(TABLES[table].number, name) or b""
     place = row_place(table, key)
     return LeafRow(table.value, key, row, name, content, place, row_leaf(row))

@@ -9,6 +9,10 @@ Laws
   a version that does not change it is stepped over.
 """
 
+from typing import TypeAlias
+
+import msgspec
+
 from sequencer.chain.codec import encode_key
 from sequencer.chain.stored import TABLES, decode_body, decode_node, decode_stored, trie_name
 from sequencer.engine.lookup import block_of_sequence
@@ -22,18 +26,25 @@ from sequencer.ports import ChainView, StateReader, StoreProblem, StoreRefused
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.trie import Edge, Node, Position, require_key
 
+Key: TypeAlias = Felt | str | tuple[Felt, str]
+"""The key of a row: an address or an id, a market, or both."""
+
 _ROOT: Position = (0, 0)
 _FOR_EVER = 2**64
 
 
+def row_at(state: StateReader, table: Table, key: Key) -> msgspec.Struct | None:
+    """Return a row, None where there is none."""
+    number, name = TABLES[table].number, encode_key(key)
+    data = state.row(number, name)
+    row: msgspec.Struct | None = None if data is None else decode_stored(number, name, data)[2]
+    return row
+
+
 def contract_at(state: StateReader, address: Felt) -> Contract | None:
     """Return a contract's row, None where there is none."""
-    number, key = TABLES[Table.CONTRACT].number, encode_key(address)
-    data = state.row(number, key)
-    if data is None:
-        return None
-    contract: Contract = decode_stored(number, key, data)[2]
-    return contract
+    row = row_at(state, Table.CONTRACT, address)
+    return row if isinstance(row, Contract) else None
 
 
 def slot_at(state: StateReader, address: Felt, key: Felt) -> Felt:

@@ -12,16 +12,14 @@ Laws
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Sequence
-
-import msgspec
 
 from sequencer.api.starknet_rpc.values import EventFilter
+from sequencer.api.starknet_rpc.wire import Emitted, emitted
 from sequencer.chain.stored import decode_body, decode_header
 from sequencer.model.api_limits import EVENT_BLOCKS_CACHED
 from sequencer.model.records import BlockRecord
 from sequencer.ports import ChainView
-from sequencer.starknet.block import Event, Receipt
+from sequencer.starknet.block import Event
 from sequencer.starknet.felt import Felt
 
 _UNKNOWN = 0
@@ -29,24 +27,6 @@ _UNKNOWN = 0
 
 _Kind = tuple[Felt, Felt | None]
 """Who emitted an event, and its first key."""
-
-
-class Listed(msgspec.Struct, frozen=True, gc=False):
-    """An event with its place in a block."""
-
-    event: Event
-    transaction_hash: Felt
-    transaction_index: int
-    event_index: int
-
-
-def listed(receipts: Sequence[Receipt]) -> tuple[Listed, ...]:
-    """List the events of a block in order."""
-    return tuple(
-        Listed(event, receipt.transaction_hash, place, number)
-        for place, receipt in enumerate(receipts)
-        for number, event in enumerate(receipt.events)
-    )
 
 
 class EventLog:
@@ -57,7 +37,7 @@ class EventLog:
         self._masks: list[int] = []
         self._bits: dict[_Kind, int] = {}
         self._same: dict[int, int] = {}
-        self._kept: OrderedDict[int, tuple[Listed, ...]] = OrderedDict()
+        self._kept: OrderedDict[int, tuple[Emitted, ...]] = OrderedDict()
 
     @property
     def kinds(self) -> int:
@@ -77,7 +57,7 @@ class EventLog:
                 return self._masks[height]
         return self._learn(view, height)
 
-    def events_at(self, view: ChainView, height: int) -> tuple[Listed, ...]:
+    def events_at(self, view: ChainView, height: int) -> tuple[Emitted, ...]:
         """Return the events of a live block."""
         record = view.block(height)
         return () if record is None else self._events_of(view, record)
@@ -106,10 +86,10 @@ class EventLog:
             bit = self._bits[kind] = 1 << len(self._bits)
         return bit
 
-    def _events_of(self, view: ChainView, record: BlockRecord) -> tuple[Listed, ...]:
+    def _events_of(self, view: ChainView, record: BlockRecord) -> tuple[Emitted, ...]:
         found = self._kept.get(record.sequence)
         if found is None:
-            found = self._kept[record.sequence] = listed(decode_body(view.body(record)).receipts)
+            found = self._kept[record.sequence] = emitted(decode_body(view.body(record)).receipts)
             if len(self._kept) > EVENT_BLOCKS_CACHED:
                 self._kept.popitem(last=False)
         return found

@@ -23,7 +23,7 @@ from sequencer.api.starknet_rpc.errors import (
     TOKEN_INVALID,
     starknet_error,
 )
-from sequencer.api.starknet_rpc.event_log import EventLog, Listed, listed
+from sequencer.api.starknet_rpc.event_log import EventLog
 from sequencer.api.starknet_rpc.resolve import resolve
 from sequencer.api.starknet_rpc.values import (
     LATEST,
@@ -36,7 +36,7 @@ from sequencer.api.starknet_rpc.values import (
     read_object,
     read_text,
 )
-from sequencer.api.starknet_rpc.wire import Fields, event_fields
+from sequencer.api.starknet_rpc.wire import Emitted, Fields, emitted, emitted_fields
 from sequencer.chain.block import ClosedBlock
 from sequencer.engine.service import Service
 from sequencer.model.api_limits import (
@@ -46,7 +46,7 @@ from sequencer.model.api_limits import (
     EVENTS_TOKEN_CHARACTERS_MAX,
 )
 from sequencer.ports import ChainView
-from sequencer.starknet.felt import Felt, format_felt, format_hash
+from sequencer.starknet.felt import Felt, format_hash
 
 _FIRST, _LAST = BlockId(height=0), BlockId(tag=LATEST)
 _NUMBER_MAX = 2**63 - 1
@@ -163,7 +163,7 @@ class _Look:
         self._pending = pending
         self._query = query
         self._now_ms = now_ms
-        self._found: list[tuple[int, Listed]] = []
+        self._found: list[tuple[int, Emitted]] = []
         self._kinds = -1
         self._wanted = 0
 
@@ -209,9 +209,9 @@ class _Look:
             self._kinds, self._wanted = self._log.kinds, self._log.mask_of(self._query.filter)
         return bool(mask & self._wanted)
 
-    def _events_at(self, height: int) -> Sequence[Listed]:
+    def _events_at(self, height: int) -> Sequence[Emitted]:
         if height > self._view.head.height:
-            return listed(self._pending.receipts)
+            return emitted(self._pending.receipts)
         return self._log.events_at(self._view, height)
 
     def _require_fit(self, start: _Place) -> None:
@@ -226,10 +226,7 @@ class _Look:
         hashes = {height: self._hash_of(height) for height in heights}
         return [
             {
-                **event_fields(each.event),
-                "transaction_hash": format_felt(each.transaction_hash),
-                "transaction_index": each.transaction_index,
-                "event_index": each.event_index,
+                **emitted_fields(each),
                 "block_number": height,
                 **hashes[height],
             }

@@ -11,6 +11,8 @@ Laws
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, assert_never
 
+import msgspec
+
 from sequencer.chain.block import BLOCK_PRICES, ClosedBlock
 from sequencer.chain.commitment import STARKNET_VERSION
 from sequencer.starknet.block import Event, GasPrices, Header, Message, Receipt
@@ -182,6 +184,34 @@ def _message(message: Message) -> Fields:
         "from_address": format_felt(message.from_address),
         "to_address": format_felt(message.to_address),
         "payload": felts(message.payload),
+    }
+
+
+class Emitted(msgspec.Struct, frozen=True, gc=False):
+    """An event with where it was emitted: its transaction in the block, its place in that."""
+
+    event: Event
+    transaction_hash: Felt
+    transaction: int
+    position: int
+
+
+def emitted(receipts: Sequence[Receipt], first: int = 0) -> tuple[Emitted, ...]:
+    """List the events of transactions in order; `first` is the place of the first in its block."""
+    return tuple(
+        Emitted(event, receipt.transaction_hash, place, position)
+        for place, receipt in enumerate(receipts, first)
+        for position, event in enumerate(receipt.events)
+    )
+
+
+def emitted_fields(each: Emitted) -> Fields:
+    """Write an event and where it was emitted, but for the block."""
+    return {
+        **event_fields(each.event),
+        "transaction_hash": format_felt(each.transaction_hash),
+        "transaction_index": each.transaction,
+        "event_index": each.position,
     }
 
 

@@ -19,9 +19,9 @@ from sequencer.api.subscriptions.exchange_topics import BookOf, Orders, Reorgs, 
 from sequencer.api.subscriptions.feed import Feed
 from sequencer.api.subscriptions.news import Topic
 from sequencer.api.subscriptions.starknet_methods import Kind
+from sequencer.chain.exchange_views import require_market
 from sequencer.model.api_limits import BOOK_LEVELS_DEFAULT
 from sequencer.model.limits import DEPTH_LEVELS_MAX
-from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.starknet.felt import Felt
 
 
@@ -29,12 +29,12 @@ def exchange_kinds(feed: Feed) -> Sequence[Kind]:
     """Return the exchange's subscriptions."""
 
     def book(market: str, levels: int) -> tuple[Topic, Beginning]:
-        _require_market(feed, market)
+        require_market(feed.service.latest, market)
         return BookOf(market, levels), begin_with_nothing
 
     def trades(market: str) -> tuple[Topic, Beginning]:
         if market:
-            _require_market(feed, market)
+            require_market(feed.service.latest, market)
         return Trades(market), begin_at(Trades(market), feed.service.views.view.head)
 
     def orders(account: Felt) -> tuple[Topic, Beginning]:
@@ -52,8 +52,3 @@ def exchange_kinds(feed: Feed) -> Sequence[Kind]:
         ("perp_subscribeOrders", (Parameter("account", read_address),), orders),
         ("perp_subscribeReorgs", (Parameter("cursor", read_integer(0, NUMBER_MAX), -1),), reorgs),
     )
-
-
-def _require_market(feed: Feed, market: str) -> None:
-    if market not in feed.service.latest.markets:
-        raise Refused(Reason.MARKET_UNKNOWN, f"no market {shown(market)}")

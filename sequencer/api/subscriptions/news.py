@@ -8,15 +8,21 @@ Laws
 - A block that is not on the disk yet has no hash, and nothing here ever gives it one.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import msgspec
 
-from sequencer.api.starknet_rpc.wire import ACCEPTED_ON_L2, PRE_CONFIRMED_STATUS, Fields
+from sequencer.api.starknet_rpc.wire import (
+    ACCEPTED_ON_L2,
+    PRE_CONFIRMED_STATUS,
+    Emitted,
+    Fields,
+    emitted,
+)
 from sequencer.chain.block import Block, ClosedBlock
 from sequencer.engine.reorgs import Reorg
-from sequencer.starknet.block import Event, Header, Receipt
+from sequencer.starknet.block import Header, Receipt
 from sequencer.starknet.felt import Felt, format_felt
 from sequencer.starknet.transactions import Transaction
 
@@ -44,15 +50,6 @@ class Place(msgspec.Struct, frozen=True):
         """Write a place on the disk."""
         hash_ = None if self.block_hash is None else format_felt(self.block_hash)
         return {"height": self.height, "block_hash": hash_, "epoch": self.epoch}
-
-
-class Emitted(NamedTuple):
-    """An event with where it was emitted: its transaction in the block, its place in that."""
-
-    event: Event
-    transaction_hash: Felt
-    transaction: int
-    position: int
 
 
 class Topic(msgspec.Struct, frozen=True):
@@ -141,18 +138,13 @@ class News:
     @property
     def emitted(self) -> Sequence[Emitted]:
         """Return its events in order."""
-        return self.once("emitted", lambda: tuple(self._emitted()))
+        return self.once("emitted", lambda: emitted(self.receipts, self.first))
 
     @property
     def positions(self) -> Mapping[Felt, int]:
         """Return where its transactions are in its lists, by their hashes."""
         receipts = enumerate(self.receipts)
         return self.once("positions", lambda: {each.transaction_hash: at for at, each in receipts})
-
-    def _emitted(self) -> Iterator[Emitted]:
-        for at, receipt in enumerate(self.receipts, self.first):
-            for index, event in enumerate(receipt.events):
-                yield Emitted(event, receipt.transaction_hash, at, index)
 
 
 def encoded(fields: object) -> bytes:

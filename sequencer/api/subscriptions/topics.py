@@ -17,14 +17,15 @@ from sequencer.api.starknet_rpc.wire import (
     ACCEPTED_ON_L1,
     PRE_CONFIRMED_STATUS,
     RECEIVED,
+    Emitted,
     Fields,
-    event_fields,
+    emitted_fields,
     execution_fields,
     header_fields,
     receipt_fields,
     transaction_fields,
 )
-from sequencer.api.subscriptions.news import Emitted, Message, News, Topic, encoded
+from sequencer.api.subscriptions.news import Message, News, Topic, encoded
 from sequencer.engine.reorgs import Reorg
 from sequencer.model.records import IncidentKind
 from sequencer.starknet.felt import Felt, format_felt, format_hash
@@ -80,7 +81,10 @@ class Events(StarknetTopic, frozen=True):
         if news.header is None and not self.pre_confirmed:
             return ()
         found = [each for each in news.emitted if self.wanted.matches(each.event)]
-        return [news.once((_EVENTS, *each[2:]), partial(_event, news, each)) for each in found]
+        return [
+            news.once((_EVENTS, each.transaction, each.position), partial(_event, news, each))
+            for each in found
+        ]
 
 
 class Transactions(StarknetTopic, frozen=True):
@@ -193,13 +197,7 @@ def _sender_of(transaction: Transaction) -> Felt | None:
 
 
 def _event(news: News, emitted: Emitted) -> Message:
-    fields = event_fields(emitted.event) | {
-        "transaction_hash": format_felt(emitted.transaction_hash),
-        "transaction_index": emitted.transaction,
-        "event_index": emitted.position,
-        **_block_fields(news),
-        "finality_status": news.finality,
-    }
+    fields = emitted_fields(emitted) | _block_fields(news) | {"finality_status": news.finality}
     return Message(_EVENTS, encoded(fields))
 
 
