@@ -8,7 +8,7 @@ Promises
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeVar
 
 from sequencer.model.commits import BlockCommit, BucketChange, RollbackOrder, UndoOrder
 from sequencer.model.records import (
@@ -27,14 +27,10 @@ from sequencer.model.records import (
     SeenMark,
     Stage,
     TransactionPlace,
-    Witness,
 )
 from sequencer.model.settlement import Post, Sent, Standing, TimedPost
 
 _T = TypeVar("_T")
-
-Batch: TypeAlias = Sequence[tuple[bytes, bytes | None]]
-"""Keys with their new values, None to delete; where a key comes twice, the last one counts."""
 
 
 class StoreProblem(StrEnum):
@@ -93,64 +89,6 @@ class StoreRefused(StoreError):
 
 class StoreFailed(StoreError):
     """The store cannot be opened, read or written; nothing may be written through it again."""
-
-
-class Readable(Protocol):
-    """Something that can be read as one ordered map of bytes."""
-
-    def get(self, key: bytes) -> bytes | None:
-        """Return the value of a key, None where it is absent."""
-
-    def scan(
-        self, start: bytes, stop: bytes, *, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Iterate over start <= key < stop in order, as things are at this call."""
-
-
-class Snapshot(Readable, Protocol):
-    """One unchanging state of a store. May be read from any thread; close it after use."""
-
-    def close(self) -> None:
-        """Let go of the state; reading afterwards fails with STORE_CLOSED."""
-
-
-class KeyValue(Readable, Protocol):
-    """An ordered map of bytes on a disk.
-
-    Laws
-    - `write` is the only way to change anything: all of a batch or nothing, on the disk when it
-      returns. Its first failure is final: each later write fails with the same error, while reads
-      go on and show what was there before the batch that failed.
-    - Every read compares checksums; a difference is STORE_CORRUPT, never a value.
-    """
-
-    def write(self, batch: Batch) -> None:
-        """Apply a batch. Failures: WRITE_FAILED, WRITER_REPLACED, WRITER_FORKED, STORE_CLOSED."""
-
-    def snapshot(self) -> Snapshot:
-        """Hold on to the present state."""
-
-    def compact(self, start: bytes, stop: bytes) -> None:
-        """Give back the space of what was deleted in a range; slow, and safe at any time."""
-
-    def close(self) -> None:
-        """Let go of the files; everything afterwards fails with STORE_CLOSED. Can be repeated."""
-
-
-class WitnessSlots(Protocol):
-    """A small file apart from the store that remembers the last commit.
-
-    LevelDB takes a log that lost its end for a log that ended there; only somebody else can tell.
-    """
-
-    def read(self) -> Witness | None:
-        """Return the newest valid slot, None where no slot is valid."""
-
-    def write(self, witness: Witness) -> None:
-        """Overwrite the older slot, durably. Failure, which is final: WITNESS_FAILED."""
-
-    def close(self) -> None:
-        """Let go of the file. Can be repeated."""
 
 
 class StateReader(Protocol):
@@ -224,6 +162,12 @@ class ChainView(Protocol):
     def cursors(self) -> dict[str, Cursor]:
         """Return all cursors by reader."""
 
+    def bucket(self, plugin: str) -> Iterator[tuple[bytes, bytes]]:
+        """List (key, value) of a plugin's bucket, shorter keys first."""
+
+    def bucket_value(self, plugin: str, name: bytes) -> bytes | None:
+        """Return one value of a plugin's bucket."""
+
     def effect_of(self, reorg_id: int) -> int:
         """Return the number of a rollback's row in the outbox, 0 where there is no such one."""
 
@@ -296,6 +240,9 @@ class Store(Protocol):
         self, reader: str, cursor: Cursor, buckets: Iterable[BucketChange] = ()
     ) -> None:
         """Move a reader of the outbox, with what it writes. Refusal: CURSOR_INVALID."""
+
+    def forget_reader(self, reader: str, buckets: Iterable[BucketChange] = ()) -> None:
+        """Forget how far a reader has come, with what is written meanwhile: it begins anew."""
 
     def forget_seen(self, before_ms: int, count_max: int) -> int:
         """Forget marks that expired before a chain time, and return how many entries went."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from sequencer.ports import Readable
 from sequencer.storage.encoding import R, decode_record
+from sequencer.storage.key_value import Readable
 from sequencer.storage.keys import Kind, Part
 
 

@@ -31,12 +31,13 @@ from sequencer.model.records import (
     RollbackJournal,
     Stage,
 )
-from sequencer.ports import KeyValue, StoreFailed, StoreProblem, StoreRefused, WitnessSlots
+from sequencer.ports import StoreFailed, StoreProblem, StoreRefused
 from sequencer.storage import keys
 from sequencer.storage.collection import collection_batch
 from sequencer.storage.commit import Puts, block_batch, inbox_puts
 from sequencer.storage.digest import Digest
 from sequencer.storage.encoding import encode_record
+from sequencer.storage.key_value import KeyValue, WitnessSlots
 from sequencer.storage.opening import open_view, require_witness
 from sequencer.storage.pruning import pruning_batch
 from sequencer.storage.reached import reached
@@ -51,6 +52,7 @@ from sequencer.storage.upkeep import (
     cursor_puts,
     dropped_checkpoint_puts,
     forgotten_puts,
+    forgotten_reader_puts,
     spent_effect_puts,
 )
 from sequencer.storage.view import View, load_view
@@ -177,6 +179,10 @@ class ChainStore:
     ) -> None:
         """Move a reader of the outbox, with what it writes. Refusal: CURSOR_INVALID."""
         self._apply(self._guarded(lambda: cursor_puts(self._view, reader, cursor, buckets)))
+
+    def forget_reader(self, reader: str, buckets: Iterable[BucketChange] = ()) -> None:
+        """Forget how far a reader has come, with what is written meanwhile: it begins anew."""
+        self._apply(self._guarded(lambda: forgotten_reader_puts(reader, buckets)))
 
     def forget_seen(self, before_ms: int, count_max: int) -> int:
         """Forget marks that expired before a chain time, and return how many entries went."""

@@ -18,7 +18,8 @@ from typing import Protocol, TypeVar
 import plyvel  # type: ignore[import-untyped]
 
 from sequencer.model.limits import STORE_CACHE_BYTES, STORE_WRITE_BUFFER_BYTES
-from sequencer.ports import Batch, StoreFailed, StoreProblem
+from sequencer.ports import StoreFailed, StoreProblem
+from sequencer.storage.key_value import Batch
 from sequencer.storage.lock import WriterLock
 from sequencer.storage.reached import reached
 from sequencer.storage.sync import sync_folder

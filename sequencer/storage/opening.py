@@ -10,8 +10,9 @@ from itertools import pairwise
 
 from sequencer.model.limits import STORE_HEADERS_CHECKED
 from sequencer.model.records import NO_HASH, BlockRecord, Head, Witness
-from sequencer.ports import Readable, StoreFailed, StoreProblem
+from sequencer.ports import StoreFailed, StoreProblem
 from sequencer.storage import keys
+from sequencer.storage.key_value import Readable
 from sequencer.storage.rollback import incident_hash
 from sequencer.storage.view import View, load_view
 

@@ -20,7 +20,8 @@ from random import Random
 import msgspec
 
 from sequencer.model.records import Witness
-from sequencer.ports import Batch, StoreFailed, StoreProblem
+from sequencer.ports import StoreFailed, StoreProblem
+from sequencer.storage.key_value import Batch
 from sequencer.storage.witness import (
     SLOT_BYTES,
     SLOTS,

@@ -8,9 +8,10 @@ Laws
 from collections.abc import Callable, Iterator
 
 from sequencer.model.limits import STORE_VERSIONS_SKIPPED_MAX
-from sequencer.ports import Readable, StoreProblem, StoreRefused
+from sequencer.ports import StoreProblem, StoreRefused
 from sequencer.storage.dead import Skips
 from sequencer.storage.encoding import decode_version
+from sequencer.storage.key_value import Readable
 from sequencer.storage.keys import (
     OLDEST,
     ROW,

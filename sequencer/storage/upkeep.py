@@ -57,6 +57,11 @@ def cursor_puts(view: View, reader: str, cursor: Cursor, buckets: Iterable[Bucke
     return [(key, encode_record(key, cursor)), *bucket_puts(buckets)]
 
 
+def forgotten_reader_puts(reader: str, buckets: Iterable[BucketChange]) -> Puts:
+    """Build the batch that takes a reader's cursor away."""
+    return [(keys.CURSOR.key(reader.encode()), None), *bucket_puts(buckets)]
+
+
 def forgotten_puts(view: View, before_ms: int, count_max: int) -> tuple[Puts, int]:
     """Build the batch that forgets up to `count_max` marks that expired before a time."""
     puts: Puts = []

@@ -29,11 +29,12 @@ from sequencer.model.records import (
     SeenMark,
     TransactionPlace,
 )
-from sequencer.ports import Readable, StoreFailed, StoreProblem, StoreRefused
+from sequencer.ports import StoreFailed, StoreProblem, StoreRefused
 from sequencer.storage import keys
 from sequencer.storage.access import fetch, fetch_all, fetch_range
 from sequencer.storage.dead import DeadIntervals
 from sequencer.storage.encoding import decode_record, unpack
+from sequencer.storage.key_value import Readable
 from sequencer.storage.state_at import StateAt
 
 

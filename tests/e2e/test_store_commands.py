@@ -18,7 +18,6 @@ from sequencer.chain.stored import TABLES, decode_body, decode_stored, encode_bo
 from sequencer.cli.application import application
 from sequencer.exchange.state import Table
 from sequencer.model.records import BlockRecord, Head
-from sequencer.ports import Readable
 from sequencer.storage import keys
 from sequencer.storage.digest import Digest
 from sequencer.storage.encoding import (
@@ -30,6 +29,7 @@ from sequencer.storage.encoding import (
     unpack,
 )
 from sequencer.storage.folder import open_folder
+from sequencer.storage.key_value import Readable
 from sequencer.storage.leveldb import open_leveldb
 from tests.properties.chain_script import play
 from tests.unit.chain.network import address_of

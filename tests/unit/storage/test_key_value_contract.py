@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sequencer.model.records import Witness
-from sequencer.ports import KeyValue, StoreFailed, StoreProblem, WitnessSlots
+from sequencer.ports import StoreFailed, StoreProblem
+from sequencer.storage.key_value import KeyValue, WitnessSlots
 from sequencer.storage.leveldb import open_leveldb
 from sequencer.storage.simulated import SimulatedDisk, SimulatedKeyValue, SimulatedWitness
 from sequencer.storage.witness import WitnessFile
