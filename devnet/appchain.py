@@ -13,7 +13,7 @@ Laws
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,6 +34,7 @@ from sequencer.feeds.recorded import Recording, read_recording
 from sequencer.model.api_limits import ServerLimits
 from sequencer.model.commands import SetMode
 from sequencer.model.halts import ExitCode
+from sequencer.model.plugins import PluginConfig
 from sequencer.model.records import BlockRecord
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Mode, ModeCause
@@ -72,6 +73,7 @@ class DevnetPlan(msgspec.Struct, frozen=True):
     admin_port: int = 0
     block_ms: int = 0
     bots: bool = False
+    plugins: Sequence[PluginConfig] = ()
 
 
 class Teller(Protocol):
@@ -285,6 +287,7 @@ class _Appchain:
             api_host=self._plan.host,
             api_port=self._plan.port,
             api_limits=_LIMITS,
+            plugins=self._plan.plugins,
         )
 
     def _given(self, late: LateSettlement | None) -> Given:

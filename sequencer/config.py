@@ -6,6 +6,7 @@ Promises
 
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from sequencer.model.limits import (
     KEY_FILE_BYTES_MAX,
     SETTLEMENT_FILE_BYTES_MAX,
 )
+from sequencer.model.plugins import PluginConfig
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.secret import Secret
 
@@ -52,7 +54,7 @@ class NodeConfig(msgspec.Struct, frozen=True):
     start also after a planned stop. `exit_on_halt` ends the process as soon as the chain halts for
     good, instead of serving reads. `admin_port` is where the operator's commands are taken on this
     machine, `api_port` where clients are answered at `api_host`; 0 is any free port, -1 nowhere.
-    `api_limits` is what those clients may take."""
+    `api_limits` is what those clients may take. `plugins` have different names."""
 
     data_dir: Path
     operator_key: Secret
@@ -65,6 +67,7 @@ class NodeConfig(msgspec.Struct, frozen=True):
     api_host: str = "127.0.0.1"
     api_port: int = -1
     api_limits: ServerLimits = ServerLimits()
+    plugins: Sequence[PluginConfig] = ()
 
 
 def cache_folder() -> Path:
@@ -76,6 +79,11 @@ def cache_folder() -> Path:
 def devnet_url() -> str:
     """Return the address of a settlement devnet that the environment names, "" for none."""
     return os.environ.get(DEVNET_VARIABLE, "")
+
+
+def environment_for_others() -> dict[str, str]:
+    """Return the environment for a process that shall not have the operator's key."""
+    return {name: value for name, value in os.environ.items() if name != KEY_VARIABLE}
 
 
 def read_limited(path: Path, bytes_max: int) -> bytes:

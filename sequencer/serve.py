@@ -24,18 +24,27 @@ from sequencer.api.server import RpcServer
 from sequencer.api.starknet_rpc.methods import starknet_methods
 from sequencer.api.subscriptions.feed import Feed
 from sequencer.api.subscriptions.methods import subscription_methods
-from sequencer.config import NodeConfig, forget_admin, leave_admin, new_token
+from sequencer.config import (
+    NodeConfig,
+    environment_for_others,
+    forget_admin,
+    leave_admin,
+    new_token,
+)
 from sequencer.engine.desk import Desk
 from sequencer.engine.operator_log import OperatorLog
 from sequencer.engine.outbox import EffectReader
 from sequencer.engine.reach import Reach
-from sequencer.engine.service import Service
+from sequencer.engine.service import Follower, Service
 from sequencer.engine.worker import ThreadWorker
 from sequencer.model.halts import ExitCode, Halt
 from sequencer.model.limits import HALT_CHARACTERS_SHOWN
 from sequencer.model.operator_log import NodeKind
+from sequencer.model.plugins import PLUGINS_FOLDER
 from sequencer.model.refusals import Refused
 from sequencer.node import Given, Node, start_node
+from sequencer.plugins.host import Around
+from sequencer.plugins.hosts import PluginHosts
 from sequencer.ports import Settlement, StoreError, StoreProblem
 from sequencer.starknet.felt import format_hash
 from sequencer.storage.halt_note import HaltFile
@@ -135,33 +144,37 @@ async def run_noting(
 async def commanded(
     config: NodeConfig, node: Node, given: Given
 ) -> AsyncIterator[tuple[Desk, list[Coroutine[None, None, None]]]]:
-    """Give the operator's desk, and the services that take its commands on this machine.
+    """Give the operator's desk, the services that take its commands on this machine, and the one
+    that tells plugins of the chain.
 
-    Without a port in the configuration there are none. Error: OSError for one that cannot be had.
+    Without a port in the configuration no commands are taken. Error: OSError for one that cannot be
+    had.
     """
     reader, searcher, logger = ThreadWorker("desk"), ThreadWorker("search"), ThreadWorker("log")
-    desk = desk_of(config, node, given, reader, searcher)
+    telling = ThreadWorker("plugins")
+    plugins = _plugins_of(config, node, given, telling)
+    desk = desk_of(config, node, given, reader, searcher, plugins)
     file = OperatorLogFile(config.data_dir, node.clock, NodeKind.RUNNING)
     log, token = OperatorLog(file, logger), new_token()
     counted = partial(_counted, node)
     server = AdminServer(desk, token, log, max(config.admin_port, 0), counted)
     try:
         if config.admin_port < 0:
-            yield desk, []
+            yield desk, [plugins.run()]
             return
         if problem := await logger.run(file.open):
             given.say(problem)
         url = await server.start()
         leave_admin(config.data_dir, url, token)
         given.say(f"commands at {url}")
-        yield desk, [server.run()]
+        yield desk, [server.run(), plugins.run()]
     finally:
         if config.admin_port >= 0:
             # What stays in a folder that cannot be written is recognised: its process is gone.
             with suppress(OSError):
                 forget_admin(config.data_dir)
         await server.close()
-        for thread in (reader, searcher, logger):
+        for thread in (reader, searcher, logger, telling):
             thread.close()
 
 
@@ -201,8 +214,32 @@ def _counted(node: Node) -> Mapping[str, int]:
     return node.count()
 
 
+def _plugins_of(config: NodeConfig, node: Node, given: Given, reader: ThreadWorker) -> PluginHosts:
+    around = Around(
+        store=node.store,
+        worker=node.worker,
+        views=node.views,
+        reader=reader,
+        folder=config.data_dir / PLUGINS_FOLDER,
+        say=given.say,
+        environment=environment_for_others(),
+    )
+    plugins = PluginHosts(config.plugins, around)
+    node.follow(Follower(durable=plugins.wake, pending=_nothing))
+    return plugins
+
+
+def _nothing() -> None:
+    """Leave it at that: a plugin is told of what is durable alone."""
+
+
 def desk_of(
-    config: NodeConfig, node: Node, given: Given, reader: ThreadWorker, searcher: ThreadWorker
+    config: NodeConfig,
+    node: Node,
+    given: Given,
+    reader: ThreadWorker,
+    searcher: ThreadWorker,
+    plugins: PluginHosts | None = None,
 ) -> Desk:
     """Return the operator's desk of a node that runs, with a thread for long looks and searches."""
     reach = Reach(
@@ -220,6 +257,7 @@ def desk_of(
         settlement=given.settlement,
         settler=node.settler,
         disk=node.outside.disk,
+        plugins=plugins,
     )
     return Desk(reach)
 

@@ -14,6 +14,7 @@ from scripts.crashing.instants import Instants
 from scripts.crashing.kills import Kills, Point
 from scripts.crashing.lives import Lives
 from scripts.crashing.phases import PHASES
+from scripts.crashing.plugins import Aim, PluginKills
 from scripts.crashing.sides import Nowhere, Side, Simulated, running_devnet, why_no_devnet
 from scripts.crashing.stories import Spot, Stories
 
@@ -21,12 +22,12 @@ KILLED = tuple(dict.fromkeys(phase.scenario for phase in PHASES))
 """Scenarios that strace kills."""
 
 FAILING, FAULTS, HOOKS, INSTANTS = "errors", "faults", "hooks", "instants"
-CLIENTS = "clients"
+CLIENTS, PLUGINS = "clients", "plugins"
 RUNNING, SIMULATED, SETTLING = "running", "simulated", "settling"
 STORIES = (RUNNING, SIMULATED, SETTLING)
 """Scenarios of a whole node, which is killed as its operator goes back and takes that back."""
 
-SCENARIOS = (*KILLED, FAILING, HOOKS, FAULTS, INSTANTS, CLIENTS, *STORIES)
+SCENARIOS = (*KILLED, FAILING, HOOKS, FAULTS, INSTANTS, CLIENTS, PLUGINS, *STORIES)
 """Every scenario by name."""
 
 PLACES_MIN = 100
@@ -34,11 +35,12 @@ PLACES_MIN = 100
 
 _PERCENT = {"start": 13, "blocks": 10, "recovery": 45, "upkeep": 7, "compaction": 25}
 _PERCENT |= {"rollback": 15, FAILING: 25, HOOKS: 15, FAULTS: 15, INSTANTS: 12}
-_PERCENT |= {CLIENTS: 5}
+_PERCENT |= {CLIENTS: 5, PLUGINS: 35}
 _PERCENT |= {RUNNING: 9, SIMULATED: 12, SETTLING: 15}
 _HOOKS_EACH = 3
 _FORKED_EACH = 7
 _INSTANTS_MAX = 400
+_PLUGINS_MAX = 600
 
 
 class Trial(NamedTuple):
@@ -52,7 +54,7 @@ class Trial(NamedTuple):
     @property
     def place(self) -> object:
         """Return scenario, phase, kind of file and call, without the number of the call."""
-        return self.what.place if isinstance(self.what, Point | Spot) else self.what
+        return self.what.place if isinstance(self.what, Point | Spot | Aim) else self.what
 
 
 class Tally(NamedTuple):
@@ -119,7 +121,7 @@ class Campaign:
     def _can(self, name: str) -> bool:
         if name == SETTLING and why_no_devnet():
             return False
-        return self._traced or name in (HOOKS, FAULTS, INSTANTS, CLIENTS, *STORIES)
+        return self._traced or name in (HOOKS, FAULTS, INSTANTS, CLIENTS, PLUGINS, *STORIES)
 
     def _until_unsound(self, name: str, count: int) -> Iterator[Trial]:
         try:
@@ -139,6 +141,8 @@ class Campaign:
                 return self._instants(min(count, _INSTANTS_MAX), random)
             case "clients":
                 return self._clients(count, random)
+            case "plugins":
+                return self._plugins(min(count, _PLUGINS_MAX), random)
             case "running":
                 return self._told(Nowhere(), count, random)
             case "simulated":
@@ -194,6 +198,12 @@ class Campaign:
             trial = _tried(f"life {number}", lives.kill)
             yield trial._replace(kills=int(not trial.violation))
         lives.end()
+
+    def _plugins(self, count: int, random: Random) -> Iterator[Trial]:
+        kills = PluginKills(self._folder / PLUGINS, random, traced=self._traced)
+        for struck in kills.run(count):
+            yield Trial(struck.aim, struck.was_met, struck.kills, struck.violation)
+        print(kills.words(), flush=True)
 
     def _settling(self, count: int, random: Random) -> Iterator[Trial]:
         with running_devnet(self._folder) as devnet:

@@ -9,7 +9,7 @@ Laws
 - A scrape reads one moment, and waits for nothing. Names are part of the public interface.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
@@ -20,6 +20,7 @@ from sequencer.engine.desk_figures import ExchangeFigures, Figures, WriterFigure
 from sequencer.engine.settler_status import SettlerStatus
 from sequencer.engine.verification import VerificationStatus
 from sequencer.model.halts import HaltCause
+from sequencer.model.plugins import PluginStanding, PluginState
 from sequencer.model.rows import Guard, Mode
 from sequencer.model.units import MS_PER_SECOND, ONE
 
@@ -129,6 +130,8 @@ def _of_parts(figures: Figures) -> Iterator[Metric]:
         yield from _of_settlement(figures.settled)
     if figures.verified is not None:
         yield from _of_verification(figures.verified)
+    if figures.plugins:
+        yield from _of_plugins(figures.plugins)
 
 
 def _of_writer(writer: WriterFigures) -> Iterator[Metric]:
@@ -191,6 +194,15 @@ def _of_verification(verified: VerificationStatus) -> Iterator[Metric]:
     yield _gauge("verification_differs", words, bool(verified.differs))
     words = "Blocks met in which a drill did harm or a guard was off."
     yield _gauge("harmed_blocks", words, verified.harmed_blocks)
+
+
+def _of_plugins(plugins: Sequence[PluginStanding]) -> Iterator[Metric]:
+    lags = {each.name: float(each.lag) for each in plugins}
+    parked = {each.name: float(each.state is PluginState.PARKED) for each in plugins}
+    words = "Blocks, rollbacks and undos that a plugin has not been told of yet."
+    yield _labelled("plugin_lag", words, "plugin", lags)
+    words = "1 while a plugin is told nothing, until the operator unparks or rebuilds it."
+    yield _labelled("plugin_parked", words, "plugin", parked)
 
 
 def _gauge(name: str, words: str, value: float) -> Metric:

@@ -12,7 +12,7 @@ import msgspec
 
 from sequencer.chain.block import Block
 from sequencer.chain.genesis import Genesis, read_genesis
-from sequencer.chain.text import from_text, to_text
+from sequencer.chain.text import text_reader, to_text
 from sequencer.model.refusals import Reason, Refused
 
 
@@ -39,9 +39,12 @@ def read_export(lines: Iterable[bytes]) -> tuple[Genesis, Iterator[Block]]:
     )
 
 
+_block_of = text_reader(Block)
+
+
 def _read_block(line: bytes, number: int) -> Block:
     try:
-        return msgspec.convert(from_text(msgspec.json.decode(line)), Block)
+        return _block_of(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
         words = f"line {number}: {str(error) or type(error).__name__}"
         raise Refused(Reason.EXPORT_MALFORMED, words) from None

@@ -11,11 +11,13 @@ from sequencer.cli.checkpoint import checkpoint
 from sequencer.cli.devnet import devnet
 from sequencer.cli.export import export
 from sequencer.cli.fault import fault
+from sequencer.cli.follow import follow
 from sequencer.cli.genesis import genesis
 from sequencer.cli.guard import guard
 from sequencer.cli.inspect import inspect
 from sequencer.cli.mode import mode
 from sequencer.cli.node import node
+from sequencer.cli.plugin import plugin
 from sequencer.cli.reorg import reorg
 from sequencer.cli.run import run
 from sequencer.cli.status import status
@@ -31,6 +33,7 @@ application = typer.Typer(
 application.command()(devnet)
 application.command()(export)
 application.command()(fault)
+application.command()(follow)
 application.command()(genesis)
 application.command()(mode)
 application.command()(node)
@@ -41,6 +44,7 @@ application.command()(verify)
 application.add_typer(checkpoint)
 application.add_typer(guard)
 application.add_typer(inspect)
+application.add_typer(plugin)
 application.add_typer(reorg)
 
 

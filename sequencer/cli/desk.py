@@ -29,6 +29,7 @@ from sequencer.engine.requests import (
     CheckpointListRequest,
     Denied,
     GuardListRequest,
+    PluginListRequest,
     ReorgStatusRequest,
     StatusRequest,
     answer,
@@ -63,6 +64,7 @@ _NEXT_STEPS: dict[str, str] = {
     Reason.OPERATOR_LOG_FAILED: "inspect operator-log {}",
     Reason.OUTCOME_UNKNOWN: "status {}",
     Reason.PLAN_APPLIED: "reorg list {}",
+    Reason.PLUGIN_UNKNOWN: "plugin list {}",
     Reason.ROLLBACK_OPEN: "reorg resume {}",
     Reason.ROOT_UNVERIFIED: "status {}",
     Reason.SETTLEMENT_DIFFERS: "status {}",
@@ -79,7 +81,13 @@ _NEXT_STEPS: dict[str, str] = {
     StoreProblem.WITNESS_UNACKNOWLEDGED: "mode {} cancel-only, on the running node",
 }
 
-_QUICK = (StatusRequest, ReorgStatusRequest, CheckpointListRequest, GuardListRequest)
+_QUICK = (
+    StatusRequest,
+    ReorgStatusRequest,
+    CheckpointListRequest,
+    GuardListRequest,
+    PluginListRequest,
+)
 """What a node answers at once, or not at all."""
 
 _T = TypeVar("_T")
@@ -222,6 +230,9 @@ def _next_step(denied: Denied, data_dir: Path) -> str:
     if denied.code == Reason.PLAN_STALE:
         # The words end with the id of the new plan, if it could be kept.
         return f"reorg show {data_dir} {last_word}" if _PLAN_ID.fullmatch(last_word) else ""
+    if denied.code == Reason.REORG_VETOED:
+        # The words end with the id of the plan.
+        return f"reorg apply {data_dir} {last_word} --reason '...' --override '...'"
     if denied.code == Reason.MODE_ORDER:
         # The words end with the mode that comes next.
         return f"mode {data_dir} {last_word.lower().replace('_', '-')}"

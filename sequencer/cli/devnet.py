@@ -4,11 +4,13 @@ import asyncio
 import errno
 import re
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sequencer.cli.plugin_options import PluginUses, plugins_of
 from sequencer.cli.stored import fail
 from sequencer.model.devnet_limits import (
     DEVNET_ACCOUNTS_MAX,
@@ -18,6 +20,7 @@ from sequencer.model.devnet_limits import (
     DEVNET_SEED_MAX,
 )
 from sequencer.model.halts import ExitCode
+from sequencer.model.plugins import PluginConfig
 from sequencer.model.refusals import Refused
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.ports import StoreError, StoreProblem
@@ -62,6 +65,7 @@ def devnet(
         str, typer.Option(help="auto, devnet, none, or the address of a starknet-devnet.")
     ] = "auto",
     bots: Annotated[bool, typer.Option(help="Have bots quote and trade.")] = False,
+    plugin: PluginUses = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No accounts, no log, no table.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print addresses and keys as JSON.")
@@ -84,7 +88,8 @@ def devnet(
         from devnet.appchain import DevnetPlan
         from sequencer.cli.devnet_screen import make_screen
 
-        plan = DevnetPlan(asked, data_dir, host, port, admin_port, block_ms, bots)
+        plugins = _plugins(plugin)
+        plan = DevnetPlan(asked, data_dir, host, port, admin_port, block_ms, bots, plugins)
         screen = make_screen(as_json=as_json, quiet=quiet, json_logs=json_logs)
         try:
             code = _run(plan, settlement, screen)
@@ -112,6 +117,13 @@ def _run(plan: "DevnetPlan", settlement: str, screen: "DevnetScreen") -> ExitCod
         if error.errno == errno.EADDRINUSE:
             words += "; port 0 takes a free one"
         fail("devnet", words, ExitCode.INPUT)
+
+
+def _plugins(uses: list[str] | None) -> Sequence[PluginConfig]:
+    try:
+        return plugins_of(uses)
+    except Refused as refused:
+        fail("devnet", str(refused), ExitCode.INPUT)
 
 
 def _milliseconds(text: str) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from sequencer.cli.node_file import BLOCK_INTERVAL_MS_MAX, PORT_MAX, NodeFile, read_node_file
+from sequencer.cli.plugin_options import PluginUses, plugins_of
 from sequencer.cli.settlement import SettlementPath, settlement_of
 from sequencer.config import NodeConfig, read_genesis_text, read_operator_key
 from sequencer.model.refusals import Reason, Refused
@@ -57,6 +58,7 @@ def node(
     no_admin: Annotated[
         bool, typer.Option("--no-admin", help="Take no commands but those of the lines.")
     ] = False,
+    plugin: PluginUses = None,
     json_logs: Annotated[
         bool, typer.Option("--json-logs", help="Log JSON on standard error.")
     ] = False,
@@ -88,6 +90,7 @@ def node(
             api_host=_given(host, stated.api.host),
             api_port=-1 if no_api else _given(port, stated.api.port),
             api_limits=stated.limits,
+            plugins=plugins_of(plugin, stated.plugins),
         )
         contract = settlement_of(settings.data_dir, settlement or stated.settlement.file)
     except Refused as refused:

@@ -40,6 +40,15 @@ class SettlementSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     file: Path | None = None
 
 
+class PluginSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[plugins]]`: a plugin; `use` is MODULE:CLASS or the name of an entry point."""
+
+    use: str
+    name: str = ""
+    dry_run: bool = False
+    options: dict[str, str] = {}
+
+
 class LimitsSection(ServerLimits, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[limits]`: what clients may take, by the names of `ServerLimits`."""
 
@@ -58,6 +67,7 @@ class NodeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     admin: AdminSection = AdminSection()
     settlement: SettlementSection = SettlementSection()
     limits: LimitsSection = LimitsSection()
+    plugins: list[PluginSection] = []
 
 
 def read_node_file(path: Path) -> NodeFile:

@@ -1,6 +1,6 @@
 """A rollback's plan as a page that can be read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import assert_never
 
@@ -13,11 +13,17 @@ from sequencer.model.commands import (
     SetGuard,
     SetOperator,
 )
+from sequencer.model.plugins import PluginOpinion
 from sequencer.starknet.felt import format_felt
 
 
-def describe(plan: Plan, data_dir: Path) -> Iterator[str]:
-    """Yield the page: what stays, what goes, who is hit most, what cannot be undone, what next."""
+def describe(
+    plan: Plan, data_dir: Path, opinions: Sequence[PluginOpinion] | None = ()
+) -> Iterator[str]:
+    """Yield the page: what stays, what goes, who is hit most, what cannot be undone, what next.
+
+    `opinions` are those of plugins; None for plugins that could not be asked.
+    """
     impact = plan.impact
     yield f"plan {plan.plan_id.hex()}"
     yield f"STAYS  block {plan.target_height} {plan.target_hash:#x} and all below it"
@@ -50,7 +56,10 @@ def describe(plan: Plan, data_dir: Path) -> Iterator[str]:
         yield f"KEYS   {number}: {words}; {again} when the chain reopens"
     yield from _settlement_lines(plan.zone)
     yield "KEPT   what was told to readers and plugins cannot be untold; they are told of this"
-    yield f"NEXT   perpchain reorg apply {data_dir} {plan.plan_id.hex()} --reason '...'"
+    yield from _opinion_lines(opinions)
+    step = f"perpchain reorg apply {data_dir} {plan.plan_id.hex()} --reason '...'"
+    is_vetoed = any(each.veto for each in opinions or ())
+    yield f"NEXT   {step} --override '...'" if is_vetoed else f"NEXT   {step}"
 
 
 def _settlement_lines(zone: Zone) -> Iterator[str]:
@@ -59,6 +68,18 @@ def _settlement_lines(zone: Zone) -> Iterator[str]:
         yield f"       posted block at or below it: {zone.post_height}, root {zone.post_root:#x};"
         yield f"       newest {zone.settled_height}, final {zone.finalized_height}; contract root"
         yield f"       at the target: {zone.posted_root.value}"
+
+
+def _opinion_lines(opinions: Sequence[PluginOpinion] | None) -> Iterator[str]:
+    if opinions is None:
+        yield "MUTE   plugins are not asked while the node does not run; its next start tells them"
+    for each in opinions or ():
+        if each.veto:
+            yield f"VETO   {each.name}: {each.words}"
+        elif each.words:
+            yield f"WARNS  {each.name}: {each.words}"
+        else:
+            yield f"FINE   {each.name}: nothing speaks against it"
 
 
 def _security_words(command: SecurityCommand) -> str:

@@ -1,6 +1,7 @@
 """`perpchain reorg`: go back to a block, and take that back; on a node that runs or does not."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from sequencer.engine.requests import (
 )
 from sequencer.model.commands import OrderPolicy
 from sequencer.model.halts import ExitCode
+from sequencer.model.plugins import PluginOpinion
 from sequencer.model.refusals import Reason, Refused
 from sequencer.storage.plan_folder import PlanFolder
 
@@ -80,7 +82,8 @@ def plan_rollback(
     if as_json:
         print_facts(told, as_json)
         return
-    _show_plan(read_plan(str(told["plan_id"]), msgspec.json.encode(told["plan"])), data_dir)
+    plan = read_plan(str(told["plan_id"]), msgspec.json.encode(told["plan"]))
+    _show_plan(plan, data_dir, msgspec.convert(told["opinions"], list[PluginOpinion] | None))
 
 
 @reorg.command("show")
@@ -101,6 +104,9 @@ def apply_rollback(
     plan_id: Annotated[str, typer.Argument(help="The plan's id, or the beginning of it.")],
     reason: Why = "",
     by: Who = "operator",
+    override: Annotated[
+        str, typer.Option(help="Why, although a plugin vetoes; it stands in the record for ever.")
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask on a terminal.")] = False,
     settlement: SettlementPath = None,
     witness: Witness = None,
@@ -110,11 +116,12 @@ def apply_rollback(
 
     On a terminal the height of that block has to be typed. Refused as PLAN_STALE
     where the head has moved since the plan; the chain is then halted, too.
+    Refused as REORG_VETOED, and nothing was touched, where a plugin is against it.
     Example: perpchain reorg apply CHAIN 3f2a9c01 --reason 'zero price in 121'
     """
     if sys.stdin is not None and sys.stdin.isatty() and not yes:
         _confirm(_kept_plan("reorg apply", data_dir, plan_id))
-    request = ApplyRequest(plan_id, reason, by)
+    request = ApplyRequest(plan_id, reason, by, override)
     facts = ask("reorg apply", data_dir, witness, request, settlement)
     _show_head(facts, f"perpchain reorg undo {data_dir} {facts['epoch']}", data_dir, as_json)
 
@@ -163,8 +170,8 @@ def list_rollbacks(data_dir: NodeDir, witness: Witness = None, as_json: AsJson =
     print_facts(ask("reorg list", data_dir, witness, ReorgListRequest()), as_json)
 
 
-def _show_plan(plan: Plan, data_dir: Path) -> None:
-    for line in describe(plan, data_dir):
+def _show_plan(plan: Plan, data_dir: Path, opinions: Sequence[PluginOpinion] | None = ()) -> None:
+    for line in describe(plan, data_dir, opinions):
         typer.echo(plain(line))
 
 

@@ -17,8 +17,13 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
-from sequencer.engine.desk_checkpoints import require_free, require_names
-from sequencer.engine.desk_commands import change_mode, do_harm, require_running, switch_guard
+from sequencer.engine.desk_checkpoints import (
+    require_free,
+    require_names,
+    require_settler,
+    settle,
+)
+from sequencer.engine.desk_commands import change_mode, do_harm, switch_guard
 from sequencer.engine.desk_facts import (
     EQUAL,
     Facts,
@@ -32,9 +37,22 @@ from sequencer.engine.desk_facts import (
     status_facts,
 )
 from sequencer.engine.desk_figures import Figures, figures_of
+from sequencer.engine.desk_plugins import (
+    listed_plugins,
+    opinion_facts,
+    opinions_on,
+    park_plugin,
+    plugin_facts,
+    rebuild_plugin,
+    require_override,
+    standings_of,
+    unpark_plugin,
+    weigh,
+)
 from sequencer.engine.desk_rollback import (
     keep_plan,
     require_settlement,
+    require_undoable,
     roll_back,
     settled_at,
     take_back,
@@ -49,13 +67,11 @@ from sequencer.engine.rollback import (
     require_unapplied,
     resume,
     undo,
-    unfollowed,
 )
-from sequencer.engine.settler import Settler
 from sequencer.engine.suggest import Suggestion, suggest
-from sequencer.model.admin_limits import CHECKPOINT_SETTLED_SECONDS_MAX
 from sequencer.model.commands import Fault, OrderPolicy, SetGuard, SetMode
 from sequencer.model.halts import Halt, HaltCause
+from sequencer.model.plugins import PluginOpinion
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Guard, Mode
 from sequencer.model.units import MS_PER_SECOND
@@ -92,6 +108,7 @@ class Desk:
                 settled=settled,
                 verified=verified,
                 undecided=self._undecided,
+                plugins=plugin_facts(standings_of(reach, view)),
                 now_ms=reach.clock.now_ms(),
             )
 
@@ -127,31 +144,41 @@ class Desk:
             await self._long(lambda: keep_plan(self._reach, plan))
         return plan
 
-    async def apply(self, plan_id: str, order: Order) -> Facts:
+    async def opinions(self, plan: Plan) -> Sequence[PluginOpinion] | None:
+        """Ask plugins what speaks against a plan; None for plugins whose node does not run."""
+        return await opinions_on(self._reach, plan)
+
+    async def apply(self, plan_id: str, order: Order, override: str = "") -> Facts:
         """Carry a plan out, named by its id or by the first digits of it.
 
-        Refusals: PLAN_UNKNOWN, those of `prepare_rollback` and `hold_finality`. From the second on
-        nothing is undone, and the chain is halted.
+        `override` says why it shall be done although a plugin is against it.
+        Refusals: PLAN_UNKNOWN, REORG_VETOED, those of `prepare_rollback` and `hold_finality`. From
+        the third on nothing is undone, and the chain is halted.
         """
         require_reason(order)
+        require_override(order, override)
         reach = self._reach
         # Not behind somebody's long look; who seals blocks is about to be held still anyway.
         plan = await reach.worker.run(lambda: read_plan(*reach.plans.find(plan_id)))
         with reach.view() as view:
             require_unapplied(view, plan)
             require_settlement(reach, view)
+        # Before it is anybody's turn: no other decision waits for what plugins think of this one.
+        said = await self.opinions(plan)
+        order = weigh(plan, said, order, override)
         async with self._turn:
             head, microseconds = await self._decide(lambda: roll_back(reach, plan, order))
             halts = await self._require_sound()
             told = await take_back(reach, plan, head)
             facts = {**await self._arrived(halts), "commit_microseconds": microseconds}
+            facts |= opinion_facts(said, order)
             return {**facts, "settlement": told} if told else facts
 
     async def undo(self, reorg_id: int, order: Order) -> Facts:
         """Take the newest rollback back. Refusals: REASON_MISSING, UNDO_IMPOSSIBLE."""
         require_reason(order)
         with self._reach.view() as view:
-            self._require_undoable(view, reorg_id)
+            require_undoable(view, reorg_id)
         store, worker = self._reach.store, self._reach.worker
         async with self._turn:
             await self._decide(lambda: worker.run(partial(undo, store, reorg_id, order)))
@@ -192,7 +219,7 @@ class Desk:
         SETTLEMENT_ABSENT, NODE_NOT_RUNNING, SETTLEMENT_UNREACHABLE after too long.
         """
         require_names(label, by)
-        settler = self._require_settler() if settled else None
+        settler = require_settler(self._reach) if settled else None
 
         def create() -> int:
             store = self._reach.store
@@ -205,7 +232,7 @@ class Desk:
         height = await self._change(create)
         facts: Facts = {"label": label, "height": height}
         if settler is not None:
-            facts["settled_height"] = await _settle(settler, height, gone or asyncio.Event())
+            facts["settled_height"] = await settle(settler, height, gone or asyncio.Event())
         return facts
 
     async def checkpoints(self) -> Facts:
@@ -249,6 +276,22 @@ class Desk:
     async def fault(self, fault: Fault) -> Facts:
         """Do harm on a running node. Refusals: those of `engine/desk_commands.py`."""
         return await do_harm(self._reach, fault)
+
+    def plugins(self) -> Facts:
+        """List the plugins, how each stands, and whether there is a node that tells them."""
+        return listed_plugins(self._reach)
+
+    async def park(self, name: str, reason: str) -> Facts:
+        """Tell a plugin nothing more. Refusals: those of `engine/desk_plugins.py`, as below."""
+        return await park_plugin(self._reach, name, reason)
+
+    async def unpark(self, name: str) -> Facts:
+        """Tell a plugin again what comes next."""
+        return await unpark_plugin(self._reach, name)
+
+    async def rebuild(self, name: str) -> Facts:
+        """Empty a plugin's bucket, and tell it everything from the first block on."""
+        return await rebuild_plugin(self._reach, name)
 
     def figures(self) -> Figures | None:
         """Count what a monitor looks at, at once; None where the store cannot be read."""
@@ -333,34 +376,6 @@ class Desk:
             yield Halt(HaltCause.WITNESS_UNACKNOWLEDGED, words)
         if note:
             yield Halt(HaltCause.NOTE, note)
-
-    @staticmethod
-    def _require_undoable(view: ChainView, reorg_id: int) -> None:
-        newest = next(unfollowed(view), None)
-        if newest is None:
-            raise Refused(Reason.UNDO_IMPOSSIBLE, "no rollback is in force, or a block followed it")
-        if newest.after.epoch != reorg_id:
-            words = f"the newest rollback in force is reorg {newest.after.epoch}"
-            raise Refused(Reason.UNDO_IMPOSSIBLE, words)
-
-    def _require_settler(self) -> Settler:
-        require_running(self._reach)
-        if self._reach.settler is None:
-            words = "this node posts to no settlement chain"
-            raise Refused(Reason.SETTLEMENT_ABSENT, words)
-        return self._reach.settler
-
-
-async def _settle(settler: Settler, height: int, gone: asyncio.Event) -> int:
-    """Have a block posted, and wait until the contract stands at it or above, or nobody waits."""
-    settler.request(height)
-    try:
-        async with asyncio.timeout(CHECKPOINT_SETTLED_SECONDS_MAX):
-            await settler.caught_up(height, lambda: not gone.is_set())
-    except TimeoutError:
-        words = f"block {height} is not posted after {CHECKPOINT_SETTLED_SECONDS_MAX} s"
-        raise Refused(Reason.SETTLEMENT_UNREACHABLE, f"{words}; the checkpoint stands") from None
-    return settler.status().settled_height
 
 
 def _see_commit(engine: Engine, seen: Callable[[float], None]) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from sequencer.chain.codec import encode_key
 from sequencer.chain.stored import TABLES, decode_stored
 from sequencer.engine.engine import Engine
-from sequencer.engine.rollback import read_details, unfollowed
+from sequencer.engine.rollback import Override, read_details, unfollowed
 from sequencer.engine.settler_status import SettlerStatus
 from sequencer.engine.verification import NOWHERE, VerificationStatus
 from sequencer.exchange.authority import rank
@@ -26,7 +26,7 @@ from sequencer.ports import ChainView, StoreFailed, StoreProblem
 from sequencer.starknet.felt import format_hash
 
 Facts: TypeAlias = dict[str, object]
-"""Names with numbers, text, or lists of lines."""
+"""Names with numbers, text, or lists of lines; of plugins and their opinions, lists of facts."""
 
 
 EQUAL = "worked out again from the rows: equal"
@@ -64,6 +64,7 @@ def status_facts(
     settled: SettlerStatus | None,
     verified: VerificationStatus | None,
     undecided: Undecided | None,
+    plugins: Sequence[Facts],
     now_ms: int,
 ) -> Facts:
     """Say how things stand. `engine` is None for a node that does not run."""
@@ -82,6 +83,7 @@ def status_facts(
         "last_block_seconds": (now_ms - system.time_ms) // MS_PER_SECOND,
         **_settlement_facts(settled, engine),
         "verified": _verified_words(verified),
+        "plugins": plugins,
         "checkpoints": checkpoint_lines(view, verified)[-STATUS_CHECKPOINTS_MAX:],
     }
 
@@ -111,14 +113,22 @@ def journal_lines(journals: Iterable[RollbackJournal]) -> list[str]:
 
 
 def reorg_lines(view: ChainView) -> list[str]:
-    """Say of each rollback and undo who ordered it, when and why; oldest first."""
+    """Say of each rollback and undo who ordered it, when, why, and against whom; oldest first."""
     lines = []
     for incident in view.incidents():
         details = read_details(incident)
         heights = f"{incident.height_before} -> {incident.height_after}"
         words = f"reorg {incident.after.epoch} {incident.kind.value} {heights}"
-        lines.append(f"{words} at {details.at_ms} by {details.who}: {details.reason}")
+        line = f"{words} at {details.at_ms} by {details.who}: {details.reason}"
+        over = details.override
+        lines.append(line if over is None else f"{line}; override: {override_words(over)}")
     return lines
+
+
+def override_words(override: Override) -> str:
+    """Say why an operator went back against plugins, and what those had said."""
+    vetoes = ", ".join(f"{each.name} ({each.words})" for each in override.vetoes)
+    return f"{override.reason}; over the veto of {vetoes or 'nobody'}"
 
 
 def checkpoint_lines(view: ChainView, verified: VerificationStatus | None = None) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence, Set
 import msgspec
 
 from sequencer.engine.desk_facts import Undecided, system_of
+from sequencer.engine.desk_plugins import standings_of
 from sequencer.engine.engine import Engine
 from sequencer.engine.reach import Reach
 from sequencer.engine.settler_status import SettlerStatus
@@ -19,6 +20,7 @@ from sequencer.engine.verification import VerificationStatus
 from sequencer.exchange.state import State
 from sequencer.model.halts import HaltCause
 from sequencer.model.limits import TRIPWIRE_WINDOW_MS
+from sequencer.model.plugins import PluginStanding
 from sequencer.model.rows import Guard, Mode, ModeCause
 from sequencer.model.units import ONE
 from sequencer.ports import DiskSpace, StoreError
@@ -79,6 +81,7 @@ class Figures(msgspec.Struct, frozen=True):
     settled: SettlerStatus | None
     verified: VerificationStatus | None
     disk_free_bytes: int | None
+    plugins: Sequence[PluginStanding]
 
 
 def figures_of(reach: Reach, undecided: Undecided | None) -> Figures:
@@ -105,6 +108,7 @@ def figures_of(reach: Reach, undecided: Undecided | None) -> Figures:
             settled=None if reach.settler is None else reach.settler.status(),
             verified=None if reach.verification is None else reach.verification.status,
             disk_free_bytes=None if reach.disk is None else _free_bytes(reach.disk),
+            plugins=standings_of(reach, view),
         )
 
 

@@ -17,7 +17,7 @@ from time import perf_counter_ns
 
 from sequencer.engine.plan import Plan, renewed, write_plan
 from sequencer.engine.reach import Reach
-from sequencer.engine.rollback import Order, PlanStale, prepare_rollback
+from sequencer.engine.rollback import Order, PlanStale, prepare_rollback, unfollowed
 from sequencer.engine.settling import (
     SETTLER,
     Settled,
@@ -74,6 +74,16 @@ def require_settlement(reach: Reach, view: ChainView) -> None:
     if reach.settlement is None and view.cursor(SETTLER) is not None:
         words = "this chain is posted to a settlement chain, and no file says to which"
         raise Refused(Reason.SETTLEMENT_ABSENT, words)
+
+
+def require_undoable(view: ChainView, reorg_id: int) -> None:
+    """Refuse with UNDO_IMPOSSIBLE all but the newest rollback that no block has followed."""
+    newest = next(unfollowed(view), None)
+    if newest is None:
+        raise Refused(Reason.UNDO_IMPOSSIBLE, "no rollback is in force, or a block followed it")
+    if newest.after.epoch != reorg_id:
+        words = f"the newest rollback in force is reorg {newest.after.epoch}"
+        raise Refused(Reason.UNDO_IMPOSSIBLE, words)
 
 
 async def settled_at(reach: Reach, target_height: int) -> Settled | SettlementError | None:

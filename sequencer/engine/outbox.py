@@ -12,11 +12,13 @@ Laws
 """
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Protocol
 
 from sequencer.engine.rollback import resume
 from sequencer.engine.views import Views
+from sequencer.model.commits import BucketChange
 from sequencer.model.limits import EFFECTS_TOGETHER_MAX
 from sequencer.model.records import NO_HASH, BlockRecord, Cursor, Effect, EffectKind, Stage
 from sequencer.ports import ChainView, Store, StoreError, Worker
@@ -86,16 +88,20 @@ class Outbox:
                     break
                 moved = Cursor(effect.number, effect.sequence, view.head.block_hash)
         if moved is not cursor:
-            await self._worker.run(lambda: self._move(moved))
+            await self._worker.run(lambda: move_cursor(self._store, self._reader.name, moved))
             # How far rollbacks have come is read from views, and no block may follow for long.
             self._views.refresh()
         return moved
 
-    def _move(self, cursor: Cursor) -> None:
-        self._store.advance_cursor(self._reader.name, cursor)
-        # What is prepared now is being carried out: only a start may abort it.
-        if all(each.stage is not Stage.PREPARED for each in self._store.open_journals()):
-            resume(self._store)
+
+def move_cursor(
+    store: Store, reader: str, cursor: Cursor, buckets: Iterable[BucketChange] = ()
+) -> None:
+    """Move a reader, with what it writes, and take the rollbacks on that waited for it."""
+    store.advance_cursor(reader, cursor, buckets)
+    # What is prepared now is being carried out: only a start may abort it.
+    if all(each.stage is not Stage.PREPARED for each in store.open_journals()):
+        resume(store)
 
 
 def _block_of(effect: Effect, view: ChainView) -> BlockRecord | None:

@@ -17,7 +17,7 @@ from enum import StrEnum
 import msgspec
 
 from sequencer.chain.block import Block
-from sequencer.chain.text import from_text, to_text
+from sequencer.chain.text import text_reader, to_text
 from sequencer.engine.impact import Impact, measure_impact
 from sequencer.engine.lookup import (
     find_block,
@@ -104,6 +104,9 @@ class Plan(msgspec.Struct, frozen=True):
         return hashlib.blake2s(msgspec.json.encode(to_text(self)), person=_TAG).digest()
 
 
+_plan_of = text_reader(Plan)
+
+
 def make_plan(
     view: ChainView,
     reference: str,
@@ -153,7 +156,7 @@ def write_plan(plan: Plan) -> bytes:
 def read_plan(plan_id: str, content: bytes) -> Plan:
     """Read a plan that must still be what its id says. Refusal: PLAN_UNKNOWN."""
     try:
-        plan = msgspec.convert(from_text(msgspec.json.decode(content)), Plan)
+        plan = _plan_of(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise Refused(Reason.PLAN_UNKNOWN, f"plan {plan_id}: {error}") from None
     if plan.plan_id.hex() != plan_id:

@@ -1,14 +1,16 @@
 """What the operator's desk works with, on a node that runs and beside one that does not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 import msgspec
 
 from sequencer.engine.engine import Engine
+from sequencer.engine.plan import Plan
 from sequencer.engine.settler import Settler
 from sequencer.engine.verification import Verification
+from sequencer.model.plugins import PluginOpinion, PluginStanding
 from sequencer.ports import ChainView, Clock, DiskSpace, HaltNote, Settlement, Store, Worker
 
 
@@ -33,6 +35,28 @@ class Running(Protocol):
         """Wait for the engine that comes after one that ended with a decision."""
 
 
+class Plugins(Protocol):
+    """The plugins of a node that runs. Refusal wherever one is named: PLUGIN_UNKNOWN."""
+
+    def standings(self) -> Sequence[PluginStanding]:
+        """Say how each one stands, at once."""
+
+    async def opinions(self, plan: Plan) -> Sequence[PluginOpinion]:
+        """Ask those that are told of the chain what speaks against a plan, for a short while.
+
+        One that gives no answer, or nonsense, has said just that; it does not veto.
+        """
+
+    async def park(self, name: str, reason: str) -> None:
+        """Tell one nothing more, until it is unparked or rebuilt."""
+
+    async def unpark(self, name: str) -> None:
+        """Begin again where it stopped."""
+
+    async def rebuild(self, name: str) -> None:
+        """Empty its bucket, and tell it everything from the first block on."""
+
+
 class Reach(msgspec.Struct, frozen=True):
     """What a desk works with and does not own.
 
@@ -40,7 +64,7 @@ class Reach(msgspec.Struct, frozen=True):
     the store, `reader` reads for long, `searcher` for as long as somebody waits. `running` is None
     for a node that does not run. `settler` posts for a running node and `verification` executes its
     blocks again; `settlement` is there wherever one is configured. `disk` is where the folder lies,
-    None where nobody asks for the room on it.
+    None where nobody asks for the room on it. `plugins` are those of a node that runs.
     """
 
     store: Store
@@ -57,3 +81,4 @@ class Reach(msgspec.Struct, frozen=True):
     settler: Settler | None = None
     verification: Verification | None = None
     disk: DiskSpace | None = None
+    plugins: Plugins | None = None

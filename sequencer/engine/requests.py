@@ -66,11 +66,12 @@ class PlanRequest(Request, frozen=True):
 
 
 class ApplyRequest(Request, frozen=True):
-    """Carry a plan out."""
+    """Carry a plan out; `override` says why, where a plugin is against it."""
 
     plan_id: str
     reason: str = ""
     by: str = "operator"
+    override: str = ""
 
 
 class UndoRequest(Request, frozen=True):
@@ -125,6 +126,29 @@ class GuardListRequest(Request, frozen=True):
     """Every guard, on or off."""
 
 
+class PluginListRequest(Request, frozen=True):
+    """Every plugin, and how it stands."""
+
+
+class PluginParkRequest(Request, frozen=True):
+    """Tell a plugin nothing more."""
+
+    name: str
+    reason: str = ""
+
+
+class PluginUnparkRequest(Request, frozen=True):
+    """Tell a plugin again what comes next."""
+
+    name: str
+
+
+class PluginRebuildRequest(Request, frozen=True):
+    """Empty a plugin's bucket, and tell it everything from the first block on."""
+
+    name: str
+
+
 class FaultRequest(Request, frozen=True):
     """Do harm, in drills only. `market`, `account` (0x...) and `amount` as the kind needs them."""
 
@@ -133,6 +157,11 @@ class FaultRequest(Request, frozen=True):
     account: str = "0x0"
     amount: int = 0
 
+
+PluginRequest: TypeAlias = (
+    PluginListRequest | PluginParkRequest | PluginUnparkRequest | PluginRebuildRequest
+)
+"""What is about plugins."""
 
 AnyRequest: TypeAlias = (
     StatusRequest
@@ -150,6 +179,7 @@ AnyRequest: TypeAlias = (
     | GuardRequest
     | GuardListRequest
     | FaultRequest
+    | PluginRequest
 )
 
 REQUESTS: dict[str, type[AnyRequest]] = {
@@ -168,6 +198,10 @@ REQUESTS: dict[str, type[AnyRequest]] = {
     "admin_guard": GuardRequest,
     "admin_guardList": GuardListRequest,
     "admin_fault": FaultRequest,
+    "admin_pluginList": PluginListRequest,
+    "admin_pluginPark": PluginParkRequest,
+    "admin_pluginUnpark": PluginUnparkRequest,
+    "admin_pluginRebuild": PluginRebuildRequest,
 }
 """Every request by its method's name."""
 
@@ -180,6 +214,7 @@ _LOOKS = (
     ReorgListRequest,
     CheckpointListRequest,
     GuardListRequest,
+    PluginListRequest,
 )
 
 
@@ -259,13 +294,21 @@ async def _done(desk: Desk, request: AnyRequest, gone: asyncio.Event | None) -> 
             return desk.guards()
         case CheckpointCreateRequest() | CheckpointListRequest() | CheckpointDropRequest():
             return await _checkpoints(desk, request, gone)
+        case (
+            PluginListRequest()
+            | PluginParkRequest()
+            | PluginUnparkRequest()
+            | PluginRebuildRequest()
+        ):
+            return await _plugins(desk, request)
         case SuggestRequest(since=since):
             return msgspec.structs.asdict(await desk.suggest(since, gone))
         case PlanRequest(to=to, policy=policy, deselect=deselect):
             plan = await desk.plan(to, policy, deselect)
-            return {"plan_id": plan.plan_id.hex(), "plan": to_text(plan)}
-        case ApplyRequest(plan_id=plan_id, reason=reason, by=by):
-            return await desk.apply(plan_id, desk.order(by, reason))
+            said = msgspec.to_builtins(await desk.opinions(plan))
+            return {"plan_id": plan.plan_id.hex(), "plan": to_text(plan), "opinions": said}
+        case ApplyRequest(plan_id=plan_id, reason=reason, by=by, override=override):
+            return await desk.apply(plan_id, desk.order(by, reason), override)
         case UndoRequest(reorg_id=reorg_id, reason=reason, by=by):
             return await desk.undo(reorg_id, desk.order(by, reason))
         case ReorgStatusRequest():
@@ -301,6 +344,18 @@ async def _checkpoints(
             return await desk.checkpoints()
         case CheckpointDropRequest(label=label):
             return await desk.drop_checkpoint(label)
+
+
+async def _plugins(desk: Desk, request: PluginRequest) -> Facts:
+    match request:
+        case PluginListRequest():
+            return desk.plugins()
+        case PluginParkRequest(name=name, reason=reason):
+            return await desk.park(name, reason)
+        case PluginUnparkRequest(name=name):
+            return await desk.unpark(name)
+        case PluginRebuildRequest(name=name):
+            return await desk.rebuild(name)
 
 
 async def _mode(desk: Desk, request: ModeRequest) -> Facts:

@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from sequencer.chain.text import from_text, to_text
+from sequencer.chain.text import text_reader, to_text
 from sequencer.engine.plan import Plan, renewed
 from sequencer.engine.settling import SETTLER
 from sequencer.model.commands import OrderPolicy, Reopen, SecurityCommand
 from sequencer.model.commits import RollbackOrder, UndoOrder
 from sequencer.model.limits import NAME_CHARACTERS_MAX, REASON_CHARACTERS_MAX
+from sequencer.model.plugins import PluginOpinion
 from sequencer.model.records import Head, Incident, IncidentKind, Latch, RollbackJournal, Stage
 from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.ports import ChainView, Store, StoreProblem, StoreRefused
@@ -30,12 +31,20 @@ from sequencer.starknet.felt import Felt
 _STEPS = (Stage.COMMITTED, Stage.SETTLED, Stage.NOTIFIED, Stage.DONE)
 
 
+class Override(msgspec.Struct, frozen=True):
+    """Why an operator went back against plugins; `vetoes` is empty where none had said no."""
+
+    reason: str
+    vetoes: Sequence[PluginOpinion] = ()
+
+
 class Order(msgspec.Struct, frozen=True):
     """Who orders a rollback or an undo, why, and when (milliseconds of the wall clock)."""
 
     who: str
     reason: str
     at_ms: int
+    override: Override | None = None
 
 
 class Details(msgspec.Struct, frozen=True):
@@ -48,6 +57,7 @@ class Details(msgspec.Struct, frozen=True):
     root_after: Felt
     policy: OrderPolicy = OrderPolicy.KEEP
     security: Sequence[SecurityCommand] = ()
+    override: Override | None = None
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -58,6 +68,9 @@ class Notice(msgspec.Struct, frozen=True):
     target_hash: Felt
     head_hash: Felt
     reason: str
+
+
+_details_of, _notice_of = text_reader(Details), text_reader(Notice)
 
 
 class PlanStale(Refused):
@@ -110,6 +123,7 @@ def prepare_rollback(
         root_after=plan.target_root,
         policy=plan.policy,
         security=plan.security,
+        override=order.override,
     )
     ordered = RollbackOrder(
         plan_id=plan.plan_id,
@@ -188,12 +202,12 @@ def reopening(view: ChainView) -> Reopen | None:
 
 def read_details(incident: Incident) -> Details:
     """Read what an incident's record says."""
-    return msgspec.convert(from_text(msgspec.json.decode(incident.details)), Details)
+    return _details_of(incident.details)
 
 
 def read_notice(payload: bytes) -> Notice:
     """Read what readers of the outbox are told of a rollback or an undo."""
-    return msgspec.convert(from_text(msgspec.json.decode(payload)), Notice)
+    return _notice_of(payload)
 
 
 def require_unapplied(view: ChainView, plan: Plan) -> None:

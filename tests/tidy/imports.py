@@ -24,7 +24,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "settlement": frozenset({"model", "ports", "starknet"}),
     "feeds": frozenset({"model", "ports"}),
     "api": frozenset({"chain", "engine", "model", "ports", "starknet"}),
-    "plugins": frozenset({"engine", "model"}),
+    "plugins": frozenset({"chain", "engine", "exchange", "model", "ports", "starknet"}),
     "config": frozenset({"model"}),
     "contracts": frozenset({"chain", "model", "starknet"}),
     "node": _CORE | _EDGES,
@@ -51,8 +51,8 @@ FILE_LIBRARIES: dict[str, frozenset[str]] = {
     "sequencer/starknet/felt_hash.py": frozenset(
         {"Crypto", "fast_stark_crypto", "perpchain_native", "starknet_pathfinder_crypto"}
     ),
-    "sequencer/plugins/follow.py": frozenset({"starknet_py"}),
-    "sequencer/plugins/feed.py": frozenset({"aiohttp"}),
+    "sequencer/plugins/remote.py": frozenset({"aiohttp", "starknet_py"}),
+    "sequencer/plugins/remote_heads.py": frozenset({"aiohttp"}),
 }
 
 # The parts of the standard library that compute values and reach for nothing.

@@ -141,7 +141,8 @@ def read_texts(root: Path = ROOT) -> Iterator[tuple[str, str]]:
 
 
 def entry_points(root: Path = ROOT) -> set[tuple[str, str]]:
-    """Read the (module, function) pairs that pyproject.toml installs as commands."""
+    """Read the (module, name) pairs that pyproject.toml installs as commands and as plugins."""
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
-    targets = [str(target).partition(":") for target in project.get("scripts", {}).values()]
+    groups = [project.get("scripts", {}), *project.get("entry-points", {}).values()]
+    targets = [str(target).partition(":") for group in groups for target in group.values()]
     return {(module, function) for module, _, function in targets}

@@ -31,7 +31,8 @@ async def test_files_that_cannot_be_taken_away_hide_no_end(
     config = NodeConfig(tmp_path / "data", Secret(PRIVATE["op"]), genesis_text(), admin_port=0)
     async with (
         operated(tmp_path) as rig,
-        commanded(config, rig.node, Given()) as (_, (service,)),
+        commanded(config, rig.node, Given()) as (_, services),
     ):
-        service.close()
+        for service in services:
+            service.close()
         assert (config.data_dir / ADMIN_FILE).exists()

@@ -16,6 +16,7 @@ from tests.unit.chain.network import MARKET
 from tests.unit.engine.builders import turns
 from tests.unit.engine.desks import desk_beside, operated, process_as_before
 from tests.unit.engine.rolling import Chain
+from tests.unit.engine.toy_plugins import FINE, VETO, WARNING, told
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +70,26 @@ async def test_every_cause_of_a_halt_is_there_before_it_comes(tmp_path: Path) ->
         rig.node.engine.halt(Halt(HaltCause.DISK_LOW, "planted"))
         found = read(metrics.text())
     assert (found["halted"], found["halt,DISK_LOW"], found["halt,LATCH"]) == (1, 1, 0)
+
+
+async def test_each_plugin_has_a_lag_and_may_be_parked(tmp_path: Path) -> None:
+    async with operated(tmp_path) as rig:
+        await rig.block()
+        assert not [name for name in read(Metrics(rig.desk, dict).text()) if "plugin" in name]
+        with told(rig, FINE, WARNING, VETO) as plugins:
+            await plugins.park("feed", "its host is away")
+            text = Metrics(rig.desk, dict).text()
+    found = {name: value for name, value in read(text).items() if name.startswith("plugin_")}
+    assert found == {
+        "plugin_lag,books": 0,
+        "plugin_lag,feed": 1,
+        "plugin_lag,bridge": 2,
+        "plugin_parked,books": 0,
+        "plugin_parked,feed": 1,
+        "plugin_parked,bridge": 0,
+    }
+    assert b'perpchain_plugin_lag{plugin="bridge"} 2.0' in text
+    assert b"its host is away" not in text
 
 
 def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:

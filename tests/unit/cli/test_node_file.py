@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sequencer.cli.node_file import NodeFile, read_node_file
+from sequencer.cli.node_file import NodeFile, PluginSection, read_node_file
 from sequencer.model.api_limits import NODE_FILE_BYTES_MAX, ServerLimits
 from sequencer.model.refusals import Reason, Refused
 from tests.strategies import refused
@@ -35,7 +35,7 @@ def test_the_documented_file_names_every_option(tmp_path: Path) -> None:
     assert stated.operator_key == tmp_path / "operator.key"
     for section in (stated, stated.api, stated.admin, stated.settlement):
         for name in section.__struct_fields__:
-            assert re.search(rf"^#? ?\[?{name}\b", example[1], re.MULTILINE), name
+            assert re.search(rf"^#? ?\[{{0,2}}{name}\b", example[1], re.MULTILINE), name
 
 
 def test_paths_count_from_the_file(tmp_path: Path) -> None:
@@ -65,6 +65,11 @@ def test_paths_count_from_the_file(tmp_path: Path) -> None:
         ("[limits]\nconnections_max = 0", "limits.connections_max is 0"),
         ("[limits]\nconnection_max = 5", "`connection_max` - at `$.limits`"),
         ("[settlement]\nurl = 'http://localhost'", "`url` - at `$.settlement`"),
+        ("[[plugins]]\nname = 'a'", "`use`"),
+        ("[[plugins]]\nuse = 5", "`$.plugins[0].use`"),
+        ("[[plugins]]\nuse = 'a:B'\ndryrun = true", "`dryrun` - at `$.plugins[0]`"),
+        ("[[plugins]]\nuse = 'a:B'\n[plugins.options]\npath = 5", "`$.plugins[0].options[...]`"),
+        ("[plugins]\nuse = 'a:B'", "`$.plugins`"),
         ("data_dir", "node.toml"),
         ("[api]\n[api]", "node.toml"),
     ],
@@ -72,6 +77,23 @@ def test_paths_count_from_the_file(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(Refused, match=f"PARAMETER_INVALID: .*{re.escape(words)}"):
         read_node_file(write(tmp_path, text))
+
+
+def test_plugins_stand_one_below_the_other(tmp_path: Path) -> None:
+    text = """
+    [[plugins]]
+    use = "history"
+    [[plugins]]
+    use = "watch:Watch"
+    name = "second"
+    dry_run = true
+    [plugins.options]
+    path = "out.sqlite"
+    """
+    assert read_node_file(write(tmp_path, text)).plugins == [
+        PluginSection("history"),
+        PluginSection("watch:Watch", "second", dry_run=True, options={"path": "out.sqlite"}),
+    ]
 
 
 def test_what_is_no_text_or_too_long_is_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from sequencer.model.commands import (
     SetGuard,
     SetOperator,
 )
+from sequencer.model.plugins import PluginOpinion
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Guard
 from tests.unit.chain.network import address_of
@@ -71,6 +72,34 @@ def test_a_page_is_the_same_from_what_came_over_the_wire() -> None:
     with pytest.raises(Refused, match="was changed") as caught:
         read_plan("f" * 64, write_plan(plan))
     assert caught.value.reason is Reason.PLAN_UNKNOWN
+
+
+def test_a_page_has_what_plugins_say_and_how_to_go_over_a_veto() -> None:
+    plan = plan_with()
+    alone = [*describe(plan, Path("chain"))]
+    no, warning, fine = (
+        PluginOpinion("bridge", "block 5 was paid out", veto=True),
+        PluginOpinion("slow", "no answer within 5 s"),
+        PluginOpinion("books", ""),
+    )
+    page = [*describe(plan, Path("chain"), [no, warning, fine])]
+    assert page[: len(alone) - 1] == alone[:-1]
+    assert page[len(alone) - 1 :] == [
+        "VETO   bridge: block 5 was paid out",
+        "WARNS  slow: no answer within 5 s",
+        "FINE   books: nothing speaks against it",
+        f"{alone[-1]} --override '...'",
+    ]
+    assert describe_last(plan, [warning, fine]) == alone[-1]
+    page = [*describe(plan, Path("chain"), None)]
+    assert page[-2:] == [
+        "MUTE   plugins are not asked while the node does not run; its next start tells them",
+        alone[-1],
+    ]
+
+
+def describe_last(plan: Plan, opinions: list[PluginOpinion]) -> str:
+    return [*describe(plan, Path("chain"), opinions)][-1]
 
 
 def test_what_others_wrote_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:

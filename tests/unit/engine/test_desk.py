@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sequencer.engine import desk as desk_module
+from sequencer.engine import desk_checkpoints
 from sequencer.engine.items import Item
 from sequencer.engine.rollback import Order
 from sequencer.engine.suggest import Suggestion
@@ -315,7 +316,7 @@ async def test_a_settled_checkpoint_waits_until_it_is_posted(tmp_path: Path) -> 
 async def test_a_settled_checkpoint_that_takes_too_long_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desk_module, "CHECKPOINT_SETTLED_SECONDS_MAX", 0)
+    monkeypatch.setattr(desk_checkpoints, "CHECKPOINT_SETTLED_SECONDS_MAX", 0)
     async with operated(tmp_path, settled=True) as rig:
         await rig.blocks(2)
         assert rig.contract is not None
