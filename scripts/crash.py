@@ -8,9 +8,10 @@ compacted, goes back and takes that back. The other scenarios are write errors a
 from within, write errors and full disks under a running node, and kills at random instants of a
 node under load, with lines and with clients. Last, nodes are killed as their operator goes back and
 takes that back: posting nowhere, to a simulated settlement chain with faults, and to a real
-starknet-devnet. After each the chain is opened again and compared with one that was never
-interrupted, verified in full, or compared with what its clients were told. Exit code 1: something
-was violated, or too few points were reached to say so.
+starknet-devnet; and with plugins, which are killed as well. After each the chain is opened again
+and compared with one that was never interrupted, verified in full, or compared with what its
+clients and its plugins were told. Exit code 1: something was violated, or too few points were
+reached to say so.
 """
 
 import argparse

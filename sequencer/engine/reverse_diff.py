@@ -10,8 +10,7 @@ Laws
   the block deployed has class 0. Classes that it declared are listed as declared, to be removed.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import TypeAlias
+from collections.abc import Mapping
 
 from sequencer.chain.stored import decode_body
 from sequencer.engine.state_reads import contract_at, slot_at
@@ -20,11 +19,8 @@ from sequencer.model.records import BlockRecord
 from sequencer.ports import ChainView, StateReader, StoreProblem, StoreRefused
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.state import StateDiff
+from sequencer.starknet.state_places import Place, PlaceKind, Values, places_of, reversed_diff
 
-_Place: TypeAlias = tuple[str, Felt, Felt]
-_Values: TypeAlias = dict[_Place, Felt]
-# What is kept of a contract: a slot by its key, its nonce, its class.
-_SLOT, _NONCE, _CLASS = "slot", "nonce", "class"
 _GONE = (StoreProblem.STATE_PRUNED, StoreProblem.STATE_COLLECTED)
 
 
@@ -37,14 +33,14 @@ class Reverser:
     """
 
     def __init__(self, known_max: int = REVERSE_PLACES_KNOWN_MAX) -> None:
-        self._known: dict[int, _Values] = {}
+        self._known: dict[int, Values] = {}
         self._known_max = known_max
 
     def reverse_diff(self, view: ChainView, block: BlockRecord, diff: StateDiff) -> StateDiff:
         """Return how a block with a diff is taken back."""
         if block.sequence not in self._known:
             self._known = _values_before(view, block, diff, self._known_max)
-        return _as_diff(self._known.pop(block.sequence), diff)
+        return reversed_diff(diff, self._known.pop(block.sequence))
 
 
 def reverse_diff(view: ChainView, block: BlockRecord, diff: StateDiff) -> StateDiff:
@@ -54,20 +50,20 @@ def reverse_diff(view: ChainView, block: BlockRecord, diff: StateDiff) -> StateD
 
 def _values_before(
     view: ChainView, block: BlockRecord, diff: StateDiff, known_max: int
-) -> dict[int, _Values]:
+) -> dict[int, Values]:
     """Return by sequence the values under a block, and under blocks below it that were walked.
 
     They are those of the newest state below that can be read, and what blocks on top of that one
     set since: each of them tells the next block above it that set the same.
     """
-    before: dict[int, _Values] = {}
-    waiting: dict[_Place, _Values] = {}
+    before: dict[int, Values] = {}
+    waiting: dict[Place, Values] = {}
     walked: BlockRecord | None = block
     known = 0
     while walked is not None and (waiting or not before):
         if before:
             diff = decode_body(view.body(walked)).diff
-        values = dict(_places_of(diff))
+        values = dict(places_of(diff))
         for place in waiting.keys() & values.keys():
             waiting.pop(place)[place] = values[place]
         if not before or known + len(values) <= known_max:
@@ -80,7 +76,7 @@ def _values_before(
     return before
 
 
-def _settle(view: ChainView, block: BlockRecord, waiting: Mapping[_Place, _Values]) -> bool:
+def _settle(view: ChainView, block: BlockRecord, waiting: Mapping[Place, Values]) -> bool:
     """Give everybody who waits the values after a block; False where its state is gone."""
     try:
         state = view.state_at(block)
@@ -94,37 +90,11 @@ def _settle(view: ChainView, block: BlockRecord, waiting: Mapping[_Place, _Value
     return True
 
 
-def _as_diff(before: _Values, diff: StateDiff) -> StateDiff:
-    storage: dict[Felt, dict[Felt, Felt]] = {}
-    of_contracts: dict[str, dict[Felt, Felt]] = {_NONCE: {}, _CLASS: {}}
-    for (kind, address, key), value in before.items():
-        if kind == _SLOT:
-            storage.setdefault(address, {})[key] = value
-        else:
-            of_contracts[kind][address] = value
-    return StateDiff(
-        storage=storage,
-        nonces=of_contracts[_NONCE],
-        classes=of_contracts[_CLASS],
-        declared=diff.declared,
-    )
-
-
-def _places_of(diff: StateDiff) -> Iterator[tuple[_Place, Felt]]:
-    """Yield everything that a diff sets, with the value."""
-    for address, slots in diff.storage.items():
-        for key, value in slots.items():
-            yield (_SLOT, address, key), value
-    for kind, values in ((_NONCE, diff.nonces), (_CLASS, diff.classes)):
-        for address, value in values.items():
-            yield (kind, address, 0), value
-
-
-def _read(state: StateReader, place: _Place) -> Felt:
+def _read(state: StateReader, place: Place) -> Felt:
     kind, address, key = place
-    if kind == _SLOT:
+    if kind is PlaceKind.SLOT:
         return slot_at(state, address, key)
     contract = contract_at(state, address)
     if contract is None:
         return 0
-    return contract.nonce if kind == _NONCE else contract.class_hash
+    return contract.nonce if kind is PlaceKind.NONCE else contract.class_hash

@@ -8,8 +8,7 @@ Laws
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
 
 from sequencer.model.refusals import Reason, Refused
 from sequencer.plugins.follow_store import FollowStore
@@ -18,11 +17,8 @@ from sequencer.plugins.remote_fetch import Unsteady
 from sequencer.plugins.remote_reading import RemoteBlock
 from sequencer.starknet.felt import Felt, parse_felt
 from sequencer.starknet.state import StateDiff
+from sequencer.starknet.state_places import Place, PlaceKind, Values, places_of, reversed_diff
 
-_Place: TypeAlias = tuple[str, Felt, Felt]
-_Values: TypeAlias = dict[_Place, Felt]
-# What is asked of a contract: a slot by its key, its nonce, its class.
-_SLOT, _NONCE, _CLASS = "slot", "nonce", "class"
 # Contracts of the protocol that nobody deployed: some nodes say that there are none, although
 # blocks write into them. (Contract 1 is written once per slot, so 0 is right for it.)
 _ALWAYS_THERE = range(2, 16)
@@ -39,21 +35,23 @@ async def reverse_diffs(
     reverses: list[tuple[int, StateDiff]] = []
     for height in heights:
         block = _kept(store, height)
-        places = dict(_places_of(block.told.state_update.diff))
-        reverses.append((height, _reverse(block, {place: values[place] for place in places})))
+        diff = block.told.state_update.diff
+        places = dict(places_of(diff))
+        before = {place: values[place] for place in places}
+        reverses.append((height, reversed_diff(diff, before)))
         values |= places
     return reverses
 
 
-def _unset_places(store: FollowStore, heights: Sequence[int]) -> _Values:
+def _unset_places(store: FollowStore, heights: Sequence[int]) -> Values:
     """Return all places that some blocks wrote; those of contracts that they deployed are 0."""
-    values: dict[_Place, Felt] = {}
+    values: dict[Place, Felt] = {}
     new: set[Felt] = set()
-    unset: set[_Place] = set()
+    unset: set[Place] = set()
     for height in heights:
         block = _kept(store, height)
         new |= block.deployed
-        for place, _ in _places_of(block.told.state_update.diff):
+        for place, _ in places_of(block.told.state_update.diff):
             if place not in values and place not in unset:
                 unset.add(place)
                 if place[1] in new:
@@ -61,7 +59,7 @@ def _unset_places(store: FollowStore, heights: Sequence[int]) -> _Values:
     return values | dict.fromkeys(unset - values.keys(), -1)
 
 
-async def _values_at(node: RemoteNode, store: FollowStore, places: _Values, base: int) -> _Values:
+async def _values_at(node: RemoteNode, store: FollowStore, places: Values, base: int) -> Values:
     unset = [place for place, value in places.items() if value < 0]
     answers = await asyncio.gather(*(_ask(node, place, base) for place in unset))
     values = places | {
@@ -71,13 +69,13 @@ async def _values_at(node: RemoteNode, store: FollowStore, places: _Values, base
     return values | _from_kept(store, missing, base) if missing else values
 
 
-async def _ask(node: RemoteNode, place: _Place, height: int) -> Felt | None:
+async def _ask(node: RemoteNode, place: Place, height: int) -> Felt | None:
     """Ask for a value; None where the node knows the state of that block no more."""
     kind, address, key = place
     try:
-        if kind == _SLOT:
+        if kind is PlaceKind.SLOT:
             answer = await node.storage_at(address, key, height)
-        elif kind == _NONCE:
+        elif kind is PlaceKind.NONCE:
             answer = await node.nonce_at(address, height)
         else:
             answer = await node.class_hash_at(address, height)
@@ -89,8 +87,8 @@ async def _ask(node: RemoteNode, place: _Place, height: int) -> Felt | None:
         raise Unsteady(f"the state of block {height}", str(refused)) from None
 
 
-def _from_kept(store: FollowStore, missing: set[_Place], base: int) -> _Values:
-    found: _Values = {}
+def _from_kept(store: FollowStore, missing: set[Place], base: int) -> Values:
+    found: Values = {}
     height = base
     while rest := missing - found.keys():
         block = store.block(height)
@@ -99,38 +97,11 @@ def _from_kept(store: FollowStore, missing: set[_Place], base: int) -> _Values:
         if block is None:
             # It may be that the block has just gone: then it is another one that stays.
             raise Unsteady(f"the state of block {base}", "the node does not answer for it")
-        for place, value in _places_of(block.told.state_update.diff):
+        for place, value in places_of(block.told.state_update.diff):
             if place in rest:
                 found[place] = value
         height -= 1
     return found
-
-
-def _places_of(diff: StateDiff) -> Iterator[tuple[_Place, Felt]]:
-    for address, slots in diff.storage.items():
-        for key, value in slots.items():
-            yield (_SLOT, address, key), value
-    for kind, values in ((_NONCE, diff.nonces), (_CLASS, diff.classes)):
-        for address, value in values.items():
-            yield (kind, address, 0), value
-
-
-def _reverse(block: RemoteBlock, values: _Values) -> StateDiff:
-    diff = block.told.state_update.diff
-    storage: dict[Felt, dict[Felt, Felt]] = {}
-    of_contracts: dict[str, dict[Felt, Felt]] = {_NONCE: {}, _CLASS: {}}
-    for (kind, address, key), value in values.items():
-        if kind == _SLOT:
-            storage.setdefault(address, {})[key] = value
-        else:
-            of_contracts[kind][address] = value
-    return StateDiff(
-        storage=storage,
-        nonces=of_contracts[_NONCE],
-        classes=of_contracts[_CLASS],
-        declared=diff.declared,
-        deprecated=diff.deprecated,
-    )
 
 
 def _kept(store: FollowStore, height: int) -> RemoteBlock:
