@@ -88,7 +88,7 @@ class Look:
         if last <= place.tip:
             return place.tip < place.start or not self._doubt.is_open
         fetched = await fetch_blocks(self._node, place.tip + 1, last)
-        await self._require_on_tip(place.tip, fetched[0].remote.told.block)
+        await self._require_on_tip(place, fetched[0].remote.told.block)
         self._store.plan_blocks(fetched)
         return False
 
@@ -99,7 +99,7 @@ class Look:
         tip = self._kept(place.tip)
         is_true = has_true_hash(tip)
         is_due = not is_true and time.monotonic() - self._compared_at > FOLLOW_COMPARE_SECONDS
-        if not self._doubt.is_open and not is_due and await self._is_tip_same(place, is_true):
+        if not (self._doubt.is_open or is_due) and await self._is_tip_same(place, is_true=is_true):
             return True
         # Closed first: what happens during the comparison opens it again.
         self._doubt.is_open = False
@@ -123,21 +123,20 @@ class Look:
             await self._require_same_chain(place)
         return True
 
-    async def _is_tip_same(self, place: Place, is_true: bool) -> bool:
+    async def _is_tip_same(self, place: Place, *, is_true: bool) -> bool:
         lowest = max(place.tip - (1 if is_true else FOLLOW_LOOK_BLOCKS), self._store.lowest() - 1)
         heights = range(place.tip, lowest, -1)
         found = await asyncio.gather(*(read_block(self._node, height) for height in heights))
         return all(block is not None and is_kept(self._store, block) for block in found)
 
-    async def _require_on_tip(self, tip: int, block: Block) -> None:
-        kept = self._store.block(tip)
+    async def _require_on_tip(self, place: Place, block: Block) -> None:
+        kept = self._store.block(place.tip)
         if kept is None:
             return
         require_linked(kept.told.block, block)
-        if not has_true_hash(block):
-            found = await read_block(self._node, tip)
-            if found is None or not is_kept(self._store, found):
-                raise Unsteady(f"block {tip}", "it changed while the next one was read")
+        # Below an equal block there may be others by now, on which this one stands.
+        if not has_true_hash(block) and not await self._is_tip_same(place, is_true=False):
+            raise Unsteady(f"block {place.tip}", "it changed while the next one was read")
 
     async def _plan_reorg(self, place: Place, first: int, head: int) -> None:
         lowest = self._store.lowest()
@@ -150,7 +149,7 @@ class Look:
             raise Unsteady(f"block {base}", "the node has none below what it removed")
         heights = range(first, place.tip + 1)
         reverses = await reverse_diffs(self._node, self._store, heights, base)
-        if await self._base(base) != below:
+        if await self._base(base) != below or not await self._is_first(first, below, head):
             raise Unsteady(f"block {base}", "it changed while its state was read")
         reorg = Reorg(
             reorg_id=place.reorgs + 1,
@@ -165,6 +164,13 @@ class Look:
             "reorg", first=first, last=place.tip, blocks=len(heights), reason=reorg.reason
         )
         self._store.plan_reorg(reorg, reverses)
+
+    async def _is_first(self, first: int, below: Block, head: int) -> bool:
+        """Say whether a height is still the lowest one that differs: the block below may be equal,
+        and yet stand on others by now."""
+        if has_true_hash(below):
+            return True
+        return await first_different(self._node, self._store, head) == first
 
     async def _base(self, height: int) -> Block | None:
         """Read the block that stays: the kept one of its height, where it is kept."""

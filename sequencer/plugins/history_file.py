@@ -30,6 +30,7 @@ from sequencer.plugins.recording import (
 from sequencer.starknet.felt import Felt, format_felt
 
 _IN_MEMORY = ":memory:"
+_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class HistoryFile:
@@ -153,4 +154,8 @@ class HistoryFile:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise CannotRecord(f"{self.path}: {error}") from error
+            way_out = ""
+            if getattr(error, "sqlite_errorcode", None) in _BROKEN:
+                # Nobody can tell whose it was, so it is left alone even by a rebuild.
+                way_out = "; move it away and rebuild the plugin"
+            raise CannotRecord(f"{self.path}: {error}{way_out}") from error

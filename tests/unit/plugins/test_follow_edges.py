@@ -203,3 +203,34 @@ async def test_a_feed_says_what_it_would_have_got_in_a_dry_run_alone(
         with pytest.raises(Refused, match=r"ledger, init: .*Is a directory"):
             await follower.run()
     assert any("would have got" in line for line in lines.lines) == is_dry
+
+
+@pytest.mark.parametrize("told", [7, 10])
+@pytest.mark.parametrize("seed", range(3))
+async def test_nothing_is_read_of_a_chain_that_moved_under_an_equal_block(
+    tmp_path: Path, told: int, seed: int
+) -> None:
+    """Block 7 is empty: made again it is the same, on another block 6 than the one that is kept.
+
+    That happens when the next block is read, or the state under blocks that are to be taken back.
+    """
+    moved: list[str] = []
+    async with served(FakeNode(has_true_hashes=False, seed=seed)) as devnet:
+        devnet.grow(5)
+        devnet.grow(1, transactions=2)
+        devnet.grow(1, transactions=0)
+        devnet.grow(told - 7, transactions=2)
+        await follow_once(devnet, tmp_path)
+        devnet.replace(8, 2, transactions=2)
+
+        def move(method: str, params: Fields) -> None:
+            is_next = told == 7 and params.get("block_id") == {"block_number": 8}
+            if not moved and (is_next or method == "getNonce"):
+                moved.append(method)
+                devnet.replace(6, 1, transactions=2)
+                devnet.grow(1, transactions=0)
+                devnet.grow(2, transactions=2)
+
+        devnet.before = move
+        await follow_once(devnet, tmp_path)
+    assert moved == ["getBlockWithReceipts" if told == 7 else "getNonce"]

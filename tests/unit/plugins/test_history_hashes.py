@@ -1,16 +1,19 @@
-"""The history of a chain that gives different blocks the same hash, as starknet-devnet does."""
+"""The history of a chain with equal hashes, as starknet-devnet is, and a file that is broken."""
 
 from itertools import count, pairwise
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from sequencer.chain.block import Block
 from sequencer.model.records import IncidentKind
+from sequencer.plugins.history import History
 from sequencer.plugins.protocol import Key, Reorg
+from sequencer.plugins.recording import CannotRecord
 from sequencer.starknet.block import Receipt
 from sequencer.starknet.state import StateDiff
-from tests.unit.plugins.plugin_world import Call, asked, block_saying, written
+from tests.unit.plugins.plugin_world import Call, FakeContext, asked, block_saying, written
 
 HASH, GENESIS_HASH = 0xDE1, 0xDE0
 
@@ -62,3 +65,17 @@ def test_a_block_that_comes_back_as_it_was_is_the_same_row(tmp_path: Path) -> No
     assert asked(path, "SELECT hash FROM transactions WHERE height = 1") == [("0xa",)]
     query = "SELECT hash, undone_by FROM undone_transactions"
     assert asked(path, query) == [("0xb", 4)]
+
+
+@pytest.mark.parametrize("done", [None, Key(3)])
+def test_a_broken_file_says_the_way_out(tmp_path: Path, done: Key | None) -> None:
+    path = written(tmp_path, calls_for(block_of(0xA), block_of(0xB)))
+    # Behind the first page of a file that says how its pages are to be read.
+    path.write_bytes(path.read_bytes()[:4_096] + b"?" * 65_536)
+    with pytest.raises(CannotRecord) as caught:
+        History().init(FakeContext(tmp_path, done))
+    assert str(caught.value).endswith("; move it away and rebuild the plugin")
+    assert path.read_bytes().endswith(b"?")
+    path.unlink()
+    History().init(FakeContext(tmp_path))
+    assert asked(path, "SELECT count(*) FROM blocks") == [(0,)]
