@@ -43,8 +43,8 @@ from sequencer.model.operator_log import NodeKind
 from sequencer.model.plugins import PLUGINS_FOLDER
 from sequencer.model.refusals import Refused
 from sequencer.node import Given, Node, start_node
-from sequencer.plugins.host import Around
-from sequencer.plugins.hosts import PluginHosts
+from sequencer.plugins.host.host import Around
+from sequencer.plugins.host.hosts import PluginHosts
 from sequencer.ports import Settlement, StoreError, StoreProblem
 from sequencer.starknet.felt import format_hash
 from sequencer.storage.halt_note import HaltFile

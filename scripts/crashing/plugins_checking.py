@@ -33,9 +33,9 @@ from sequencer.model.records import BlockRecord, Incident, IncidentKind
 from sequencer.node import open_chain
 from sequencer.plugins.calling import Raised, call
 from sequencer.plugins.context import CallContext, MemoryBucket
-from sequencer.plugins.feed import Feed
-from sequencer.plugins.history import History
 from sequencer.plugins.protocol import BlockAndStateUpdate, Key
+from sequencer.plugins.shipped.feed import Feed
+from sequencer.plugins.shipped.history import History
 from sequencer.ports import ChainView
 from sequencer.starknet.felt import format_felt
 from sequencer.starknet.published import StateUpdate

@@ -22,7 +22,7 @@ CALL_TRAP = "plugin trap"
 """The file, in the folder of a run, of a trap for a plugin's process."""
 
 _STARTED, _KILLED = "started", "killed"
-_CHILD = b"sequencer.plugins.child"
+_CHILD = b"sequencer.plugins.host.child"
 _PAUSE_SECONDS = 0.01
 
 

@@ -71,8 +71,8 @@ PLAYED = (
 
 _USES = {
     RECORDER: USE,
-    HISTORY: "sequencer.plugins.history:History",
-    FEED: "sequencer.plugins.feed:Feed",
+    HISTORY: "sequencer.plugins.shipped.history:History",
+    FEED: "sequencer.plugins.shipped.feed:Feed",
 }
 _ABOVE = {Mode.HALTED: Mode.CANCEL_ONLY, Mode.CANCEL_ONLY: Mode.POST_ONLY}
 _ABOVE |= {Mode.POST_ONLY: Mode.OPEN}

@@ -21,9 +21,9 @@ from sequencer.engine.outbox import move_cursor
 from sequencer.model.commits import BucketChange
 from sequencer.model.plugins import READER_PREFIX
 from sequencer.model.records import Cursor
-from sequencer.plugins import host
-from sequencer.plugins.messages import Begin, FromPlugin, Message, TellBlock
-from sequencer.plugins.process import PluginProcess
+from sequencer.plugins.host import host
+from sequencer.plugins.host.messages import Begin, FromPlugin, Message, TellBlock
+from sequencer.plugins.host.process import PluginProcess
 from sequencer.ports import Store
 from sequencer.storage import reached as reaching
 

@@ -16,7 +16,7 @@ from sequencer.model.halts import ExitCode
 from sequencer.model.refusals import Reason, Refused, shown
 
 if TYPE_CHECKING:
-    from sequencer.plugins.follow import Follower
+    from sequencer.plugins.follow.follower import Follower
 
 _LATEST = "latest"
 _FOLDER = Path("follow")
@@ -71,7 +71,7 @@ def follow(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     log = make_log(Console(stderr=True), as_json=json_logs, quiet=quiet)
     try:
-        from sequencer.plugins.follow import Follower, FollowPlan
+        from sequencer.plugins.follow.follower import Follower, FollowPlan
         from sequencer.plugins.loading import load_plugin, require_plugin_name
 
         address = _url(url)
@@ -133,7 +133,7 @@ def _url(text: str) -> str:
 
 def _sockets(url: str, ws: str | None, *, is_once: bool) -> Sequence[str]:
     """Whoever ends at the tip need not be told of what comes after it."""
-    from sequencer.plugins.remote_heads import websocket_urls
+    from sequencer.plugins.follow.heads import websocket_urls
 
     if ws is not None and not ws.startswith(("ws://", "wss://")):
         words = f"--ws takes an address that begins with ws:// or wss://, not {shown(ws)}"

@@ -93,8 +93,8 @@ def test_a_place_that_moves_before_the_plugin_is_told_is_found() -> None:
     change = """
 from functools import partial
 from sequencer.engine.deliveries import cursor_of
-from sequencer.plugins import host
-from sequencer.plugins.calls import next_call
+from sequencer.plugins.host import host
+from sequencer.plugins.host.calls import next_call
 whole = host.Host._deliver
 async def deliver(self, process):
     around = self._around
@@ -117,7 +117,7 @@ host.Host._deliver = deliver
 
 def test_a_bucket_with_a_batch_of_its_own_is_found() -> None:
     change = """
-from sequencer.plugins import host
+from sequencer.plugins.host import host
 from sequencer.storage.reached import reached
 whole = host.move_cursor
 def move_cursor(store, reader, cursor, buckets=()):
@@ -136,8 +136,8 @@ host.move_cursor = move_cursor
 
 def test_a_history_that_forgets_what_it_was_told_is_found(tmp_path: Path) -> None:
     (tmp_path / "planted.py").write_text("""
-from sequencer.plugins import history_file
-from sequencer.plugins.history import History
+from sequencer.plugins.shipped import history_file
+from sequencer.plugins.shipped.history import History
 history_file.is_recorded = lambda recorded, key: False
 """)
     script: Script = [*_BEGUN, ("apply", [("told history revert_block", 2)]), ("stop", [])]

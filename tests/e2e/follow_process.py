@@ -16,8 +16,8 @@ from starknet_py.net.client_errors import ClientError
 from starknet_py.net.http_client import RpcHttpClient
 
 from sequencer.chain.block import Block
-from sequencer.plugins.follow_store import FollowStore
-from sequencer.plugins.remote_reading import read_remote
+from sequencer.plugins.follow.reading import read_remote
+from sequencer.plugins.follow.store import FollowStore
 from sequencer.starknet.transactions import transaction_hash
 from tests.e2e.local_devnet import PATIENCE_SECONDS, ROOT
 from tests.ledger_plugin import (

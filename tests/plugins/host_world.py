@@ -16,9 +16,9 @@ from sequencer.engine.reverse_diff import Reverser
 from sequencer.engine.views import Views
 from sequencer.model.plugins import PluginConfig, PluginOpinion, PluginStanding, PluginState
 from sequencer.model.records import Cursor
-from sequencer.plugins.calls import next_call
-from sequencer.plugins.host import Around, HostLimits
-from sequencer.plugins.hosts import PluginHosts
+from sequencer.plugins.host.calls import next_call
+from sequencer.plugins.host.host import Around, HostLimits
+from sequencer.plugins.host.hosts import PluginHosts
 from sequencer.ports import ChainView, Worker
 from sequencer.storage.simulated import SimulatedDisk
 from tests.plugins.probe import CALLS

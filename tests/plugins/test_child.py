@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sequencer.plugins.messages import (
+from sequencer.plugins.host.messages import (
     LENGTH_BYTES,
     Begin,
     Failed,
@@ -23,7 +23,7 @@ from tests.e2e.local_devnet import PATIENCE_SECONDS, ROOT, seen
 from tests.plugins.host_world import PROBE
 from tests.plugins.probe import CALLS, PIDS
 
-COMMAND = [sys.executable, "-P", "-m", "sequencer.plugins.child"]
+COMMAND = [sys.executable, "-P", "-m", "sequencer.plugins.host.child"]
 _STARTER = """
 import subprocess, sys
 child = subprocess.Popen(sys.argv[2:], stdin=subprocess.PIPE, stdout=subprocess.PIPE,

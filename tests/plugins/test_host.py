@@ -11,7 +11,7 @@ import pytest
 
 from sequencer.model.plugin_limits import PLUGIN_CLOSING_SECONDS_MAX, PLUGIN_LINES_WAITING_MAX
 from sequencer.model.plugins import HOST_BUCKET, PluginState
-from sequencer.plugins.host import HostLimits
+from sequencer.plugins.host.host import HostLimits
 from tests.plugins.host_world import (
     Hosted,
     children,

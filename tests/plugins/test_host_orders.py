@@ -9,7 +9,7 @@ import pytest
 
 from sequencer.model.plugins import PluginState
 from sequencer.model.refusals import Reason, Refused
-from sequencer.plugins.host import HostLimits
+from sequencer.plugins.host.host import HostLimits
 from tests.plugins.host_world import (
     ORDERS,
     children,

@@ -10,8 +10,8 @@ import pytest
 
 from sequencer.model.plugins import HOST_BUCKET, PluginOpinion, PluginState
 from sequencer.model.records import EffectKind
-from sequencer.plugins import hosts as hosts_module
-from sequencer.plugins.host import HostLimits
+from sequencer.plugins.host import hosts as hosts_module
+from sequencer.plugins.host.host import HostLimits
 from sequencer.ports import StoreError
 from sequencer.storage.simulated import Fault
 from tests.plugins.host_world import (

@@ -12,8 +12,8 @@ import pytest
 
 from sequencer.config import KEY_VARIABLE, environment_for_others
 from sequencer.model.plugins import ParkCause
-from sequencer.plugins.messages import Begin, Taken
-from sequencer.plugins.process import Parks, PluginProcess
+from sequencer.plugins.host.messages import Begin, Taken
+from sequencer.plugins.host.process import Parks, PluginProcess
 from tests.plugins.host_world import PROBE, children, until
 
 ROOT = Path(__file__).parents[2]

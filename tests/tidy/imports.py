@@ -51,8 +51,8 @@ FILE_LIBRARIES: dict[str, frozenset[str]] = {
     "sequencer/starknet/felt_hash.py": frozenset(
         {"Crypto", "fast_stark_crypto", "perpchain_native", "starknet_pathfinder_crypto"}
     ),
-    "sequencer/plugins/remote.py": frozenset({"aiohttp", "starknet_py"}),
-    "sequencer/plugins/remote_heads.py": frozenset({"aiohttp"}),
+    "sequencer/plugins/follow/node.py": frozenset({"aiohttp", "starknet_py"}),
+    "sequencer/plugins/follow/heads.py": frozenset({"aiohttp"}),
 }
 
 # The parts of the standard library that compute values and reach for nothing.

@@ -49,7 +49,7 @@ BROKEN: tuple[Sample, ...] = (
     ("libraries", FELT_HASH, "import starknet_py\n"),
     ("libraries", "sequencer/ports.py", "import aiohttp\n"),
     ("libraries", ENGINE, "import web3\n"),
-    ("libraries", "sequencer/plugins/host.py", "import aiohttp\n"),
+    ("libraries", "sequencer/plugins/host/host.py", "import aiohttp\n"),
     ("plyvel", SCRIPT, "import plyvel\n"),
     ("relative-import", CORE, "from . import units\n"),
     ("relative-import", SCRIPT, "from .bench import run\n"),

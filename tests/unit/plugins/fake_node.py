@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import WSMsgType, web
 
-from sequencer.plugins.remote_reading import read_remote_block
+from sequencer.plugins.follow.reading import read_remote_block
 from sequencer.starknet.block import block_hash
 from sequencer.starknet.felt import encode_short_string
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from sequencer.chain.block import Block
 from sequencer.model.refusals import Refused
-from sequencer.plugins.follow import Follower, FollowPlan, Summary
-from sequencer.plugins.follow_store import FollowStore
+from sequencer.plugins.follow.follower import Follower, FollowPlan, Summary
+from sequencer.plugins.follow.heads import websocket_urls
+from sequencer.plugins.follow.reading import read_remote_block
+from sequencer.plugins.follow.store import FollowStore
 from sequencer.plugins.protocol import Classes
-from sequencer.plugins.remote_heads import websocket_urls
-from sequencer.plugins.remote_reading import read_remote_block
 from sequencer.starknet.published import StateUpdate
 from tests.ledger_plugin import (
     LINES_FILE,

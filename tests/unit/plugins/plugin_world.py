@@ -26,8 +26,8 @@ from sequencer.model.records import BlockRecord
 from sequencer.model.rows import Mode
 from sequencer.model.units import ONE
 from sequencer.plugins.context import MemoryBucket
-from sequencer.plugins.history import History
 from sequencer.plugins.protocol import BlockAndStateUpdate, Classes, Context, Key, Reorg
+from sequencer.plugins.shipped.history import History
 from sequencer.ports import ChainView
 from sequencer.starknet.block import Event as RawEvent
 from sequencer.starknet.block import Receipt

@@ -11,9 +11,9 @@ import pytest
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.model.events import Event, Fill
 from sequencer.model.plugin_limits import FEED_CHUNK_BYTES
-from sequencer.plugins.feed import Feed
 from sequencer.plugins.protocol import Key
-from sequencer.plugins.recording import CannotRecord
+from sequencer.plugins.shipped.feed import Feed
+from sequencer.plugins.shipped.recording import CannotRecord
 from sequencer.starknet.block import Event as RawEvent
 from sequencer.starknet.felt import encode_short_string
 from tests.strategies import Unchecked

@@ -8,8 +8,8 @@ import pytest
 
 from sequencer.model.plugin_limits import FOLLOW_TOGETHER_MAX
 from sequencer.model.refusals import Reason
-from sequencer.plugins import follow, follow_look, follow_patience
-from sequencer.plugins.follow import Follower
+from sequencer.plugins.follow import follower, look, patience
+from sequencer.plugins.follow.follower import Follower
 from tests.ledger_plugin import LINES_FILE
 from tests.unit.plugins.fake_node import FakeNode, Fields, served
 from tests.unit.plugins.follow_world import (
@@ -43,10 +43,10 @@ async def devnet() -> AsyncIterator[FakeNode]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow_patience, "FOLLOW_WAIT_MS_MAX", 5)
-    monkeypatch.setattr(follow_patience, "FOLLOW_WAIT_MS_MIN", 1)
-    monkeypatch.setattr(follow, "FOLLOW_POLL_MS", 5)
-    monkeypatch.setattr(follow_look, "FOLLOW_POLL_MS", 5)
+    monkeypatch.setattr(patience, "FOLLOW_WAIT_MS_MAX", 5)
+    monkeypatch.setattr(patience, "FOLLOW_WAIT_MS_MIN", 1)
+    monkeypatch.setattr(follower, "FOLLOW_POLL_MS", 5)
+    monkeypatch.setattr(look, "FOLLOW_POLL_MS", 5)
 
 
 async def test_follows_and_goes_on_where_it_stopped(node: FakeNode, tmp_path: Path) -> None:
@@ -103,8 +103,8 @@ async def test_finds_other_blocks_under_equal_ones(devnet: FakeNode, tmp_path: P
 async def test_a_notice_makes_it_look_under_equal_blocks(
     devnet: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow_look, "FOLLOW_COMPARE_SECONDS", 10 * PATIENCE_SECONDS)
-    monkeypatch.setattr(follow, "FOLLOW_TOLD_POLL_MS", 20)
+    monkeypatch.setattr(look, "FOLLOW_COMPARE_SECONDS", 10 * PATIENCE_SECONDS)
+    monkeypatch.setattr(follower, "FOLLOW_TOLD_POLL_MS", 20)
     devnet.grow(1, transactions=2)
     devnet.grow(40, transactions=0)
 
@@ -130,7 +130,7 @@ async def test_a_notice_makes_it_look_under_equal_blocks(
 async def test_a_failure_makes_it_look_under_equal_blocks(
     devnet: FakeNode, tmp_path: Path, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow_look, "FOLLOW_COMPARE_SECONDS", 10 * PATIENCE_SECONDS)
+    monkeypatch.setattr(look, "FOLLOW_COMPARE_SECONDS", 10 * PATIENCE_SECONDS)
     devnet.grow(1, transactions=2)
     devnet.grow(40, transactions=0)
     is_away = False

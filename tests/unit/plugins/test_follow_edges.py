@@ -12,13 +12,13 @@ from aiohttp import web
 
 from sequencer.chain.block import Block
 from sequencer.model.refusals import Reason, Refused
-from sequencer.plugins import follow_patience
-from sequencer.plugins.feed import Feed
-from sequencer.plugins.follow import Follower
-from sequencer.plugins.follow_store import FollowStore
+from sequencer.plugins.follow import patience
+from sequencer.plugins.follow.follower import Follower
+from sequencer.plugins.follow.heads import Heads, websocket_urls
+from sequencer.plugins.follow.node import NodeAway, RemoteNode
+from sequencer.plugins.follow.store import FollowStore
 from sequencer.plugins.protocol import Classes
-from sequencer.plugins.remote import NodeAway, RemoteNode
-from sequencer.plugins.remote_heads import Heads, websocket_urls
+from sequencer.plugins.shipped.feed import Feed
 from sequencer.starknet.published import StateUpdate
 from tests.unit.plugins.fake_node import FakeNode, Fields, served
 from tests.unit.plugins.follow_world import (
@@ -166,7 +166,7 @@ async def test_a_rebuild_of_one_plugin_does_not_forget_another(
 async def test_a_stop_before_it_begins_is_not_forgotten(
     node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow_patience, "FOLLOW_WAIT_MS_MAX", 5)
+    monkeypatch.setattr(patience, "FOLLOW_WAIT_MS_MAX", 5)
     node.before = lambda _method, _params: b""
     follower = Follower(plan_of(node, tmp_path, is_once=False), Lines())
     follower.stop()

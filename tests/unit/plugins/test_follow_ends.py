@@ -10,8 +10,8 @@ import pytest
 
 from sequencer.chain.block import Block
 from sequencer.model.refusals import Reason
-from sequencer.plugins import follow, follow_calls, follow_look, follow_patience, follow_store
-from sequencer.plugins.follow import Follower
+from sequencer.plugins.follow import calls, follower, look, patience, store
+from sequencer.plugins.follow.follower import Follower
 from sequencer.plugins.protocol import Classes, Context, Key
 from sequencer.starknet.published import StateUpdate
 from tests.ledger_plugin import LINES_FILE, last_key
@@ -39,10 +39,10 @@ async def node(request: pytest.FixtureRequest) -> AsyncIterator[FakeNode]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow_patience, "FOLLOW_WAIT_MS_MAX", 5)
-    monkeypatch.setattr(follow_patience, "FOLLOW_WAIT_MS_MIN", 1)
-    monkeypatch.setattr(follow, "FOLLOW_POLL_MS", 5)
-    monkeypatch.setattr(follow_look, "FOLLOW_POLL_MS", 5)
+    monkeypatch.setattr(patience, "FOLLOW_WAIT_MS_MAX", 5)
+    monkeypatch.setattr(patience, "FOLLOW_WAIT_MS_MIN", 1)
+    monkeypatch.setattr(follower, "FOLLOW_POLL_MS", 5)
+    monkeypatch.setattr(look, "FOLLOW_POLL_MS", 5)
 
 
 async def test_a_cut_call_comes_again_before_its_block_is_taken_back(
@@ -102,7 +102,7 @@ async def test_another_chain_is_refused_and_nothing_is_told(node: FakeNode, tmp_
 async def test_a_reorg_below_all_that_is_kept_stops_it(
     node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow_store, "FOLLOW_KEPT_BLOCKS", 6)
+    monkeypatch.setattr(store, "FOLLOW_KEPT_BLOCKS", 6)
     node.replace(1, 30, transactions=1)
     await follow_once(node, tmp_path)
     node.replace(27, 6, transactions=1)
@@ -169,7 +169,7 @@ async def test_a_stop_waits_for_the_call_under_way(node: FakeNode, tmp_path: Pat
 async def test_a_shutdown_that_takes_too_long_is_cut_off(
     node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow_calls, "PLUGIN_CLOSING_SECONDS_MAX", 0.01)
+    monkeypatch.setattr(calls, "PLUGIN_CLOSING_SECONDS_MAX", 0.01)
     freed = Event()
 
     class Staying(MatchingLedger):
@@ -227,7 +227,7 @@ async def test_waits_for_a_node_that_is_away(
 async def test_a_node_that_stays_away_is_given_up_where_there_is_an_end(
     node: FakeNode, tmp_path: Path, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow_patience, "FOLLOW_AWAY_SECONDS_MAX", 0)
+    monkeypatch.setattr(patience, "FOLLOW_AWAY_SECONDS_MAX", 0)
     node.before = lambda _method, _params: b""
     refused = await refusal_of(node, tmp_path)
     assert refused.reason is Reason.FOLLOW_NODE_UNUSABLE

@@ -21,9 +21,9 @@ from sequencer.model.events import (
     Withdrawn,
 )
 from sequencer.model.records import IncidentKind
-from sequencer.plugins.history import History
 from sequencer.plugins.protocol import Key
-from sequencer.plugins.recording import CannotRecord
+from sequencer.plugins.shipped.history import History
+from sequencer.plugins.shipped.recording import CannotRecord
 from tests.unit.engine.rolling import WHY
 from tests.unit.plugins.plugin_world import (
     ALICE,

@@ -11,10 +11,10 @@ import pytest
 
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.model.events import CloseReason, Fill, FundingPaid, Liquidated, OrderClosed
-from sequencer.plugins import history_file
-from sequencer.plugins.history import History
 from sequencer.plugins.protocol import Key
-from sequencer.plugins.recording import CannotRecord
+from sequencer.plugins.shipped import history_file
+from sequencer.plugins.shipped.history import History
+from sequencer.plugins.shipped.recording import CannotRecord
 from sequencer.starknet.block import Event
 from sequencer.starknet.felt import encode_short_string
 from sequencer.starknet.names import selector

@@ -8,9 +8,9 @@ import pytest
 
 from sequencer.chain.block import Block
 from sequencer.model.records import IncidentKind
-from sequencer.plugins.history import History
 from sequencer.plugins.protocol import Key, Reorg
-from sequencer.plugins.recording import CannotRecord
+from sequencer.plugins.shipped.history import History
+from sequencer.plugins.shipped.recording import CannotRecord
 from sequencer.starknet.block import Receipt
 from sequencer.starknet.state import StateDiff
 from tests.unit.plugins.plugin_world import Call, FakeContext, asked, block_saying, written

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from sequencer.model.plugin_limits import PLUGIN_FRAME_BYTES_MAX
-from sequencer.plugins.messages import (
+from sequencer.plugins.host.messages import (
     LENGTH_BYTES,
     AskOpinion,
     Begin,

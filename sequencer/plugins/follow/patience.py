@@ -18,9 +18,9 @@ from sequencer.model.plugin_limits import (
     FOLLOW_WAIT_MS_MIN,
 )
 from sequencer.model.refusals import Reason, Refused
-from sequencer.plugins.follow_look import Doubt, Log
-from sequencer.plugins.remote import NodeAway, NodeRejected
-from sequencer.plugins.remote_fetch import Unsteady
+from sequencer.plugins.follow.fetch import Unsteady
+from sequencer.plugins.follow.look import Doubt, Log
+from sequencer.plugins.follow.node import NodeAway, NodeRejected
 
 _MS = 1_000
 _Answer = TypeVar("_Answer")

@@ -14,10 +14,10 @@ from typing import Any
 from sequencer.chain.block import Block
 from sequencer.model.plugin_limits import FOLLOW_COMPARED_BLOCKS, FOLLOW_TOGETHER_MAX
 from sequencer.model.refusals import Reason, Refused
-from sequencer.plugins.follow_store import FetchedBlock, FollowStore, write_sent
+from sequencer.plugins.follow.node import NodeRejected, RemoteNode
+from sequencer.plugins.follow.reading import has_true_hash, read_remote, read_remote_block
+from sequencer.plugins.follow.store import FetchedBlock, FollowStore, write_sent
 from sequencer.plugins.protocol import Classes
-from sequencer.plugins.remote import NodeRejected, RemoteNode
-from sequencer.plugins.remote_reading import has_true_hash, read_remote, read_remote_block
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.state import StateDiff
 

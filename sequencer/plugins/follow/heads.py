@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from sequencer.model.plugin_limits import FOLLOW_ANSWER_SECONDS_MAX, FOLLOW_HEADS_RETRY_SECONDS
-from sequencer.plugins.remote import require_address
+from sequencer.plugins.follow.node import require_address
 
 _SUBSCRIBE = {"jsonrpc": "2.0", "id": 1, "method": "starknet_subscribeNewHeads", "params": {}}
 _HEAD, _REORG = "starknet_subscriptionNewHeads", "starknet_subscriptionReorg"

@@ -16,9 +16,9 @@ from sequencer.model.plugin_limits import PLUGIN_CLOSING_SECONDS_MAX
 from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.plugins.calling import Raised, Returned, attempt, call, one_line
 from sequencer.plugins.context import CallContext, MemoryBucket
-from sequencer.plugins.follow_store import CallKind, PlannedCall
+from sequencer.plugins.follow.reading import RemoteBlock
+from sequencer.plugins.follow.store import CallKind, PlannedCall
 from sequencer.plugins.protocol import BlockAndStateUpdate
-from sequencer.plugins.remote_reading import RemoteBlock
 
 Changes: TypeAlias = Sequence[tuple[bytes, bytes | None]]
 """What a call wrote into the bucket: keys with their values, None for what it removed."""

@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import Sequence
 
 from sequencer.model.refusals import Reason, Refused
-from sequencer.plugins.follow_store import FollowStore
-from sequencer.plugins.remote import NO_CONTRACT, NodeRejected, RemoteNode
-from sequencer.plugins.remote_fetch import Unsteady
-from sequencer.plugins.remote_reading import RemoteBlock
+from sequencer.plugins.follow.fetch import Unsteady
+from sequencer.plugins.follow.node import NO_CONTRACT, NodeRejected, RemoteNode
+from sequencer.plugins.follow.reading import RemoteBlock
+from sequencer.plugins.follow.store import FollowStore
 from sequencer.starknet.felt import Felt, parse_felt
 from sequencer.starknet.state import StateDiff
 from sequencer.starknet.state_places import Place, PlaceKind, Values, places_of, reversed_diff

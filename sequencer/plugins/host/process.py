@@ -23,7 +23,7 @@ from sequencer.model.plugin_limits import (
 )
 from sequencer.model.plugins import ParkCause
 from sequencer.plugins.calling import one_line
-from sequencer.plugins.messages import (
+from sequencer.plugins.host.messages import (
     LENGTH_BYTES,
     End,
     Failed,
@@ -36,7 +36,7 @@ from sequencer.plugins.messages import (
 )
 
 _LOOK_SECONDS, _LOOKS_MAX = 0.01, 300
-_COMMAND = (sys.executable, "-P", "-m", "sequencer.plugins.child")
+_COMMAND = (sys.executable, "-P", "-m", "sequencer.plugins.host.child")
 
 
 class Parks(Exception):

@@ -26,8 +26,8 @@ from sequencer.chain.block import Block
 from sequencer.chain.codec import decode_fields, encode_fields
 from sequencer.model.plugin_limits import FOLLOW_KEPT_BLOCKS
 from sequencer.model.refusals import Reason, Refused
+from sequencer.plugins.follow.reading import RemoteBlock, read_remote, read_remote_block
 from sequencer.plugins.protocol import Classes, Key, Reorg
-from sequencer.plugins.remote_reading import RemoteBlock, read_remote, read_remote_block
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.state import StateDiff
 

@@ -17,10 +17,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from sequencer.model.plugin_limits import HISTORY_LOCK_SECONDS_MAX
-from sequencer.plugins.history_rows import Row
-from sequencer.plugins.history_schema import APPLICATION_ID, FORMAT, statements
 from sequencer.plugins.protocol import Context, Key
-from sequencer.plugins.recording import (
+from sequencer.plugins.shipped.history_rows import Row
+from sequencer.plugins.shipped.history_schema import APPLICATION_ID, FORMAT, statements
+from sequencer.plugins.shipped.recording import (
     CannotRecord,
     is_recorded,
     path_of,

@@ -47,10 +47,10 @@ from sequencer.model.plugins import (
     PluginState,
 )
 from sequencer.model.refusals import Reason, Refused
-from sequencer.plugins.calls import Call, last_key, next_call
-from sequencer.plugins.messages import Begin, FromPlugin, Message, Taken
-from sequencer.plugins.process import Parks, PluginProcess
-from sequencer.plugins.questions import Questions
+from sequencer.plugins.host.calls import Call, last_key, next_call
+from sequencer.plugins.host.messages import Begin, FromPlugin, Message, Taken
+from sequencer.plugins.host.process import Parks, PluginProcess
+from sequencer.plugins.host.questions import Questions
 from sequencer.ports import ChainView, Store, StoreError, Worker
 
 _T = TypeVar("_T")

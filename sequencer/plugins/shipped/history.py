@@ -15,10 +15,10 @@ import msgspec
 
 from sequencer.chain.block import Block
 from sequencer.model.records import IncidentKind
-from sequencer.plugins.history_file import HistoryFile
-from sequencer.plugins.history_rows import Value, block_row, rows_of
 from sequencer.plugins.protocol import BlockAndStateUpdate, Classes, Context, Reorg
-from sequencer.plugins.recording import require_last, require_on_top, require_reorg
+from sequencer.plugins.shipped.history_file import HistoryFile
+from sequencer.plugins.shipped.history_rows import Value, block_row, rows_of
+from sequencer.plugins.shipped.recording import require_last, require_on_top, require_reorg
 from sequencer.starknet.felt import Felt, format_felt
 from sequencer.starknet.published import StateUpdate
 from sequencer.starknet.state import StateDiff

@@ -11,7 +11,7 @@ from sequencer.chain.stored import decode_body
 from sequencer.engine.deliveries import Position, Step, StepKind, next_step
 from sequencer.engine.reverse_diff import Reverser
 from sequencer.model.records import NO_HASH, BlockRecord
-from sequencer.plugins.messages import BlockParts, TellBlock, TellDone, TellRevert
+from sequencer.plugins.host.messages import BlockParts, TellBlock, TellDone, TellRevert
 from sequencer.ports import ChainView
 
 

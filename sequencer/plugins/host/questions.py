@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from sequencer.engine.plan import Plan, write_plan
 from sequencer.model.plugins import ParkCause, PluginOpinion
-from sequencer.plugins.messages import AskOpinion, FromPlugin, Judged
-from sequencer.plugins.process import Parks
+from sequencer.plugins.host.messages import AskOpinion, FromPlugin, Judged
+from sequencer.plugins.host.process import Parks
 
 
 class Questions:

@@ -21,10 +21,7 @@ from sequencer.model.plugin_limits import (
 )
 from sequencer.model.records import IncidentKind
 from sequencer.model.refusals import Reason, Refused
-from sequencer.plugins.follow_store import FollowStore, Place, read_sent_block, write_sent
-from sequencer.plugins.protocol import Reorg
-from sequencer.plugins.remote import NodeAway, RemoteNode
-from sequencer.plugins.remote_fetch import (
+from sequencer.plugins.follow.fetch import (
     Unsteady,
     fetch_blocks,
     first_different,
@@ -33,8 +30,11 @@ from sequencer.plugins.remote_fetch import (
     require_linked,
     without_diff,
 )
-from sequencer.plugins.remote_reading import has_true_hash, read_remote_block
-from sequencer.plugins.remote_reverse import reverse_diffs
+from sequencer.plugins.follow.node import NodeAway, RemoteNode
+from sequencer.plugins.follow.reading import has_true_hash, read_remote_block
+from sequencer.plugins.follow.reverse import reverse_diffs
+from sequencer.plugins.follow.store import FollowStore, Place, read_sent_block, write_sent
+from sequencer.plugins.protocol import Reorg
 from sequencer.starknet.felt import Felt, parse_felt
 
 _MS = 1_000

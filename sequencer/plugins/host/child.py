@@ -1,6 +1,6 @@
 """A plugin's own process: it is told by the node over its pipes, and ends with it.
 
-    python -m sequencer.plugins.child
+    python -m sequencer.plugins.host.child
 
 Promises
 - Whatever the plugin does with its thread, this process ends when the node's does, with all that
@@ -28,8 +28,7 @@ from sequencer.model.plugins import ParkCause
 from sequencer.model.refusals import Refused
 from sequencer.plugins.calling import Raised, attempt, call, one_line
 from sequencer.plugins.context import NOBODY, CallContext, MemoryBucket
-from sequencer.plugins.loading import load_plugin
-from sequencer.plugins.messages import (
+from sequencer.plugins.host.messages import (
     LENGTH_BYTES,
     AskOpinion,
     Begin,
@@ -48,6 +47,7 @@ from sequencer.plugins.messages import (
     read_length,
     write_frame,
 )
+from sequencer.plugins.loading import load_plugin
 from sequencer.plugins.protocol import BlockAndStateUpdate, Classes, Key, Opinion, Reorg
 from sequencer.starknet.published import StateUpdate
 from sequencer.starknet.state import StateDiff

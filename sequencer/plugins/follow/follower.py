@@ -28,13 +28,13 @@ from sequencer.model.plugin_limits import FOLLOW_POLL_MS, FOLLOW_TOLD_POLL_MS
 from sequencer.model.refusals import Reason, Refused
 from sequencer.plugins.calling import one_line
 from sequencer.plugins.context import CallContext, MemoryBucket
-from sequencer.plugins.follow_calls import PluginCalls
-from sequencer.plugins.follow_look import Doubt, Log, Look
-from sequencer.plugins.follow_patience import Patience
-from sequencer.plugins.follow_store import CallKind, FollowStore, Place, PlannedCall
+from sequencer.plugins.follow.calls import PluginCalls
+from sequencer.plugins.follow.heads import Heads
+from sequencer.plugins.follow.look import Doubt, Log, Look
+from sequencer.plugins.follow.node import RemoteNode, require_address
+from sequencer.plugins.follow.patience import Patience
+from sequencer.plugins.follow.store import CallKind, FollowStore, Place, PlannedCall
 from sequencer.plugins.protocol import Key
-from sequencer.plugins.remote import RemoteNode, require_address
-from sequencer.plugins.remote_heads import Heads
 
 _PROGRESS_SECONDS = 5
 _PLUGIN_FOLDER = "plugin"

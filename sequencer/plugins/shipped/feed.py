@@ -18,9 +18,9 @@ import msgspec
 
 from sequencer.chain.block import Block
 from sequencer.plugins.exchange import Plain, Said, executed_in, felts, plain_fields, said_in
-from sequencer.plugins.feed_file import FeedFile
 from sequencer.plugins.protocol import BlockAndStateUpdate, Classes, Context, Reorg
-from sequencer.plugins.recording import (
+from sequencer.plugins.shipped.feed_file import FeedFile
+from sequencer.plugins.shipped.recording import (
     is_recorded,
     path_of,
     require_last,

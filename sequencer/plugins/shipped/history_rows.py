@@ -27,7 +27,7 @@ from sequencer.model.events import (
 )
 from sequencer.model.units import notional
 from sequencer.plugins.exchange import Plain, executed_in, plain_fields, said_in
-from sequencer.plugins.history_schema import (
+from sequencer.plugins.shipped.history_schema import (
     ACCOUNT_HISTORY,
     EVENTS,
     LIQUIDATIONS,

@@ -20,7 +20,7 @@ import msgspec
 
 from sequencer.model.plugin_limits import FEED_CHUNK_BYTES, FEED_HEADER_BYTES_MAX
 from sequencer.plugins.protocol import Context, Key
-from sequencer.plugins.recording import CannotRecord, require_chain, require_not_behind
+from sequencer.plugins.shipped.recording import CannotRecord, require_chain, require_not_behind
 from sequencer.starknet.felt import Felt, format_felt
 
 FORMAT = 1

@@ -21,7 +21,7 @@ from sequencer.model.plugins import (
 )
 from sequencer.model.records import Cursor
 from sequencer.model.refusals import Reason, Refused, shown
-from sequencer.plugins.host import Around, Host, acknowledged
+from sequencer.plugins.host.host import Around, Host, acknowledged
 from sequencer.ports import StoreError
 
 

@@ -1,0 +1,1 @@
+"""FOLLOW: a plugin beside any Starknet node, told over its RPC."""

@@ -1,0 +1,1 @@
+"""HOST: plugins beside our own node, each in a process of its own."""

@@ -1,0 +1,1 @@
+"""SHIPPED: the plugins that come along."""
