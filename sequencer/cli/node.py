@@ -9,6 +9,7 @@ import typer
 
 from sequencer.cli.node_file import BLOCK_INTERVAL_MS_MAX, PORT_MAX, NodeFile, read_node_file
 from sequencer.cli.plugin_options import PluginUses, plugins_of
+from sequencer.cli.sayer import Sayer, standard_error
 from sequencer.cli.settlement import SettlementPath, settlement_of
 from sequencer.config import NodeConfig, read_genesis_text, read_operator_key
 from sequencer.model.refusals import Reason, Refused
@@ -75,7 +76,7 @@ def node(
     from sequencer.api.lines import LinePipes
     from sequencer.serve import serve
 
-    say = _sayer(json_logs)
+    say = _writer(json_logs)
     try:
         stated = NodeFile() if config is None else read_node_file(config)
         settings = NodeConfig(
@@ -100,17 +101,21 @@ def node(
         say("standard input and output are needed; give it /dev/null")
         raise typer.Exit(2)
     pipes = LinePipes(sys.stdin.fileno(), sys.stdout.fileno())
-    raise typer.Exit(int(serve(settings, say, pipes, contract)))
+    with Sayer(say) as saying:
+        code = serve(settings, saying, pipes, contract)
+    raise typer.Exit(int(code))
 
 
-def _sayer(json_logs: bool) -> Callable[[str], None]:
+def _writer(json_logs: bool) -> Callable[[str], None]:
+    """Return what writes a line on standard error."""
+    file = standard_error()
     if json_logs:
         from rich.console import Console
 
         from sequencer.cli.logs import make_log
 
-        return make_log(Console(stderr=True), as_json=True).info
-    return lambda text: typer.echo(f"perpchain node: {text}", err=True)
+        return make_log(Console(file=file), as_json=True).info
+    return lambda text: typer.echo(f"perpchain node: {text}", file=file)
 
 
 def _given(value: _T | None, stated: _T) -> _T:

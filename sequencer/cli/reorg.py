@@ -184,8 +184,8 @@ def _kept_plan(command: str, data_dir: Path, plan_id: str) -> Plan:
 
 def _confirm(plan: Plan) -> None:
     """Have the height typed that stays; whoever types another has read another page."""
-    words = f"{plan.head_height - plan.target_height} blocks will be undone. The block that stays"
-    typed: str = typer.prompt(words, err=True)
+    undone = f"{plan.head_height - plan.target_height} blocks will be undone"
+    typed: str = typer.prompt(f"{undone}. Type the height of the block that stays", err=True)
     if typed.strip() != str(plan.target_height):
         words = f"{Reason.PARAMETER_INVALID.value}: the plan's block is {plan.target_height}"
         fail("reorg apply", f"{words}; nothing was done", ExitCode.INPUT)

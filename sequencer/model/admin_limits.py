@@ -53,3 +53,9 @@ OPERATOR_LOG_WAITING_MAX = 1_000
 
 OPERATOR_LOG_UNENDED_SHOWN_MAX = 20
 """Intents without an outcome that a check of the operator's log names, the newest."""
+
+LINES_SAID_WAITING_MAX = 10_000
+"""Lines for the operator that wait for whoever reads standard error; those above are counted."""
+
+LINES_ENDING_SECONDS_MAX = 2
+"""Seconds that a node which ends waits for its last lines to be read."""

@@ -8,6 +8,7 @@ Promises
 """
 
 import importlib
+import inspect
 import re
 import sys
 from collections.abc import Callable
@@ -26,6 +27,11 @@ _GROUP = "perpchain.plugins"
 _CLASS_OF_MODULE = re.compile(r"(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)")
 _NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{PLUGIN_NAME_CHARACTERS_MAX}}}")
 _NEEDED = ("new_block", "revert_block")
+_ARGUMENTS = {
+    name: list(inspect.signature(method).parameters)[1:]
+    for name, method in vars(Plugin).items()
+    if inspect.isfunction(method) and not name.startswith("_")
+}
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -50,6 +56,10 @@ def load_plugin(use: str) -> Loaded:
     for method in _NEEDED:
         if getattr(found, method, None) in (None, getattr(Plugin, method)):
             raise _invalid(use, f"class {class_name} has no {method}")
+    for method, names in _ARGUMENTS.items():
+        if not _takes(found, method, len(names)):
+            words = f"{class_name}.{method} does not take what it is called with"
+            raise _invalid(use, f"{words}: {', '.join(names) or 'nothing'}")
     return Loaded(default_name(use), found)
 
 
@@ -65,6 +75,18 @@ def require_plugin_name(name: str) -> str:
         words = f"a name is 1 to {PLUGIN_NAME_CHARACTERS_MAX} letters, digits, - and _"
         raise Refused(Reason.PLUGIN_INVALID, f"{words}, not {shown(name)}")
     return name
+
+
+def _takes(found: type, method: str, count: int) -> bool:
+    """Say whether a method can be called with so many arguments, as far as that can be told."""
+    stated = inspect.getattr_static(found, method, None)
+    if not inspect.isfunction(stated):
+        return True
+    try:
+        inspect.signature(stated).bind(None, *[None] * count)
+    except TypeError:
+        return False
+    return True
 
 
 def _where(use: str) -> tuple[str, str]:

@@ -116,10 +116,8 @@ async def test_a_devnet_with_plugins_from_the_folder_where_it_is_started(elsewhe
         assert started.logged(
             "plugin broken is parked, PLUGIN_RAISED: new_block: RuntimeError: no room (watch.py:"
         )
-        assert started.logged("plugin wach is parked, PLUGIN_INVALID: PLUGIN_UNKNOWN: 'watch:Wach'")
-        assert started.logged(
-            "plugin other is parked, PLUGIN_INVALID: PLUGIN_UNKNOWN: 'wach:Other'"
-        )
+        assert started.logged("plugin wach is parked, PLUGIN_INVALID: 'watch:Wach'")
+        assert started.logged("plugin other is parked, PLUGIN_INVALID: 'wach:Other'")
         assert seen(lambda: len(noted(elsewhere, "stuck")) == 4)
         before = await started.call("starknet_blockNumber")
         assert seen(lambda: len(noted(elsewhere)) > before + 20)

@@ -134,9 +134,9 @@ async def test_every_method_can_fail(
         ("probe:Late", "PLUGIN_RAISED: new_block: Late.new_block is async"),
         ("probe:Unmade", "PLUGIN_RAISED: OSError: no way (probe.py:"),
         ("probe:Endless", "PLUGIN_HANGS: init took over 8 s"),
-        ("probe:Absent", "PLUGIN_INVALID: PLUGIN_UNKNOWN: 'tests.plugins.probe:Absent'"),
-        ("probe:PIDS", "PLUGIN_INVALID: PLUGIN_INVALID: "),
-        ("prob:Probe", "PLUGIN_INVALID: PLUGIN_UNKNOWN: "),
+        ("probe:Absent", "PLUGIN_INVALID: 'tests.plugins.probe:Absent'"),
+        ("probe:PIDS", "PLUGIN_INVALID: "),
+        ("prob:Probe", "PLUGIN_INVALID: "),
     ],
 )
 async def test_a_plugin_that_cannot_be_begun_is_parked(
@@ -151,11 +151,11 @@ async def test_a_plugin_that_cannot_be_begun_is_parked(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("raise ValueError('early')", "PLUGIN_INVALID: PLUGIN_INVALID: 'early:Early': ValueError"),
+        ("raise ValueError('early')", "PLUGIN_INVALID: 'early:Early': ValueError"),
         ("while True: pass", "PLUGIN_HANGS: init took over 8 s"),
         ("import os; os._exit(7)", "PLUGIN_DIED: init: its process ended with code 7"),
-        ("class Early(", "PLUGIN_INVALID: PLUGIN_INVALID: 'early:Early': SyntaxError"),
-        ("import sys; sys.exit()", "PLUGIN_INVALID: PLUGIN_INVALID: 'early:Early': SystemExit"),
+        ("class Early(", "PLUGIN_INVALID: 'early:Early': SyntaxError"),
+        ("import sys; sys.exit()", "PLUGIN_INVALID: 'early:Early': SystemExit"),
     ],
 )
 async def test_a_module_that_cannot_be_imported_parks_its_plugin(

@@ -110,7 +110,7 @@ class _Plugin:
         try:
             factory = load_plugin(self._use).factory
         except Refused as refused:
-            return Failed(ParkCause.PLUGIN_INVALID.value, str(refused))
+            return Failed(ParkCause.PLUGIN_INVALID.value, refused.detail)
         made = attempt(factory.__module__, factory)
         if isinstance(made, Raised):
             return Failed(ParkCause.PLUGIN_RAISED.value, made.words)

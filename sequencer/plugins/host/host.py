@@ -146,6 +146,8 @@ class Host:
 
     async def run(self) -> None:
         """Tell the plugin, and carry out what the operator orders, until cancelled."""
+        if self._reason:
+            self._around.say(f"plugin {self.name} stays parked, {self._reason}")
         try:
             async with asyncio.TaskGroup() as group:
                 while True:

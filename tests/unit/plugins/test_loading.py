@@ -112,6 +112,31 @@ def test_what_names_no_class_is_invalid(use: str) -> None:
     assert refused(use).reason is Reason.PLUGIN_INVALID
 
 
+@pytest.mark.parametrize(
+    ("method", "is_right"),
+    [
+        ("def revert_block(self, block, parent): ...", False),
+        ("def revert_block(self, block, parent, diff, more): ...", False),
+        ("def reorg_done(self): ...", False),
+        ("def init(self): ...", False),
+        ("def shutdown(self, now): ...", False),
+        ("def revert_block(self, block, parent, diff, more=None): ...", True),
+        ("def revert_block(self, *blocks): ...", True),
+        ("reorg_done = staticmethod(print)", True),
+    ],
+)
+def test_a_method_that_cannot_be_called_is_found_at_once(
+    here: Path, method: str, is_right: bool
+) -> None:
+    write(here, f"{CODE}\n\nclass Odd(Whole):\n    {method}\n")
+    if is_right:
+        assert load_plugin(f"{MODULE}:Odd").name == "odd"
+    else:
+        told = refused(f"{MODULE}:Odd")
+        assert told.reason is Reason.PLUGIN_INVALID
+        assert "does not take what it is called with" in told.detail
+
+
 def test_an_entry_point_is_found_by_its_name(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(here, CODE)
     folder = here / "somebodys_package-1.0.dist-info"
