@@ -122,7 +122,7 @@ def test_what_cannot_be_loaded_is_a_failure_in_words(tmp_path: Path) -> None:
         told = ask(child, bad)
         assert isinstance(told, Failed)
         assert told.cause == "PLUGIN_INVALID"
-        assert told.words.startswith("PLUGIN_UNKNOWN: 'nowhere:Nothing'")
+        assert told.words.startswith("'nowhere:Nothing'")
     finally:
         os.killpg(child.pid, signal.SIGKILL)
         child.communicate()
