@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,8 +21,6 @@ from tests.plugins.host_world import (
     until,
 )
 from tests.plugins.probe import PIDS
-
-ROOT = Path(__file__).parents[2]
 
 HARMS = [
     ("raise", "PLUGIN_RAISED: {}: ValueError: a second?[31m line x"),
@@ -48,14 +45,6 @@ HARMS = [
     ("long", "PLUGIN_RAISED: {}: ValueError: a key of 256 bytes, 255 allowed"),
 ]
 HARMLESS = ["change", "print", "say", "children", "fork", "thread"]
-
-
-@pytest.fixture(autouse=True)
-def _at_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The probe is found from here, by processes as well."""
-    monkeypatch.chdir(ROOT)
-    yield
-    assert children() == []
 
 
 async def require_parked(rig: Hosted, words: str, calls: int) -> None:

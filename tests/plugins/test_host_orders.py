@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from sequencer.model.refusals import Reason, Refused
 from sequencer.plugins.host.host import HostLimits
 from tests.plugins.host_world import (
     ORDERS,
-    children,
     hosted,
     opinions,
     order,
@@ -24,16 +22,7 @@ from tests.plugins.host_world import (
 from tests.strategies import refused
 from tests.unit.engine.builders import HeldWorker
 
-ROOT = Path(__file__).parents[2]
 PATIENT = HostLimits(call_seconds_max=60)
-
-
-@pytest.fixture(autouse=True)
-def _at_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The probe is found from here, by processes as well."""
-    monkeypatch.chdir(ROOT)
-    yield
-    assert children() == []
 
 
 async def test_a_parked_plugin_goes_on_where_it_was_parked(tmp_path: Path) -> None:

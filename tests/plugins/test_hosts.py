@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,16 +27,7 @@ from tests.plugins.host_world import (
 from tests.strategies import Unchecked
 from tests.unit.engine.rolling import Chain
 
-ROOT = Path(__file__).parents[2]
 PATIENT = HostLimits(call_seconds_max=60)
-
-
-@pytest.fixture(autouse=True)
-def _at_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The probe is found from here, by processes as well."""
-    monkeypatch.chdir(ROOT)
-    yield
-    assert children() == []
 
 
 @pytest.mark.parametrize(

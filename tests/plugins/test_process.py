@@ -16,7 +16,6 @@ from sequencer.plugins.host.messages import Begin, Taken
 from sequencer.plugins.host.process import Parks, PluginProcess
 from tests.plugins.host_world import PROBE, children, until
 
-ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
 
 _CURIOUS = f"""
@@ -49,12 +48,6 @@ async def started(said: list[str]) -> AsyncIterator[PluginProcess]:
             await process.end()
             assert listening.done() or listening.cancel()
     assert children() == []
-
-
-@pytest.fixture(autouse=True)
-def _at_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The probe is found from here, by processes as well."""
-    monkeypatch.chdir(ROOT)
 
 
 async def test_it_answers_and_ends(tmp_path: Path) -> None:

@@ -8,50 +8,54 @@ Promises
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from sequencer.model.plugin_limits import PLUGIN_CLOSING_SECONDS_MAX
-from sequencer.model.refusals import Reason, Refused, shown
-from sequencer.plugins.calling import Raised, Returned, attempt, call, one_line
-from sequencer.plugins.context import CallContext, MemoryBucket
+from sequencer.model.refusals import Reason, Refused
+from sequencer.plugins.calling import Raised, attempt, call, one_line
+from sequencer.plugins.context import NOBODY, CallContext, MemoryBucket
 from sequencer.plugins.follow.reading import RemoteBlock
 from sequencer.plugins.follow.store import CallKind, PlannedCall
 from sequencer.plugins.protocol import BlockAndStateUpdate
+from sequencer.plugins.telling import Kept, tell
 
 Changes: TypeAlias = Sequence[tuple[bytes, bytes | None]]
 """What a call wrote into the bucket: keys with their values, None for what it removed."""
 
-_Outcome: TypeAlias = Returned | Raised
-_Work: TypeAlias = Callable[[], _Outcome]
+_Outcome = TypeVar("_Outcome")
 
 
 class _Turns:
     """A thread that does one thing after the other."""
 
     def __init__(self) -> None:
-        self._works: SimpleQueue[tuple[Future[_Outcome], _Work] | None] = SimpleQueue()
+        self._works: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         Thread(target=self._run, daemon=True).start()
 
-    async def take(self, work: _Work) -> _Outcome:
-        future: Future[_Outcome] = Future()
-        self._works.put((future, work))
+    async def take(self, work: Callable[[], _Outcome]) -> _Outcome | Raised:
+        future: Future[_Outcome | Raised] = Future()
+
+        def done() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            outcome: _Outcome | Raised = Raised("it ended its thread")
+            try:
+                outcome = work()
+            finally:
+                future.set_result(outcome)
+
+        self._works.put(done)
         return await asyncio.wrap_future(future)
 
     def end(self) -> None:
         self._works.put(None)
 
     def _run(self) -> None:
-        while (item := self._works.get()) is not None:
-            future, work = item
-            if not future.set_running_or_notify_cancel():
-                continue
-            outcome: _Outcome = Raised("it ended its thread")
-            try:
-                outcome = work()
-            finally:
-                future.set_result(outcome)
+        while (work := self._works.get()) is not None:
+            work()
 
 
 class PluginCalls:
@@ -59,6 +63,7 @@ class PluginCalls:
 
     def __init__(self, context: CallContext, bucket: MemoryBucket) -> None:
         self._context, self._bucket = context, bucket
+        bucket.writer = NOBODY
         self._plugin: object = None
         self._turns = _Turns()
 
@@ -87,13 +92,13 @@ class PluginCalls:
         self._turns.end()
 
     async def _call(self, method: str, *arguments: object) -> Changes:
-        outcome = await self._turns.take(lambda: call(self._plugin, method, *arguments))
-        if isinstance(outcome, Returned) and outcome.value is None:
-            return self._bucket.take_changes()
+        work = partial(tell, self._plugin, self._bucket, method, *arguments)
+        outcome = await self._turns.take(work)
+        if isinstance(outcome, Kept):
+            return outcome.changes
+        # Also of one that ended the thread under it.
         self._bucket.undo_changes()
-        if isinstance(outcome, Raised):
-            raise self._refused(method, outcome.words)
-        raise self._refused(method, f"it returned {shown(outcome.value)} instead of nothing")
+        raise self._refused(method, outcome.words)
 
     def _refused(self, doing: str, words: str) -> Refused:
         line = one_line(f"{self._context.name}, {doing}: {words}")

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from queue import Queue
-from threading import Lock, Thread, get_ident
+from threading import Lock, Thread
 from typing import BinaryIO, assert_never
 
 from sequencer.chain.block import Block
@@ -49,6 +49,7 @@ from sequencer.plugins.host.messages import (
 )
 from sequencer.plugins.loading import load_plugin
 from sequencer.plugins.protocol import BlockAndStateUpdate, Classes, Key, Opinion, Reorg
+from sequencer.plugins.telling import Kept, kind_of, tell
 from sequencer.starknet.published import StateUpdate
 from sequencer.starknet.state import StateDiff
 
@@ -144,23 +145,18 @@ class _Plugin:
                 return Judged()
             case Opinion(words=str(words), veto=bool(veto)):
                 return Judged(one_line(words) or "no words", veto)
-        return Judged(f"no answer: it returned {_kind(outcome.value)}")
+        return Judged(f"no answer: it returned {kind_of(outcome.value)}")
 
     def end(self) -> None:
         call(self._of_somebody, "shutdown")
 
     def _call(self, method: str, *arguments: object) -> FromPlugin:
-        self._bucket.writer = get_ident()
-        outcome = call(self._of_somebody, method, *arguments)
-        self._bucket.writer = NOBODY
-        if isinstance(outcome, Raised):
-            self._bucket.undo_changes()
-            return Failed(ParkCause.PLUGIN_RAISED.value, f"{method}: {outcome.words}")
-        if outcome.value is not None:
-            self._bucket.undo_changes()
-            words = f"{method} returned {_kind(outcome.value)} instead of nothing"
-            return Failed(ParkCause.PLUGIN_NONSENSE.value, words)
-        return Taken(self._bucket.take_changes())
+        outcome = tell(self._of_somebody, self._bucket, method, *arguments)
+        if isinstance(outcome, Kept):
+            return Taken(outcome.changes)
+        if outcome.is_nonsense:
+            return Failed(ParkCause.PLUGIN_NONSENSE.value, f"{method} {outcome.words}")
+        return Failed(ParkCause.PLUGIN_RAISED.value, f"{method}: {outcome.words}")
 
 
 def main() -> None:
@@ -219,11 +215,6 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     return os.fdopen(coming, "rb"), os.fdopen(going, "wb")
-
-
-def _kind(value: object) -> str:
-    """Name the kind of a value of somebody's: its text could be long, or raise."""
-    return one_line(f"a value of type {type(value).__name__}")
 
 
 def _block_of(parts: BlockParts) -> BlockAndStateUpdate:

@@ -8,7 +8,7 @@ import pytest
 
 from sequencer.model.plugin_limits import FOLLOW_TOGETHER_MAX
 from sequencer.model.refusals import Reason
-from sequencer.plugins.follow import follower, look, patience
+from sequencer.plugins.follow import follower, look
 from sequencer.plugins.follow.follower import Follower
 from tests.ledger_plugin import LINES_FILE
 from tests.unit.plugins.fake_node import FakeNode, Fields, served
@@ -26,27 +26,12 @@ from tests.unit.plugins.follow_world import (
 )
 
 
-@pytest.fixture(params=[True, False], ids=["true-hashes", "devnet-hashes"])
-async def node(request: pytest.FixtureRequest) -> AsyncIterator[FakeNode]:
-    async with served(FakeNode(has_true_hashes=request.param)) as node:
-        node.grow(20)
-        yield node
-
-
 @pytest.fixture
 async def devnet() -> AsyncIterator[FakeNode]:
     """A node that gives different blocks the same hash."""
     async with served(FakeNode(has_true_hashes=False)) as node:
         node.grow(20)
         yield node
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FOLLOW_WAIT_MS_MAX", 5)
-    monkeypatch.setattr(patience, "FOLLOW_WAIT_MS_MIN", 1)
-    monkeypatch.setattr(follower, "FOLLOW_POLL_MS", 5)
-    monkeypatch.setattr(look, "FOLLOW_POLL_MS", 5)
 
 
 async def test_follows_and_goes_on_where_it_stopped(node: FakeNode, tmp_path: Path) -> None:

@@ -2,15 +2,14 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 
 from sequencer.chain.block import Block
 from sequencer.model.refusals import Reason
-from sequencer.plugins.follow import calls, follower, look, patience, store
+from sequencer.plugins.follow import calls, patience, store
 from sequencer.plugins.follow.follower import Follower
 from sequencer.plugins.protocol import Classes, Context, Key
 from sequencer.starknet.published import StateUpdate
@@ -28,21 +27,6 @@ from tests.unit.plugins.follow_world import (
     until,
     until_same,
 )
-
-
-@pytest.fixture(params=[True, False], ids=["true-hashes", "devnet-hashes"])
-async def node(request: pytest.FixtureRequest) -> AsyncIterator[FakeNode]:
-    async with served(FakeNode(has_true_hashes=request.param)) as node:
-        node.grow(20)
-        yield node
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FOLLOW_WAIT_MS_MAX", 5)
-    monkeypatch.setattr(patience, "FOLLOW_WAIT_MS_MIN", 1)
-    monkeypatch.setattr(follower, "FOLLOW_POLL_MS", 5)
-    monkeypatch.setattr(look, "FOLLOW_POLL_MS", 5)
 
 
 async def test_a_cut_call_comes_again_before_its_block_is_taken_back(
@@ -232,3 +216,44 @@ async def test_a_node_that_stays_away_is_given_up_where_there_is_an_end(
     refused = await refusal_of(node, tmp_path)
     assert refused.reason is Reason.FOLLOW_NODE_UNUSABLE
     assert refused.detail.startswith("the node is away: ")
+
+
+class _Unprintable:
+    def __repr__(self) -> str:
+        raise ValueError("no words")
+
+
+class _Returning(MatchingLedger):
+    def new_block(self, block: Block, state_update: StateUpdate, new_classes: Classes) -> object:  # type: ignore[override]
+        return _Unprintable()
+
+
+async def test_whatever_a_plugin_returns_is_named_by_its_kind(
+    node: FakeNode, tmp_path: Path
+) -> None:
+    refused = await refusal_of(node, tmp_path, factory=_Returning)
+    assert refused.reason is Reason.PLUGIN_RAISED
+    assert "new_block: returned a value of type _Unprintable instead of nothing" in refused.detail
+
+
+class _Outside(MatchingLedger):
+    """It writes in a thread of its own."""
+
+    said: str = ""
+
+    def init(self, context: Context) -> None:
+        super().init(context)
+        thread = Thread(target=self._write_outside, args=(context,))
+        thread.start()
+        thread.join()
+
+    def _write_outside(self, context: Context) -> None:
+        try:
+            context.bucket.put(b"outside", b"1")
+        except RuntimeError as error:
+            type(self).said = str(error)
+
+
+async def test_a_thread_of_a_plugin_writes_nothing(node: FakeNode, tmp_path: Path) -> None:
+    await follow_once(node, tmp_path, factory=_Outside)
+    assert "in its own thread" in _Outside.said
