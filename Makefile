@@ -17,7 +17,7 @@ PACKAGES := $(wildcard sequencer/__init__.py devnet/__init__.py contracts/__init
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help devnet check test test-contracts contracts devnet-real test-devnet crash kill-run simulate fuzz bench run lock clean
+.PHONY: help devnet check test test-contracts contracts devnet-real test-devnet crash kill-run simulate fuzz bench run run-embedded lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ check: $(READY) ## lint, format, types, project rules and unit tests
 test: $(READY) ## all tests
 	$(BIN)/pytest -q -n auto
 
-test-contracts: $(READY) ## unit tests in Cairo, 5 minutes; skipped by name without node
+test-contracts: $(READY) ## unit tests in Cairo, half an hour; skipped by name without node
 	$(BIN)/python scripts/build_contracts.py test
 
 contracts: $(READY) ## compile the Cairo contracts to contracts/artifacts; needs node and cargo
@@ -46,10 +46,10 @@ test-devnet: $(READY) ## what needs starknet-devnet; skipped by name without it
 crash: $(READY) ## kill the engine wherever it writes; nothing acknowledged may be lost
 	$(BIN)/python scripts/crash.py
 
-kill-run: $(READY) ## kill a whole run at 28 moments, and let it go on; 10 minutes
+kill-run: $(READY) ## kill a whole run at 40 moments, and let it go on; 20 minutes
 	$(BIN)/python scripts/kill_run.py
 
-simulate: $(READY) ## race rollbacks against everything else in virtual time, 1,000 seeds
+simulate: $(READY) ## 1,000 seeds of rollbacks that race with all else, 200 of money, 200 of twins
 	$(BIN)/python scripts/simulate.py
 
 fuzz: $(READY) ## 100,000 mutated requests against a whole devnet; 6 minutes
@@ -63,6 +63,9 @@ devnet: $(READY) ## an appchain for development with bots that trade, until Ctrl
 
 run: $(READY) ## trade a recorded market, go back, go on, prove it; 1 to 2 minutes
 	$(BIN)/perpchain run
+
+run-embedded: $(READY) ## the same on the embedded devnet, which runs no Cairo and needs no cargo
+	$(BIN)/perpchain run --settlement embedded
 
 lock: ## remake requirements.lock; LOCK_FLAGS=--upgrade moves every pin
 	$(PYTHON) -m venv --clear $(LOCK_VENV)

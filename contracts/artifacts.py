@@ -1,10 +1,12 @@
 """The compiled contracts that are committed, and what they were compiled from.
 
 Promises
-- `load_manifest` says, for each contract, the source and the class hashes of its artifacts.
+- `load_manifest` says, for each contract, the sources and the class hashes of its artifacts.
+- A contract's hash of sources covers all its parts, in the order in which they are joined.
 - Nothing here needs a compiler: who deploys a contract reads its two JSON texts and sends them.
 """
 
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,7 +20,7 @@ MANIFEST = ARTIFACTS / "manifest.json"
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the artifacts of one contract are; hashes of classes are written as 0x..."""
 
-    source: str
+    sources: list[str]
     source_sha256: str
     class_hash: str
     compiled_class_hash: str
@@ -69,8 +71,9 @@ def casm_path(name: str) -> Path:
     return ARTIFACTS / f"{name}.casm.json"
 
 
-def source_path(entry: Entry) -> Path:
-    return FOLDER / entry.source
+def joined_source(parts: Iterable[str]) -> bytes:
+    """Return the one source that the compiler is given for a contract's parts."""
+    return b"\n".join((FOLDER / part).read_bytes() for part in parts)
 
 
 def source_hash(text: bytes) -> str:

@@ -1,7 +1,8 @@
-// Run the Cairo compiler, which is a WebAssembly module, over one source string.
+// Run the Cairo compiler, which is a WebAssembly module, over one source string, to which
+// all sources are joined.
 //
-//   node compile.mjs MODULES class SOURCE   print the contract class of SOURCE as JSON
-//   node compile.mjs MODULES test SOURCE... join the sources, run their unit tests, print the report
+//   node compile.mjs MODULES class SOURCE...  print the contract class as JSON
+//   node compile.mjs MODULES test SOURCE...   run the unit tests, print the report
 //
 // MODULES is the node_modules folder. Exit code 1: the compiler or a test refuses.
 

@@ -20,9 +20,11 @@ from typing import Any, Protocol
 
 import msgspec
 
+from devnet.appchain_facts import AppchainFacts
 from devnet.bots import Bots
 from devnet.devnet_facts import Moment, Watch, ready_facts
 from devnet.devnet_folder import DevnetFolder, DevnetOptions, devnet_folder
+from devnet.embedded.place import holds_chain
 from devnet.faucet import faucet_methods
 from devnet.late_settlement import LateSettlement, standing_at
 from devnet.local_cast import make_local_cast, make_local_genesis
@@ -35,7 +37,6 @@ from sequencer.model.api_limits import ServerLimits
 from sequencer.model.commands import SetMode
 from sequencer.model.halts import ExitCode
 from sequencer.model.plugins import PluginConfig
-from sequencer.model.records import BlockRecord
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Mode, ModeCause
 from sequencer.model.secret import Secret
@@ -113,7 +114,7 @@ class SettlementOpener(Protocol):
     is_new: bool
 
     def open(
-        self, folder: Path, first: BlockRecord, salt: int, say: Callable[[str], None]
+        self, folder: Path, facts: AppchainFacts, salt: int, say: Callable[[str], None]
     ) -> OpenedSettlement:
         """Return the chain, or why there is none; never fails."""
 
@@ -160,7 +161,7 @@ class _Appchain:
         config, given = self._config(), self._given(late)
         node = await start_node(config, given)
         try:
-            first_standing = _first_standing(node, opener)
+            first_standing = self._first_standing(node, opener)
             async with self._settled(node, opener, late, told):
                 places = {"settlement": "none" if opener is None else opener.name}
                 return await self._serve((config, given, node), told, places)
@@ -243,8 +244,8 @@ class _Appchain:
 
         Refusal: SETTLEMENT_ABSENT where somebody else's is not there.
         """
-        first = node.store.view.block(0)
-        if opener is None or late is None or first is None:
+        facts = _facts_of(node)
+        if opener is None or late is None or facts is None:
             yield
             return
         if told.is_set():
@@ -264,7 +265,7 @@ class _Appchain:
                 self._settlement_facts = opened.facts
                 self._tell_settled()
 
-        opening = loop.run_in_executor(None, opener.open, data_dir, first, salt, say)
+        opening = loop.run_in_executor(None, opener.open, data_dir, facts, salt, say)
         opening.add_done_callback(take)
         if not opener.is_new and (await opening).chain is None:
             raise Refused(Reason.SETTLEMENT_ABSENT, opening.result().problem)
@@ -275,6 +276,15 @@ class _Appchain:
             await opening
             await late.close()
             await asyncio.to_thread(opener.stop, data_dir)
+
+    def _first_standing(self, node: Node, opener: SettlementOpener | None) -> Standing | None:
+        """Return what a contract that is deployed now will stand at, None for one that is there."""
+        first = node.store.view.block(0)
+        is_kept = holds_chain(self._folder.data_dir)
+        if first is None or opener is None or not opener.is_new or is_kept:
+            return None
+        root, hash_ = (int.from_bytes(part, "big") for part in (first.state_root, first.block_hash))
+        return standing_at(Post(first.height, root, hash_))
 
     def _config(self) -> NodeConfig:
         genesis = make_local_genesis(self._recording, self._cast, self._options.balance)
@@ -300,13 +310,12 @@ class _Appchain:
         )
 
 
-def _first_standing(node: Node, opener: SettlementOpener | None) -> Standing | None:
-    """Return what a contract that is deployed now will stand at."""
-    first = node.store.view.block(0)
-    if first is None or opener is None or not opener.is_new:
+def _facts_of(node: Node) -> AppchainFacts | None:
+    """Return what a contract has to know of this chain."""
+    first, state = node.store.view.block(0), node.engine.writer.state
+    if first is None:
         return None
-    root, hash_ = (int.from_bytes(part, "big") for part in (first.state_root, first.block_hash))
-    return standing_at(Post(first.height, root, hash_))
+    return AppchainFacts(first, state.system.chain_id, state.totals.genesis_deposited)
 
 
 async def _until(told: asyncio.Event, node: Node) -> None:

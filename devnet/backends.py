@@ -1,8 +1,12 @@
 """Which settlement chain a run posts to: a devnet of its own, one at an address, or none.
 
+There are two devnets: starknet-devnet, which runs the contract's Cairo, and the embedded one, which
+is always here, and runs its Python twin.
+
 Promises
 - A devnet that a run started outlives it when it is killed: the run that goes on finds it by what
-  stands in the data folder, and stops it at its end. One that is gone is replaced by another.
+  stands in the data folder, and stops it at its end. One that is gone is replaced by another; the
+  embedded one has its chain in the data folder, and goes on with it.
 - The contract of a run is found again where it stands: its address follows from the run's salt.
 
 Laws
@@ -10,6 +14,7 @@ Laws
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import aiohttp
@@ -18,6 +23,9 @@ from starknet_py.net.client_errors import ClientError
 from starknet_py.net.http_client import ServerError
 
 from contracts.artifacts import load_artifact
+from devnet.appchain_facts import AppchainFacts
+from devnet.embedded.place import holds_chain
+from devnet.embedded.starting import start_embedded
 from devnet.starknet_devnet import (
     DEVNET_FILE,
     VERSION,
@@ -29,6 +37,7 @@ from devnet.starknet_devnet import (
     start_devnet,
     stop_devnet,
 )
+from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.config import (
     SettlementConfig,
     devnet_url,
@@ -37,14 +46,16 @@ from sequencer.config import (
     read_limited,
 )
 from sequencer.model.limits import RUN_FILE_BYTES_MAX
-from sequencer.model.records import BlockRecord
 from sequencer.model.refusals import Reason, Refused
-from sequencer.model.settlement import SettlementError
 from sequencer.settlement.connection import StarknetAccess
-from sequencer.settlement.deployment import SettlementConstructor, deploy_settlement
+from sequencer.settlement.deployment import (
+    SettlementClasses,
+    SettlementConstructor,
+    deploy_settlement,
+)
 from sequencer.settlement.starknet import StarknetSettlement
 
-AUTO, NONE, DEVNET = "auto", "none", "starknet-devnet"
+AUTO, NONE, DEVNET, EMBEDDED = "auto", "none", "starknet-devnet", "embedded"
 FINALITY_DELAY_SECONDS = 3_600
 
 # Nobody there, somebody else, or a devnet with fewer accounts.
@@ -71,35 +82,28 @@ class Backend(msgspec.Struct, frozen=True):
 
 
 async def open_backend(
-    choice: str, folder: Path, first: BlockRecord, salt: int, say: Callable[[str], None]
+    choice: str, folder: Path, facts: AppchainFacts, salt: int, say: Callable[[str], None]
 ) -> Backend:
     """Find or start the chain that was chosen, and find or deploy the contract on it.
 
-    `first` is the appchain's block 0. Refusals: SETTLEMENT_ABSENT where the chosen one is not
-    there. Failures: SettlementError, DevnetFailed.
+    Refusals: SETTLEMENT_ABSENT where the chosen one is not there. Failures: SettlementError,
+    DevnetFailed.
     """
     url, kept = _chosen_url(choice), _kept(folder)
     if choice == NONE:
         return Backend()
     if url:
-        return Backend(await _contract(url, folder, first, salt))
+        return Backend(await _contract(url, folder, facts, salt))
     devnet = kept if kept is not None and kept.url and is_running(kept) else None
+    goes_on = devnet is not None or (choice != DEVNET and holds_chain(folder))
     if devnet is None:
-        binary = find_binary()
-        if binary is None and choice == AUTO:
-            say(f"settlement: none: {_HOW_TO_GET}")
-            return Backend()
-        if binary is None:
-            raise Refused(Reason.SETTLEMENT_ABSENT, _HOW_TO_GET)
-        if kept is not None:
-            stop_devnet(kept)
-        devnet = start_devnet(binary, folder / _LOG_FILE, note=lambda seen: _keep(folder, seen))
-    replaced = kept is not None and bool(kept.url) and kept != devnet
-    try:
-        return Backend(await _contract(devnet.url, folder, first, salt), devnet, replaced)
-    except (Refused, SettlementError):
-        stop_backend(Backend(devnet=devnet), folder)
-        raise
+        devnet = _start(choice, folder, kept, say)
+    replaced = kept is not None and bool(kept.url) and not goes_on
+    with ExitStack() as started:
+        started.callback(stop_backend, Backend(devnet=devnet), folder)
+        contract = await _contract(devnet.url, folder, facts, salt)
+        started.pop_all()
+    return Backend(contract, devnet, replaced)
 
 
 def stop_backend(backend: Backend, folder: Path) -> None:
@@ -117,13 +121,30 @@ def require_backend(choice: str) -> None:
         raise Refused(Reason.SETTLEMENT_ABSENT, _HOW_TO_GET)
 
 
+def _start(
+    choice: str, folder: Path, kept: RunningDevnet | None, say: Callable[[str], None]
+) -> RunningDevnet:
+    is_embedded = choice == EMBEDDED or (choice == AUTO and holds_chain(folder))
+    binary = None if is_embedded else find_binary()
+    if binary is None and choice == DEVNET:
+        raise Refused(Reason.SETTLEMENT_ABSENT, _HOW_TO_GET)
+    if kept is not None:
+        stop_devnet(kept)
+    log = folder / _LOG_FILE
+    if binary is not None:
+        return start_devnet(binary, log, note=lambda seen: _keep(folder, seen))
+    if not is_embedded:
+        say(f"settlement: {EMBEDDED}, which runs no Cairo: {_HOW_TO_GET}")
+    return start_embedded(folder, log, note=lambda seen: _keep(folder, seen))
+
+
 def _chosen_url(choice: str) -> str:
     if choice == AUTO:
         return devnet_url()
-    if choice in (NONE, DEVNET):
+    if choice in (NONE, DEVNET, EMBEDDED):
         return ""
     if not choice.startswith(("http://", "https://")):
-        words = f"{choice!r:.80} is none of {AUTO}, {NONE}, {DEVNET} and no address"
+        words = f"{choice!r:.80} is none of {AUTO}, {NONE}, {EMBEDDED}, {DEVNET} and no address"
         raise Refused(Reason.SETTLEMENT_ABSENT, words)
     return choice
 
@@ -142,12 +163,13 @@ def _kept(folder: Path) -> RunningDevnet | None:
         return None
 
 
-async def _contract(url: str, folder: Path, first: BlockRecord, salt: int) -> StarknetSettlement:
+async def _contract(url: str, folder: Path, facts: AppchainFacts, salt: int) -> StarknetSettlement:
     try:
         owner, operator, *_ = await predeployed_accounts(url)
     except _NO_DEVNET as error:
-        words = f"no starknet-devnet answers at {url}: {str(error) or type(error).__name__:.120}"
+        words = f"no devnet answers at {url}: {str(error) or type(error).__name__:.120}"
         raise Refused(Reason.SETTLEMENT_ABSENT, words) from None
+    first = facts.first
     constructor = SettlementConstructor(
         owner=owner.address,
         operator=operator.address,
@@ -155,9 +177,13 @@ async def _contract(url: str, folder: Path, first: BlockRecord, salt: int) -> St
         block_number=first.height,
         block_hash=int.from_bytes(first.block_hash, "big"),
         finality_delay=FINALITY_DELAY_SECONDS,
+        exchange=EXCHANGE_ADDRESS,
+        chain_id=facts.chain_id,
+        l1_bridge=facts.l1_bridge,
     )
-    artifact = load_artifact("settlement")
-    address = await deploy_settlement(_access(url, owner), artifact, constructor, salt)
+    classes = SettlementClasses(load_artifact("settlement"), load_artifact("usdc"))
+    given = facts.genesis_deposited
+    address = await deploy_settlement(_access(url, owner), classes, constructor, salt, given)
     # For commands of the operator while no run goes on.
     leave_settlement(folder, SettlementConfig(url, address, operator.address, operator.private_key))
     return StarknetSettlement(_access(url, operator), address)

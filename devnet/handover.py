@@ -13,7 +13,8 @@ from collections.abc import Callable
 from devnet.live_market import LiveMarket
 from devnet.market_feed import Feed, ScriptClock
 from devnet.run_folder import RunFolder
-from devnet.story import Interrupted, Narrator, moment_of
+from devnet.story import Narrator, moment_of
+from devnet.waiting import Interrupted
 from sequencer.model.records import IncidentKind
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Mode

@@ -7,11 +7,13 @@ Promises
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sequencer.model.settlement import (
+    Money,
     Post,
     Sent,
+    SentDeposit,
     SettlementError,
     SettlementProblem,
     Standing,
@@ -48,6 +50,11 @@ class LateSettlement:
         """Say whether a call runs the contract itself; not known before it is there."""
         return self._chain is not None and self._chain.cairo_executed
 
+    @property
+    def contract(self) -> int:
+        """The contract's address; 0 before it is there."""
+        return 0 if self._chain is None else self._chain.contract
+
     async def standing(self) -> Standing:
         """Read the contract, or say what it is going to be."""
         first = None if self._there.is_set() else self._first()
@@ -60,6 +67,14 @@ class LateSettlement:
     async def oldest_post_above(self, height: int) -> TimedPost | None:
         """As the port says."""
         return await (await self._arrived()).oldest_post_above(height)
+
+    async def money(self) -> Money:
+        """As the port says."""
+        return await (await self._arrived()).money()
+
+    async def deposits(self, first: int, count: int) -> Sequence[SentDeposit]:
+        """As the port says."""
+        return await (await self._arrived()).deposits(first, count)
 
     async def update_state(self, epoch: int, previous: Post, new: Post) -> Sent:
         """As the port says."""

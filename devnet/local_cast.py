@@ -24,7 +24,7 @@ _TAKERS = 4
 _MAKER_TOKENS = 10**9
 _TAKER_TOKENS = 10**6
 _INSURANCE_TOKENS = 10**6
-_FAUCET_TOKENS = 10**15
+_FAUCET_TOKENS = 10**11
 
 
 class LocalCast(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from sequencer.engine.admission import Admission
 from sequencer.engine.engine import Engine
 from sequencer.engine.items import Item
 from sequencer.model.refusals import Reason, Refused
+from sequencer.starknet.transactions import InvokeV3
 
 
 class ScriptClock:
@@ -52,7 +53,7 @@ class Feed:
         for report in block.reports:
             self._report(engine.admission, report)
         commands = [engine.writer.operate(command) for command in (*block.modes, *block.operates)]
-        for signed in block.items:
+        for signed in (*block.transactions, *block.items):
             self._send(engine.admission, signed)
         await engine.admission.checked()
         await engine.writer.call()
@@ -72,13 +73,16 @@ class Feed:
         except Refused as refused:
             self.refusals[refused.reason.value] += 1
 
-    def _send(self, admission: Admission, signed: Signed) -> None:
+    def _send(self, admission: Admission, signed: Signed | InvokeV3) -> None:
         started = time.perf_counter_ns()
         try:
-            if isinstance(signed, SignedCancel):
-                item = admission.cancel(signed)
-            else:
-                item = admission.order(signed)
+            match signed:
+                case SignedCancel():
+                    item = admission.cancel(signed)
+                case InvokeV3():
+                    item = admission.transaction(signed)
+                case _:
+                    item = admission.order(signed)
         except Refused as refused:
             self.refusals[refused.reason.value] += 1
             return

@@ -3,6 +3,7 @@
 Promises
 - Everything follows from the recording and the cast.
 - It is a drill: guards can be switched off. It never reopens by itself.
+- Who trades has the same balance either way: genesis gives it, or deposits that follow it.
 
 Traders come in tiers, each balance a multiple of the smallest, which is an eightieth of the
 record's median trade. Whoever takes with the least balance that carries a trade has it at 12 to 25
@@ -12,11 +13,15 @@ times leverage: a wrong price or funding index then liquidates many, the record'
 import statistics
 from collections.abc import Sequence
 
+import msgspec
+
 from devnet.traders import Cast, Player
 from sequencer.chain.genesis import Genesis, GenesisAccount, GenesisMarket, GenesisPublisher
 from sequencer.feeds.recorded import RecordedMarket, Recording, Trade
+from sequencer.model.bridge_limits import DEPOSIT_MAX
 from sequencer.model.markets import MarketParameters, OracleParameters
 from sequencer.model.units import ONE, QUOTE_PER_TOKEN, notional
+from sequencer.starknet.felt import Felt
 
 TIER_TRADERS = (350, 85, 85, 85, 110, 95, 75, 50, 45, 15, 5)
 """Traders of each tier in a thousand, from the smallest balance to the largest."""
@@ -44,12 +49,23 @@ def tier_sizes(traders: int) -> tuple[int, ...]:
     return traders - sum(others), *others
 
 
-def make_genesis(recording: Recording, cast: Cast, chain_id: str, start_ms: int) -> Genesis:
-    """Make the genesis whose first tick is at `start_ms`."""
-    turnover = sum(_turnover(market) for market in recording.markets)
-    maker = max(_MAKER_BALANCE_MIN, 4 * turnover)
-    accounts = [(cast.quoter, maker), (cast.liquidity, maker)]
-    accounts += zip(cast.traders, _balances(recording, len(cast.traders), turnover), strict=True)
+class PlannedDeposit(msgspec.Struct, frozen=True):
+    """What somebody who trades is to be sent through the settlement chain, in 1e-6 of the token."""
+
+    account: Felt
+    amount: int
+
+
+def make_genesis(
+    recording: Recording, cast: Cast, chain_id: str, start_ms: int, *, funded: bool = False
+) -> Genesis:
+    """Make the genesis whose first tick is at `start_ms`.
+
+    `funded`: whoever trades begins with nothing, and is sent `planned_deposits`.
+    """
+    accounts = [
+        (player, 0 if funded else balance) for player, balance in _endowments(recording, cast)
+    ]
     return Genesis(
         chain_id=chain_id,
         time_ms=start_ms - _BEFORE_MS,
@@ -61,6 +77,30 @@ def make_genesis(recording: Recording, cast: Cast, chain_id: str, start_ms: int)
         markets=[_market(market) for market in recording.markets],
         drill=True,
     )
+
+
+def planned_deposits(recording: Recording, cast: Cast) -> list[PlannedDeposit]:
+    """List the deposits that give everybody who trades a balance, in the order of their nonces.
+
+    One that is more than the contract takes at once is several.
+    """
+    planned: list[PlannedDeposit] = []
+    for player, balance in _endowments(recording, cast):
+        left = balance // QUOTE_PER_TOKEN
+        while left:
+            amount = min(left, DEPOSIT_MAX)
+            planned.append(PlannedDeposit(player.address, amount))
+            left -= amount
+    return planned
+
+
+def _endowments(recording: Recording, cast: Cast) -> list[tuple[Player, int]]:
+    """List what everybody who trades begins with, in 1e-8 quote."""
+    turnover = sum(_turnover(market) for market in recording.markets)
+    maker = max(_MAKER_BALANCE_MIN, 4 * turnover)
+    balances = _balances(recording, len(cast.traders), turnover)
+    makers = [(cast.quoter, maker), (cast.liquidity, maker)]
+    return [*makers, *zip(cast.traders, balances, strict=True)]
 
 
 def _balances(recording: Recording, traders: int, turnover: int) -> list[int]:

@@ -12,11 +12,18 @@ Laws
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
 
-from devnet.market_genesis import make_genesis, symbol_of, tier_sizes
+from devnet.market_genesis import (
+    PlannedDeposit,
+    make_genesis,
+    planned_deposits,
+    symbol_of,
+    tier_sizes,
+)
 from devnet.orders import into_band, limit_order
 from devnet.script_block import BlockMaker, ScriptedBlock
 from devnet.shadow import Shadow
@@ -24,6 +31,7 @@ from devnet.takers import Takers
 from devnet.traders import Cast, Player
 from sequencer.exchange.modes import opening_problems
 from sequencer.feeds.recorded import Quote, Recorded, Recording, Spot, Trade
+from sequencer.model.bridge_limits import DEPOSITS_PER_BLOCK_MAX
 from sequencer.model.commands import Fault, FaultKind, Reopen, SetGuard, SetMode
 from sequencer.model.markets import MarketParameters
 from sequencer.model.orders import Instruction, Order, OrderType, Side
@@ -32,7 +40,9 @@ from sequencer.model.recorded_limits import (
 )
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Guard, Mode
-from sequencer.model.units import ONE
+from sequencer.model.settlement import SentDeposit
+from sequencer.model.units import ONE, QUOTE_PER_TOKEN
+from sequencer.starknet.felt import Felt
 
 MARKET_DATA = Path(__file__).parent / "market_data"
 """The recording that comes with the project."""
@@ -45,6 +55,9 @@ WARM_UP_MS = 5_000
 
 INCIDENT_BLOCKS = 15
 """Blocks in which the harm of an incident spreads."""
+
+WITHDRAWN_MAX = 1_000 * ONE
+"""Quote of 1e-8 that one trader withdraws, or a tenth of what it has."""
 
 _STEP_MS = 1_000
 _EXIT_DISTANCE = 3 * ONE // 100
@@ -59,14 +72,22 @@ _HARM = {
 
 
 class MarketScript:
-    """The script of one run. Its phases yield blocks; the state beside them is `shadow`."""
+    """The script of one run. Its phases yield blocks; the state beside them is `shadow`.
 
-    def __init__(self, recording: Recording, cast: Cast, chain_id: str) -> None:
+    `funded`: the money of whoever trades comes as `deposits`, in blocks before all others, and all
+    that follows comes when it would come without them.
+    """
+
+    def __init__(
+        self, recording: Recording, cast: Cast, chain_id: str, *, funded: bool = False
+    ) -> None:
         first_ms = recording.rows[0].time_ms
         self.first_ms = first_ms - first_ms % BLOCK_MS
         self.last_ms = recording.rows[-1].time_ms
-        self._next_ms = self._mode_since_ms = self.first_ms - WARM_UP_MS
-        self.genesis = make_genesis(recording, cast, chain_id, self._next_ms)
+        self.deposits = tuple(planned_deposits(recording, cast)) if funded else ()
+        funding_ms = -(-len(self.deposits) // DEPOSITS_PER_BLOCK_MAX) * BLOCK_MS
+        self._next_ms = self._mode_since_ms = self.first_ms - WARM_UP_MS - funding_ms
+        self.genesis = make_genesis(recording, cast, chain_id, self._next_ms, funded=funded)
         self.shadow = Shadow(self.genesis)
         self._state = self.shadow.state
         self._cast = cast
@@ -76,13 +97,29 @@ class MarketScript:
         self._index = {market.base: market.first_index for market in recording.markets}
         self._quotes = _first_quotes(recording.rows)
         self._numbers = {player.address: n for n, player in enumerate(cast.traders)}
-        self._takers = Takers(self._state, _tiers(cast.traders))
         self._orders = 0
         self._faults: tuple[Fault, ...] = ()
 
     def sign(self, signs: bool) -> None:
         """Say whether the blocks from here on are signed; without, the script only runs forward."""
         self._maker.signs = signs
+
+    def fund(self, sent: Sequence[SentDeposit]) -> Iterator[ScriptedBlock]:
+        """Take the deposits in as the node does, so many in each block, before anything else.
+
+        Refusal: RUN_DIFFERS where others were sent than are wanted.
+        """
+        if [(each.account, each.amount) for each in sent] != [*map(_fields, self.deposits)]:
+            raise Refused(Reason.RUN_DIFFERS, "the settlement chain holds other deposits")
+        for first in range(0, len(sent), DEPOSITS_PER_BLOCK_MAX):
+            yield from self._window(deposits=sent[first : first + DEPOSITS_PER_BLOCK_MAX])
+        self._mode_since_ms = self._next_ms
+
+    def withdraw(self) -> Iterator[ScriptedBlock]:
+        """The block in which one trader asks for money, to its own address over there."""
+        trader = self._cast.traders[-1].address
+        amount = min(WITHDRAWN_MAX, self._state.accounts[trader].cash // 10)
+        yield from self._window(withdrawal=(trader, amount - amount % QUOTE_PER_TOKEN))
 
     def warm_up(self) -> Iterator[ScriptedBlock]:
         """From the first prices to OPEN, in the seconds before the record."""
@@ -148,11 +185,17 @@ class MarketScript:
         modes: Sequence[SetMode | Reopen] = (),
         operates: Sequence[SetGuard | Fault] = (),
         refusal: Reason | None = None,
+        deposits: Sequence[SentDeposit] = (),
+        withdrawal: tuple[Felt, int] | None = None,
     ) -> Iterator[ScriptedBlock]:
         """Make the block of 200 ms, or the blocks where one is full."""
         start_ms, self._next_ms = self._next_ms, self._next_ms + BLOCK_MS
         time_ms = max(start_ms, self._state.system.time_ms + 1)
         self._maker.open(time_ms, self._index, modes, operates, refusal)
+        self._maker.credit(deposits)
+        if withdrawal is not None:
+            account, amount = withdrawal
+            self._maker.withdraw(account, account, amount)
         if any(isinstance(mode, SetMode) and mode.mode is Mode.POST_ONLY for mode in modes):
             for quote in self._quotes.values():
                 self._quote(quote)
@@ -240,6 +283,11 @@ class MarketScript:
             order = msgspec.structs.replace(pair, type=type_, trigger_price=trigger, **changed)
             self._maker.place(order)
 
+    @cached_property
+    def _takers(self) -> Takers:
+        """Made for the first trade: by then everybody has the money to begin with."""
+        return Takers(self._state, _tiers(self._cast.traders))
+
     def _distant(self, market: str, side: Side) -> int:
         """Return a price that is out of the way, above mark to sell and below it to buy."""
         increment = self._parameters(market).price_increment
@@ -256,6 +304,10 @@ class MarketScript:
         self._orders += 1
         time_ms = self._state.system.time_ms
         return limit_order(account, market, side, size, price, kind, self._orders, time_ms)
+
+
+def _fields(planned: PlannedDeposit) -> tuple[Felt, int]:
+    return planned.account, planned.amount
 
 
 def _other(side: Side) -> Side:

@@ -1,4 +1,4 @@
-"""Orders, cancels and price reports of a devnet's players, as values and signed.
+"""Orders, cancels, withdrawals and price reports of a devnet's players, as values and signed.
 
 Promises
 - Everything here follows from its arguments.
@@ -6,20 +6,27 @@ Promises
 
 from collections.abc import Mapping
 
+import msgspec
+
 from devnet.traders import Cast, Player
+from sequencer.chain.calls import command_call, write_calls
 from sequencer.chain.exchange_contract import SignedCancel, SignedOrder, SignedReport
 from sequencer.exchange.state import State
-from sequencer.model.commands import PriceReport
+from sequencer.model.commands import PriceReport, Withdraw
 from sequencer.model.limits import POST_ONLY_BAND
 from sequencer.model.orders import Instruction, Order, OrderType, SelfTrade, Side
 from sequencer.model.units import BASIS_ONE, ONE
 from sequencer.starknet.felt import Felt
-from sequencer.starknet.felt_hash import sign
+from sequencer.starknet.felt_hash import poseidon_array, sign
 from sequencer.starknet.messages import cancel_hash, order_hash, price_report_hash
+from sequencer.starknet.transactions import InvokeV3, ResourceBound, Terms, transaction_hash
 
 _WINDOW_MS = 60_000
 _REPORT_SCALE = 10**10
 """From 1e-8 to the 18 decimals of reports."""
+
+_NO_FEES = (ResourceBound(),) * 3
+_FIRST_CALL = 0
 
 
 def limit_order(
@@ -73,6 +80,22 @@ def sign_cancel(player: Player, order_id: Felt, chain_id: Felt) -> SignedCancel:
     """Sign the cancellation of a player's own order."""
     fields = (player.address, order_id, player.address)
     return SignedCancel(*fields, 0, *sign(player.key, cancel_hash(*fields, chain_id)))
+
+
+def sign_withdrawal(
+    player: Player, recipient: Felt, amount: int, nonce: int, chain_id: Felt
+) -> tuple[InvokeV3, Withdraw]:
+    """Sign a withdrawal from a player's own account, in 1e-8 quote; returns what it will do, too.
+
+    Its id follows from the transaction, which the account's next nonce is in.
+    """
+    wanted = Withdraw(player.address, recipient, amount, 0)
+    calldata = write_calls((command_call(wanted),))
+    unsigned = InvokeV3(player.address, calldata, Terms(nonce, _NO_FEES))
+    hash_ = transaction_hash(unsigned, chain_id)
+    signed = msgspec.structs.replace(unsigned, signature=sign(player.key, hash_))
+    withdrawal_id = poseidon_array((hash_, _FIRST_CALL))
+    return signed, msgspec.structs.replace(wanted, withdrawal_id=withdrawal_id)
 
 
 def index_reports(cast: Cast, prices: Mapping[str, int], second: int) -> list[PriceReport]:

@@ -4,7 +4,8 @@ Promises
 - The stopped chain is opened again from the disk, its root worked out from its rows, and every
   block executed again from genesis; then a second program does so from an export alone, and each
   account at the block gone back to and at the head must be what the store holds.
-- The settlement contract, read over RPC, must stand at a block of this chain.
+- The settlement contract, read over RPC, must stand at a block of this chain; what this chain owes
+  there is claimed from it, and its money counted, where the traders' money came through it.
 
 Laws
 - What differs is named. Nothing here changes the chain.
@@ -19,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from devnet.claiming import Claimant, Claimed
 from devnet.tally import Tally, tally_of
 from sequencer.chain.accounts import holdings_of
 from sequencer.chain.export import write_export
@@ -35,7 +37,10 @@ EXPORT_FILE = "export.jsonl"
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """What came of it. `problems` are empty where everything holds; heights are -1 for none."""
+    """What came of it. `problems` are empty where everything holds; heights are -1 for none.
+
+    `claimed` is None where no money went through the settlement chain.
+    """
 
     problems: Sequence[str]
     tally: Tally
@@ -47,9 +52,15 @@ class Proof(msgspec.Struct, frozen=True):
     settled_height: int = -1
     settled_root: str = ""
     root_at_settled_height: str = ""
+    claimed: Claimed | None = None
 
 
-async def prove(data_dir: Path, good_height: int, settlement: Settlement | None) -> Proof:
+async def prove(
+    data_dir: Path,
+    good_height: int,
+    settlement: Settlement | None,
+    claimant: Claimant | None = None,
+) -> Proof:
     """Prove the chain of a stopped node. `good_height` is the block gone back to, -1 for none."""
     store = open_folder(data_dir)
     try:
@@ -73,15 +84,19 @@ async def prove(data_dir: Path, good_height: int, settlement: Settlement | None)
             for height, count in zip(heights, differing, strict=True)
             if count
         ]
+        laws = "see problems" if problems else "hold"
         settled, found = await _settled(settlement, view)
+        problems += found
+        claimed = None if claimant is None else await claimant.settle(view)
         return Proof(
-            problems=[*problems, *found],
+            problems=[*problems, *([] if claimed is None else claimed.problems)],
             tally=tally_of(live_blocks(view, 1)),
             head_height=view.head.height,
             head_root=format_felt(int.from_bytes(view.head.state_root, "big")),
             accounts=len(recovered.state.accounts),
             accounts_differing=sum(differing),
-            laws="hold" if not problems else "see problems",
+            laws=laws,
+            claimed=claimed,
             **settled,
         )
     finally:

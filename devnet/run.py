@@ -1,5 +1,7 @@
 """A whole run: the story on a node of its own, the settlement chain beside it, and the proof.
 
+Where there is a settlement chain, traders' money comes in through it, and some of it goes out.
+
 Promises
 - A run that was stopped or killed at any moment goes on with the same command, to the same blocks.
 - Whatever it started is stopped at its end; a devnet outlives it only where it is to go on.
@@ -10,42 +12,49 @@ Laws
 """
 
 import asyncio
-import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import msgspec
 
+from devnet.appchain_facts import AppchainFacts
 from devnet.backends import (
+    AUTO,
     FINALITY_DELAY_SECONDS,
+    NONE,
     Backend,
     open_backend,
     require_backend,
     stop_backend,
 )
+from devnet.claiming import Claimant
+from devnet.funding import Funding, open_purse
 from devnet.handover import Handover
 from devnet.live_market import LiveMarket
 from devnet.market_feed import ScriptClock
 from devnet.proof import Proof, prove
-from devnet.run_folder import RunFolder, RunNotes, RunOptions
+from devnet.run_folder import RunFolder, RunNotes, RunOptions, choose_salt
 from devnet.script_process import ScriptProcess
-from devnet.story import Interrupted, Narrator, Story, Times
+from devnet.stopping import interrupting, raising
+from devnet.story import Narrator, Story, Times
 from devnet.traders import make_cast, role_of
+from devnet.waiting import Interrupted
 from devnet.watcher import Watched, Watcher
-from sequencer.config import NodeConfig
+from sequencer.config import NodeConfig, devnet_url
 from sequencer.engine.settler import SettlePace
 from sequencer.engine.writer import Pace
 from sequencer.feeds.recorded import read_recording
-from sequencer.model.records import BlockRecord
 from sequencer.model.refusals import Reason, Refused
+from sequencer.model.rows import DepositRow
 from sequencer.model.secret import Secret
 from sequencer.model.settlement import SettlementError
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.node import Given, Node, open_chain, start_node
 from sequencer.serve import answered, commanded
+from sequencer.settlement.money import Purse
 
 CHAIN_ID = "PERPCHAIN_RECORDED"
 TRADERS = 1_000
@@ -54,7 +63,6 @@ INCIDENT_SECONDS = 15
 """Market time before the incident."""
 
 _LOOPBACK = "127.0.0.1"
-_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Played(msgspec.Struct, frozen=True):
@@ -74,6 +82,13 @@ class Played(msgspec.Struct, frozen=True):
     refusals: dict[str, int]
     latencies_ns: list[int]
     trading_seconds: float
+
+
+class _Begun(msgspec.Struct, frozen=True):
+    """A chain as the run finds it, and the deposits that it has credited, by nonce."""
+
+    facts: AppchainFacts
+    credited: Mapping[int, DepositRow]
 
 
 class Run:
@@ -104,7 +119,7 @@ class Run:
         Interrupted where it was asked to stop: the same command goes on. Refusals and failures:
         those of the parts.
         """
-        with _raising():
+        with raising():
             require_backend(self._options.settlement)
             _require_port(self._port)
             resumed = self._folder.is_begun(self._options)
@@ -116,19 +131,24 @@ class Run:
         for note in script.opening.notes:
             self._narrator.say(note)
         if not resumed:
-            self._folder.begin(self._options)
+            shared = _shares_a_chain(self._options.settlement)
+            self._folder.begin(self._options, choose_salt(self._options.seed, shared=shared))
         config = self._config(script)
         with self._folder.held():
-            first = await asyncio.to_thread(_begun, config)
-            async with self._settling(first) as backend:
+            begun = await asyncio.to_thread(_begun, config)
+            async with self._settling(begun.facts) as backend, self._paying(backend) as purse:
                 self.is_under_way = True
-                return await self._play_on(backend, config, script)
+                funding = None
+                if purse is not None and backend.settlement is not None:
+                    funding = Funding(backend.settlement, purse, script.opening.deposits)
+                    await funding.require_kept(begun.credited)
+                return await self._play_on(backend, config, script, (purse, funding))
 
     @asynccontextmanager
-    async def _settling(self, first: BlockRecord) -> AsyncIterator[Backend]:
+    async def _settling(self, facts: AppchainFacts) -> AsyncIterator[Backend]:
         """Give the settlement chain; it stays only for a run that was told to stop."""
         choice, salt, say = self._options.settlement, self._folder.notes.salt, self._narrator.say
-        backend = await open_backend(choice, self._data_dir, first, salt, say)
+        backend = await open_backend(choice, self._data_dir, facts, salt, say)
         goes_on = False
         try:
             yield backend
@@ -141,7 +161,26 @@ class Run:
             if not goes_on:
                 await asyncio.to_thread(stop_backend, backend, self._data_dir)
 
-    async def _play_on(self, backend: Backend, config: NodeConfig, script: ScriptProcess) -> Played:
+    @asynccontextmanager
+    async def _paying(self, backend: Backend) -> AsyncIterator[Purse | None]:
+        """Give whoever pays the traders' money in and claims it, None where genesis gives it."""
+        if not _is_funded(self._options) or backend.settlement is None:
+            yield None
+            return
+        purse = await open_purse(self._data_dir)
+        try:
+            yield purse
+        finally:
+            await purse.close()
+
+    async def _play_on(
+        self,
+        backend: Backend,
+        config: NodeConfig,
+        script: ScriptProcess,
+        money: tuple[Purse | None, Funding | None],
+    ) -> Played:
+        purse, funding = money
         name = await self._backend_name(backend)
         given = Given(
             clock=self._clock,
@@ -153,15 +192,15 @@ class Run:
         node = await start_node(config, given)
         try:
             async with (
-                commanded(config, node, given) as (desk, _),
+                commanded(config, node, given) as (desk, commanding),
                 answered(config, node, given) as (url, services),
             ):
                 told = (self._clock, self._folder, self._narrator, self._speed)
-                story = Story(node, desk, script, *told)
+                story = Story(node, desk, script, *told, funding)
                 started = time.monotonic()
                 telling = self._told(story, script, (node, given), Watcher(url))
-                with _interrupting(story):
-                    await node.run((), [*services, telling])
+                with interrupting(story.interrupt):
+                    await node.run((), [*commanding, *services, telling])
                 seconds = time.monotonic() - started
         finally:
             node.close()
@@ -169,7 +208,7 @@ class Run:
             raise self._failure
         if story.is_interrupted or self._watched is None:
             raise Interrupted
-        proof = await self._proof(backend)
+        proof = await self._proof(backend, purse)
         return Played(
             backend=backend,
             backend_name=name,
@@ -245,10 +284,14 @@ class Run:
         self._narrator.say(f"settlement: {backend.name}{words}")
         return backend.name
 
-    async def _proof(self, backend: Backend) -> Proof:
+    async def _proof(self, backend: Backend, purse: Purse | None) -> Proof:
         self._narrator.phase("the proof")
         await self._finalize(backend)
-        proof = await prove(self._data_dir, self._folder.notes.good_height, backend.settlement)
+        settlement, good_height = backend.settlement, self._folder.notes.good_height
+        claimant = None
+        if purse is not None and settlement is not None:
+            claimant = Claimant(purse, settlement, self._narrator.say)
+        proof = await prove(self._data_dir, good_height, settlement, claimant)
         for problem in proof.problems:
             self._narrator.say(f"DIFFERS: {problem}")
         return proof
@@ -286,9 +329,20 @@ def _require_port(port: int) -> None:
             raise OSError(f"port {port}: {error.strerror}; give another with --port") from None
 
 
+def _is_funded(options: RunOptions) -> bool:
+    """Say whether traders' money comes through a settlement chain."""
+    return options.settlement != NONE
+
+
+def _shares_a_chain(choice: str) -> bool:
+    """Say whether the settlement chain is somebody's who may have others on it."""
+    return choice.startswith("http") or (choice == AUTO and bool(devnet_url()))
+
+
 @contextmanager
 def _scripted(options: RunOptions) -> Iterator[ScriptProcess]:
-    script = ScriptProcess(Path(options.market_data), options.seed, TRADERS, CHAIN_ID)
+    played = (Path(options.market_data), options.seed, TRADERS, CHAIN_ID)
+    script = ScriptProcess(*played, funded=_is_funded(options))
     try:
         yield script
     finally:
@@ -300,47 +354,15 @@ def _live_market(options: RunOptions, from_ms: int) -> LiveMarket:
     return LiveMarket(recording, make_cast(options.seed, TRADERS), from_ms)
 
 
-@contextmanager
-def _interrupting(story: Story) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in _STOPS}
-    for number in _STOPS:
-        loop.add_signal_handler(number, story.interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _raising() -> Iterator[None]:
-    """Stop at once where there is no block to finish: keys, start, proof. A second time is late."""
-    before = {number: signal.getsignal(number) for number in _STOPS}
-
-    def stop(_number: int, _frame: object) -> None:
-        for number in _STOPS:
-            signal.signal(number, signal.SIG_IGN)
-        # Whatever runs now may make something of its own of any other exception.
-        raise KeyboardInterrupt
-
-    for number in _STOPS:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _begun(config: NodeConfig) -> BlockRecord:
-    """Begin the chain where there is none, and return its block 0."""
-    store, _ = open_chain(config)
+def _begun(config: NodeConfig) -> _Begun:
+    """Begin the chain where there is none, and look at it."""
+    store, recovered = open_chain(config)
     try:
         first = store.view.block(0)
         if first is None:
             raise Refused(Reason.RUN_BROKEN, "the chain has no block 0")
-        return first
+        state = recovered.state
+        known = AppchainFacts(first, state.system.chain_id, state.totals.genesis_deposited)
+        return _Begun(known, dict(state.deposits))
     finally:
         store.close()

@@ -7,6 +7,7 @@ Promises
 """
 
 import fcntl
+import hashlib
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from sequencer.ports import StoreFailed, StoreProblem
 
 RUN_FILE = "run.json"
 LOCK_FILE = "run.lock"
+
 
 _SALT_BITS = 128
 
@@ -53,6 +55,18 @@ class RunNotes(msgspec.Struct, frozen=True):
     total_ms: int = 0
 
 
+def choose_salt(seed: int, *, shared: bool) -> int:
+    """Return the salt of a run's settlement contract.
+
+    The contract's address is in the messages of its deposits, and so in block hashes: on a chain
+    of the run's own it follows from the seed, on one that is `shared` from chance.
+    """
+    if shared:
+        return secrets.randbits(_SALT_BITS)
+    digest = hashlib.sha256(f"perpchain run {seed}".encode()).digest()
+    return int.from_bytes(digest[: _SALT_BITS // 8], "big")
+
+
 class _Kept(msgspec.Struct, frozen=True):
     options: RunOptions
     notes: RunNotes = RunNotes()
@@ -83,10 +97,10 @@ class RunFolder:
                 raise Refused(Reason.RUN_DIFFERS, words)
         return True
 
-    def begin(self, options: RunOptions) -> None:
-        """Keep the options of a new run."""
+    def begin(self, options: RunOptions, salt: int) -> None:
+        """Keep the options of a new run, and the salt of its settlement contract."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        self._write(_Kept(options, RunNotes(salt=secrets.randbits(_SALT_BITS))))
+        self._write(_Kept(options, RunNotes(salt=salt)))
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -11,12 +11,19 @@ from collections.abc import Sequence
 
 import msgspec
 
-from devnet.orders import index_reports, sign_cancel, sign_order, sign_report
+from devnet.orders import (
+    index_reports,
+    sign_cancel,
+    sign_order,
+    sign_report,
+    sign_withdrawal,
+)
 from devnet.shadow import Shadow
 from devnet.traders import Cast
 from sequencer.chain.exchange_contract import Signed, SignedCancel, SignedOrder, SignedReport
 from sequencer.model.commands import (
     CancelOrder,
+    Deposit,
     Fault,
     PlaceOrder,
     PriceReport,
@@ -33,13 +40,18 @@ from sequencer.model.recorded_limits import (
     SCRIPTED_ITEMS_PER_ACCOUNT_MAX,
 )
 from sequencer.model.refusals import Reason, Refused
+from sequencer.model.settlement import SentDeposit
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.messages import order_hash
+from sequencer.starknet.transactions import InvokeV3
+
+_NOBODY = 0
 
 
 class ScriptedBlock(msgspec.Struct, frozen=True):
-    """A block: `modes` first, then the tick at `time_ms` with `reports`, `operates`, and `items`.
+    """A block: `modes` first, then the tick at `time_ms` with `reports`, the next `deposits` of the
+    settlement chain, `operates`, `transactions` and `items`.
 
     `refusal` is what every one of `operates` is refused with, None where they are applied.
     """
@@ -47,8 +59,10 @@ class ScriptedBlock(msgspec.Struct, frozen=True):
     time_ms: int
     modes: Sequence[SetMode | Reopen] = ()
     reports: Sequence[SignedReport] = ()
+    deposits: int = 0
     operates: Sequence[SetGuard | Fault] = ()
     refusal: Reason | None = None
+    transactions: Sequence[InvokeV3] = ()
     items: Sequence[Signed] = ()
 
 
@@ -84,7 +98,9 @@ class BlockMaker:
         for operate in operates:
             self._operate(operate, refusal)
         signed = tuple(map(self._signed_report, reports))
-        self._block = ScriptedBlock(time_ms, tuple(modes), signed, tuple(operates), refusal)
+        self._block = ScriptedBlock(
+            time_ms, tuple(modes), signed, operates=tuple(operates), refusal=refusal
+        )
 
     def is_full(self) -> bool:
         """Say whether the block has to end."""
@@ -92,6 +108,22 @@ class BlockMaker:
         if len(self._items) >= SCRIPTED_ITEMS_MAX or most >= SCRIPTED_ITEMS_PER_ACCOUNT_MAX:
             return True
         return self._shadow.changes >= SCRIPTED_CHANGES_MAX
+
+    def credit(self, deposits: Sequence[SentDeposit]) -> None:
+        """Have the node take deposits, which it does right after its tick."""
+        for sent in deposits:
+            fields = (sent.nonce, sent.message_hash, sent.account, sent.amount)
+            self._shadow.apply(Deposit(*fields), _NOBODY)
+        count = self._block.deposits + len(deposits)
+        self._block = msgspec.structs.replace(self._block, deposits=count)
+
+    def withdraw(self, account: Felt, recipient: Felt, amount: int) -> None:
+        """Withdraw 1e-8 quote by the first transaction that an account ever sends."""
+        signer = self._signers[account]
+        signed, command = sign_withdrawal(signer, recipient, amount, 0, self._chain_id)
+        self._shadow.apply(command, account)
+        transactions = (*self._block.transactions, signed)
+        self._block = msgspec.structs.replace(self._block, transactions=transactions)
 
     def place(self, order: Order) -> int:
         """Place an order of the account in it; returns how much it took at once, in 1e-8."""

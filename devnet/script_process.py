@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from devnet.market_genesis import PlannedDeposit
 from devnet.market_script import MarketScript
 from devnet.script_block import ScriptedBlock
 from devnet.shadow import MarketVolume
@@ -23,6 +24,7 @@ from sequencer.chain.genesis import Genesis
 from sequencer.feeds.recorded import read_recording
 from sequencer.model.commands import FaultKind, Reopen
 from sequencer.model.refusals import Reason, Refusal, Refused
+from sequencer.model.settlement import SentDeposit
 
 _CLOSING_SECONDS = 5
 _GONE = "the script's process is gone"
@@ -36,12 +38,16 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Opening(msgspec.Struct, frozen=True):
-    """What a script says first: genesis, the record's first and last moment, and notes on it."""
+    """What a script says first: genesis, the record's first and last moment, and notes on it.
+
+    `deposits` are what has to be sent to it through the settlement chain.
+    """
 
     genesis: Genesis
     first_ms: int
     last_ms: int
     notes: Sequence[str]
+    deposits: Sequence[PlannedDeposit] = ()
 
 
 Message: TypeAlias = Opening | Standing | ScriptedBlock | Refusal
@@ -56,10 +62,12 @@ class ScriptProcess:
     Refused as `read_recording` and the phases refuse; it has ended then.
     """
 
-    def __init__(self, folder: Path, seed: int, traders: int, chain_id: str) -> None:
+    def __init__(
+        self, folder: Path, seed: int, traders: int, chain_id: str, *, funded: bool = False
+    ) -> None:
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        arguments = (theirs, folder, seed, traders, chain_id)
+        arguments = (theirs, folder, (seed, traders), chain_id, funded)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
@@ -77,9 +85,17 @@ class ScriptProcess:
         """Say whether the blocks from here on are signed."""
         self._run("sign", signs)
 
-    def warm_up(self) -> Iterator[ScriptedBlock]:
+    def fund(self, sent: Sequence[SentDeposit]) -> Iterator[ScriptedBlock]:
         """See `MarketScript`, as for all phases."""
+        return self._blocks("fund", sent)
+
+    def warm_up(self) -> Iterator[ScriptedBlock]:
+        """Open the market."""
         return self._blocks("warm_up")
+
+    def withdraw(self) -> Iterator[ScriptedBlock]:
+        """Have a trader withdraw."""
+        return self._blocks("withdraw")
 
     def trade(self, until_ms: int | None = None) -> Iterator[ScriptedBlock]:
         """Replay up to a market time."""
@@ -146,14 +162,17 @@ class ScriptProcess:
         return message
 
 
-def _serve(pipe: Connection, folder: Path, seed: int, traders: int, chain_id: str) -> None:
+def _serve(
+    pipe: Connection, folder: Path, players: tuple[int, int], chain_id: str, funded: bool
+) -> None:
     # A terminal interrupts both processes; the other one decides when this one ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         # First the record: what is wrong with it is said before a thousand keys are derived.
         recording = read_recording(folder)
-        script = MarketScript(recording, make_cast(seed, traders), chain_id)
-        pipe.send(Opening(script.genesis, script.first_ms, script.last_ms, recording.notes))
+        script = MarketScript(recording, make_cast(*players), chain_id, funded=funded)
+        span = (script.first_ms, script.last_ms)
+        pipe.send(Opening(script.genesis, *span, recording.notes, script.deposits))
         _play(pipe, script)
     except Refused as refused:
         pipe.send(Refusal(refused.reason, refused.detail))

@@ -1,4 +1,4 @@
-"""A settlement chain on this machine: starknet-devnet, found, started and stopped.
+"""A settlement chain on this machine: starknet-devnet, found; any devnet, started and stopped.
 
 Promises
 - Only the version that the contract is tested with is ever run.
@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,8 +27,14 @@ NAME = "starknet-devnet"
 START_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 10
 
-_ARGUMENTS = ("--accounts", "3", "--state-archive-capacity", "full", "--host", "127.0.0.1")
-_LISTENING = re.compile(r"listening on (127\.0\.0\.1:\d+)")
+ACCOUNTS = 3
+"""Accounts that a devnet begins with: the contract's owner, its operator, and one more."""
+
+LISTENING = re.compile(r"listening on (127\.0\.0\.1:\d+)")
+"""The words in which a devnet says where it answers."""
+
+_ARGUMENTS = ("--accounts", f"{ACCOUNTS}", "--state-archive-capacity", "full")
+_HOST = ("--host", "127.0.0.1")
 _POLL_SECONDS = 0.05
 _VERSION_SECONDS_MAX = 10
 _ZOMBIE = "Z"
@@ -97,18 +103,36 @@ def start_devnet(
     Port 0 is a free one. Its output goes to `log`, which is emptied first. `note` is told of the
     process at once, while its address is still "", and again at the end. Fails with DevnetFailed.
     """
-    command = [str(binary), "--seed", str(seed), "--port", str(port), *_ARGUMENTS]
+    command = [str(binary), "--seed", str(seed), "--port", str(port), *_ARGUMENTS, *_HOST]
     # An environment of its own: every flag could be set from there, too.
+    return start_process(command, log, LISTENING, f"no devnet on port {port}", note)
+
+
+def start_process(
+    command: list[str],
+    log: Path,
+    listening: re.Pattern[str],
+    failure: str,
+    note: Callable[[RunningDevnet], None] = lambda _: None,
+    environment: Mapping[str, str] | None = None,
+) -> RunningDevnet:
+    """Start a program as `start_devnet` does; it answers where its output says so.
+
+    The first group of `listening` is host and port. Fails with DevnetFailed, in the words of
+    `failure` where it does not answer. Without an environment it has an empty one: a program's
+    flags can often be set from there, too.
+    """
+    binary, actions = command[0], _output_to(log)
     try:
-        pid = os.posix_spawn(binary, command, {}, file_actions=_output_to(log), setpgroup=0)
+        pid = os.posix_spawn(binary, command, environment or {}, file_actions=actions, setpgroup=0)
     except OSError as error:
         raise DevnetFailed(f"{binary} does not start: {error.strerror}") from None
     _, started = _seen(pid)
     note(RunningDevnet("", pid, started))
-    address = _address(pid, started, log)
+    address = _address(pid, started, log, listening)
     if address is None:
         _stop(pid, started)
-        raise DevnetFailed(f"no devnet on port {port}: {_tail(log)}")
+        raise DevnetFailed(f"{failure}: {_tail(log)}")
     devnet = RunningDevnet(f"http://{address}", pid, started)
     note(devnet)
     return devnet
@@ -142,10 +166,10 @@ def _output_to(log: Path) -> list[tuple[int, int, str, int, int] | tuple[int, in
     ]
 
 
-def _address(pid: int, started: str, log: Path) -> str | None:
+def _address(pid: int, started: str, log: Path, listening: re.Pattern[str]) -> str | None:
     deadline = time.monotonic() + START_SECONDS_MAX
     while time.monotonic() < deadline and _is_alive(pid, started):
-        found = _LISTENING.search(log.read_text("utf-8", "replace")) if log.exists() else None
+        found = listening.search(log.read_text("utf-8", "replace")) if log.exists() else None
         if found is not None:
             return found.group(1)
         time.sleep(_POLL_SECONDS)

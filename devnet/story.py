@@ -8,28 +8,30 @@ Promises
 
 Laws
 - How far the story has come is read from the chain: its epoch, its height and its mode.
-- Settlement never enters a block: the story waits for it, before its lag would lower the mode.
+- Of settlement only deposits enter a block, and none is made before all of them wait in the
+  node's inbox: how late they were never shows. For its posts the story waits before their lag would
+  lower the mode.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import msgspec
 
+from devnet.funding import Funding
 from devnet.market_feed import Feed, ScriptClock, answered
 from devnet.run_folder import RunFolder
 from devnet.script_block import ScriptedBlock
 from devnet.script_process import ScriptProcess
+from devnet.waiting import Interrupted, Waiting
 from sequencer.engine.desk import Desk
 from sequencer.engine.plan import Plan
 from sequencer.engine.rollback import read_details
-from sequencer.engine.settler_status import SettlerStatus
 from sequencer.exchange.state import State
 from sequencer.model.commands import FaultKind, OrderPolicy, Reopen, SetMode
-from sequencer.model.limits import RUN_POST_SECONDS_MAX, SETTLEMENT_LAG_BLOCKS_MAX
-from sequencer.model.records import Head, Stage
+from sequencer.model.records import Head
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Mode
 from sequencer.model.units import MS_PER_SECOND
@@ -47,7 +49,6 @@ INCIDENTS: dict[str, tuple[FaultKind, ...]] = {
 """The faults of each incident, in the order in which they strike."""
 
 _WHY = "a wrong funding index or price liquidated traders"
-_LOOK_SECONDS = 0.05
 _NS_PER_MS = 1_000_000
 
 
@@ -97,12 +98,11 @@ class Narrator(Protocol):
         """A block has been made."""
 
 
-class Interrupted(Exception):
-    """Somebody asked the story to stop; the chain is at the end of a block."""
-
-
 class Story:
-    """Plays a run on a node that is on call."""
+    """Plays a run on a node that is on call.
+
+    `funding` is where the traders' money comes from, None where genesis gives it.
+    """
 
     def __init__(
         self,
@@ -113,8 +113,10 @@ class Story:
         folder: RunFolder,
         narrator: Narrator,
         speed: float = 0,
+        funding: Funding | None = None,
     ) -> None:
         self._node = node
+        self._funding = funding
         self._speed = speed
         self._paced_from: tuple[int, float] | None = None
         self._desk = desk
@@ -123,13 +125,13 @@ class Story:
         self._narrator = narrator
         self._place = 0
         self._branch = 0
-        self._interrupted = False
+        self._waiting = Waiting(node)
         self._ordered_ns = 0
         self.feed = Feed(lambda: node.engine, clock)
 
     def interrupt(self) -> None:
         """Stop at the end of the block."""
-        self._interrupted = True
+        self._waiting.is_interrupted = True
 
     async def play(self, incident: str, times: Times) -> None:
         """Play everything, as far as it is not played yet.
@@ -151,7 +153,7 @@ class Story:
             self._narrator.phase("the market goes on")
             await self._blocks(self._script.trade(times.end_ms))
         await self._kept()
-        await self._until_settled(self._head.height)
+        await self._waiting.until_settled(self._head.height)
 
     async def play_to_harm(self, incident: str, times: Times) -> None:
         """Play until the incident has done its harm, and leave the rest to somebody else."""
@@ -162,22 +164,34 @@ class Story:
     @property
     def is_interrupted(self) -> bool:
         """Say whether the story was asked to stop."""
-        return self._interrupted
+        return self._waiting.is_interrupted
 
     @property
     def _head(self) -> Head:
         return self._node.store.head
 
     async def _open(self, until_ms: int) -> None:
+        if self._funding is not None:
+            await self._fund(self._funding)
         self._narrator.phase("the market opens")
         await self._blocks(self._script.warm_up())
+        if self._funding is not None:
+            await self._blocks(self._script.withdraw())
         await self._blocks(self._script.trade(until_ms))
+
+    async def _fund(self, funding: Funding) -> None:
+        """Have every deposit made and known to the node, and only then any of them credited."""
+        self._narrator.phase("the money comes in")
+        sent = await funding.complete(self._waiting.require_whole, self._narrator.say)
+        await self._waiting.until_known(len(sent))
+        self._narrator.say(f"{len(sent):,} deposits wait in the inbox, or were credited before")
+        await self._blocks(self._script.fund(sent))
 
     async def _blocks(self, blocks: Iterator[ScriptedBlock]) -> None:
         loop = asyncio.get_running_loop()
         # The script is another process: to wait for it must not keep the loop from anything.
         while (block := await loop.run_in_executor(None, next, blocks, None)) is not None:
-            if self._interrupted:
+            if self._waiting.is_interrupted:
                 await self.feed.drained()
                 raise Interrupted
             self._place += 1
@@ -186,8 +200,9 @@ class Story:
                 await self._play(block)
 
     async def _play(self, block: ScriptedBlock) -> None:
-        await self._wait_for_settler()
+        await self._waiting.until_posted_enough()
         await self._keep_pace(block.time_ms)
+        credited = len(self._node.engine.writer.state.deposits) + block.deposits
         commands = await self.feed.play(block)
         if block.modes or block.operates:
             refusals = set(await answered(commands))
@@ -196,7 +211,11 @@ class Story:
                 raise Refused(Reason.RUN_BROKEN, f"block {self._place}: {sorted(refusals)}")
         writer = self._node.engine.writer
         if writer.made_height != self._place or writer.state.system.time_ms != block.time_ms:
+            self._waiting.require_whole()
             words = f"the node has not made block {self._place}: begin again in another folder"
+            raise Refused(Reason.RUN_BROKEN, words)
+        if len(writer.state.deposits) != credited:
+            words = f"block {self._place}: {len(writer.state.deposits)} deposits, not {credited}"
             raise Refused(Reason.RUN_BROKEN, words)
         if self.feed.refusals:
             raise Refused(Reason.RUN_BROKEN, f"the chain refused: {dict(self.feed.refusals)}")
@@ -210,9 +229,6 @@ class Story:
         if self._speed:
             due = started + (time_ms - start_ms) / MS_PER_SECOND / self._speed
             await asyncio.sleep(max(0, due - now))
-
-    async def _wait_for_settler(self) -> None:
-        await self._while_posting(lambda now: now.lag_blocks > SETTLEMENT_LAG_BLOCKS_MAX // 2)
 
     async def _suffer(self, faults: Sequence[FaultKind]) -> None:
         """Checkpoint, and incident."""
@@ -231,7 +247,7 @@ class Story:
 
     async def _halt(self, good_height: int) -> None:
         await self._kept()
-        await self._until_settled(good_height + 1)
+        await self._waiting.until_settled(good_height + 1)
         writer = self._node.engine.writer
         if writer.state.system.mode is not Mode.HALTED:
             halting = writer.operate(SetMode(Mode.HALTED, "liquidations that no price explains"))
@@ -281,11 +297,13 @@ class Story:
         """Reopen, try the harm again, climb to OPEN."""
         details = read_details(self._node.views.view.incidents()[0])
         self._narrator.phase("coming back")
-        await self._until_reconciled()
+        reverted_height = await self._waiting.until_reconciled()
+        if reverted_height >= 0:
+            self._folder.note(reverted_to=reverted_height)
         await self._blocks(self._script.reopen(Reopen(1, details.policy, details.security)))
         await self._blocks(self._script.refused_faults())
         self._narrator.say("the same faults again, guards on: refused")
-        await self._until_proven()
+        await self._waiting.until_proven()
         await self._blocks(self._noting(self._script.climb()))
         await self._kept()
         self._narrator.say("OPEN again")
@@ -293,9 +311,7 @@ class Story:
     async def _kept(self) -> None:
         """Wait until every order has its answer, and every block is in the store."""
         await self.feed.drained()
-        while self._head.height < self._node.engine.writer.made_height:
-            self._require_whole()
-            await asyncio.sleep(_LOOK_SECONDS)
+        await self._waiting.until_stored()
 
     def _noting(self, blocks: Iterator[ScriptedBlock]) -> Iterator[ScriptedBlock]:
         """Pass blocks on, and time the first one with orders: whoever takes the next asks late."""
@@ -305,52 +321,3 @@ class Story:
                 total_ms = (time.perf_counter_ns() - self._ordered_ns) // _NS_PER_MS
                 self._folder.note(total_ms=total_ms)
                 self._ordered_ns = 0
-
-    async def _until_proven(self) -> None:
-        """Wait until the root gone back to has been worked out again: OPEN needs it."""
-        while self._node.engine.gate.owes_root:
-            self._require_whole()
-            await asyncio.sleep(_LOOK_SECONDS)
-
-    async def _until_reconciled(self) -> None:
-        """Wait until the contract has gone back, too."""
-        if self._node.settler is None:
-            return
-        waiting = (Stage.PREPARED, Stage.COMMITTED)
-        views = self._node.views
-        await self._while_posting(
-            lambda _: any(journal.stage in waiting for journal in views.view.journals())
-        )
-        reverted_height = self._node.settler.status().reverted_height
-        if reverted_height >= 0:
-            self._folder.note(reverted_to=reverted_height)
-
-    async def _until_settled(self, height: int) -> None:
-        """Wait until a block's root is posted, or one above it."""
-        settler = self._node.settler
-        if settler is None:
-            return
-        settler.request(height)
-        await self._while_posting(lambda now: now.settled_height < height)
-
-    async def _while_posting(self, waits: Callable[[SettlerStatus], bool]) -> None:
-        """Wait for the settlement chain. Refusal: RUN_BROKEN where no root arrives there."""
-        settler = self._node.settler
-        posts, since = -1, time.monotonic()
-        while settler is not None and waits(status := settler.status()):
-            self._require_whole()
-            if status.posts != posts:
-                posts, since = status.posts, time.monotonic()
-            if time.monotonic() - since > RUN_POST_SECONDS_MAX:
-                place = f"block {status.settled_height}, epoch {status.epoch}"
-                words = f"the settlement chain stays at {place}: {status.problem or 'no word'}"
-                raise Refused(Reason.RUN_BROKEN, words)
-            await asyncio.sleep(_LOOK_SECONDS)
-
-    def _require_whole(self) -> None:
-        """Give up waiting where there is nothing to wait for any more."""
-        final = self._node.engine.gate.final()
-        if final is not None:
-            raise Refused(Reason.RUN_BROKEN, str(final))
-        if self._interrupted:
-            raise Interrupted

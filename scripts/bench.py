@@ -24,6 +24,7 @@ from scripts.benches import (
     rollback,
     settlement,
     store,
+    withdrawal,
 )
 from scripts.benches.measure import FULL, QUICK, Figure, Sizes, Skipped
 
@@ -37,6 +38,7 @@ BENCHES: dict[str, Callable[[Sizes], Figure]] = {
         *engine.BENCHES,
         *rollback.BENCHES,
         *settlement.BENCHES,
+        *withdrawal.BENCHES,
         *api.BENCHES,
     )
 }

@@ -13,7 +13,6 @@ Exit codes: 0 done or skipped, 1 refused by a compiler, a test or a comparison, 
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -31,13 +30,26 @@ from contracts.artifacts import (
     Entry,
     Manifest,
     casm_path,
+    joined_source,
     sierra_path,
     source_hash,
 )
 from contracts.sierra import repair
+from devnet.npm_packages import has_npm
+from sequencer.config import cache_folder
 
-CONTRACTS = {"settlement": "src/settlement.cairo"}
+SETTLEMENT_PARTS = ("interface", "proof", "money", "contract")
+CONTRACTS = {
+    "settlement": tuple(f"src/settlement/{part}.cairo" for part in SETTLEMENT_PARTS),
+    "usdc": ("src/usdc.cairo",),
+}
+"""The parts of each contract, in the order in which they are joined into one source."""
+
+TESTED_BESIDE = {"money": "usdc"}
+"""The other contract that the unit tests in a folder deploy."""
+
 UNIT_TESTS = FOLDER / "tests"
+SHARED_BY_TESTS = ("support.cairo", "vectors.cairo")
 CAIRO_PACKAGE = "wasm-cairo"
 SIERRA_COMPILER = "universal-sierra-compiler"
 SIERRA_COMPILER_VERSION = "2.8.0"
@@ -81,34 +93,51 @@ def check() -> None:
 
 
 def test() -> None:
-    if not has_node():
+    if not has_npm():
         print("skipped: the Cairo unit tests need node and npm")
         return
-    for name, source in CONTRACTS.items():
-        support = UNIT_TESTS / name / "support.cairo"
+    for name in CONTRACTS:
         for group in groups_of_tests(name):
-            print(f"testing {source} with {group.name}, about a minute", flush=True)
-            print(run_cairo("test", FOLDER / source, support, group), flush=True)
+            print(f"testing {name} with {group.name}, about a minute", flush=True)
+            print(run_cairo("test", *joined_for_tests(name, group)), flush=True)
+
+
+def joined_for_tests(name: str, group: Path) -> list[Path]:
+    """Return what is joined for one file of tests: contracts, what tests share, the file itself.
+
+    Tests share what lies in their folder and in those above it, up to the contract's own.
+    """
+    beside = TESTED_BESIDE.get(group.parent.name)
+    parts = [*CONTRACTS[name], *(CONTRACTS[beside] if beside else ())]
+    shared = [
+        path
+        for path in cairo_files(name)
+        if path.name in SHARED_BY_TESTS and path.parent in group.parents
+    ]
+    return [*(FOLDER / part for part in parts), *shared, group]
 
 
 def groups_of_tests(name: str) -> list[Path]:
     """Return the files of tests of one contract: each is compiled apart, for want of memory."""
-    folder = UNIT_TESTS / name
-    return sorted(path for path in folder.glob("*.cairo") if path.name != "support.cairo")
+    return [path for path in cairo_files(name) if path.name not in SHARED_BY_TESTS]
+
+
+def cairo_files(name: str) -> list[Path]:
+    return sorted((UNIT_TESTS / name).rglob("*.cairo"))
 
 
 def compile_all() -> dict[Path, str]:
     """Compile every contract and return the text of every file of contracts/artifacts."""
     files: dict[Path, str] = {}
     entries: dict[str, Entry] = {}
-    for name, source in CONTRACTS.items():
-        print(f"compiling {source}, about a minute", flush=True)
-        sierra = compile_to_sierra(FOLDER / source)
+    for name, parts in CONTRACTS.items():
+        print(f"compiling {name}, about a minute", flush=True)
+        sierra = compile_to_sierra(*(FOLDER / part for part in parts))
         casm = compile_to_casm(sierra)
         files |= {sierra_path(name): sierra, casm_path(name): casm}
         entries[name] = Entry(
-            source=source,
-            source_sha256=source_hash((FOLDER / source).read_bytes()),
+            sources=list(parts),
+            source_sha256=source_hash(joined_source(parts)),
             class_hash=hex(compute_sierra_class_hash(create_sierra_compiled_contract(sierra))),
             compiled_class_hash=hex(compute_casm_class_hash(create_casm_class(casm))),
         )
@@ -125,9 +154,9 @@ def tool_versions() -> dict[str, str]:
     }
 
 
-def compile_to_sierra(source: Path) -> str:
+def compile_to_sierra(*sources: Path) -> str:
     """Return the class as JSON, repaired and without the compiler's names for debuggers."""
-    declared = json.loads(run_cairo("class", source))
+    declared = json.loads(run_cairo("class", *sources))
     program = repair([int(felt, 16) for felt in declared["sierra_program"]])
     kept = {key: declared[key] for key in ("contract_class_version", "entry_points_by_type", "abi")}
     return compact({"sierra_program": [hex(felt) for felt in program]} | kept)
@@ -153,13 +182,9 @@ def run_cairo(action: str, *sources: Path) -> str:
     return run([*command, *map(str, sources)])
 
 
-def has_node() -> bool:
-    return all(shutil.which(tool) for tool in ("node", "npm"))
-
-
 def node_modules() -> Path:
     """Install the pinned packages under build/ unless these very pins are there."""
-    if not has_node():
+    if not has_npm():
         raise StepFailed("node and npm are not on PATH", exit_code=2)
     modules = NODE_FOLDER / "node_modules"
     wanted = {name: (FOLDER / name).read_text("utf-8") for name in NODE_FILES}
@@ -178,8 +203,7 @@ def node_modules() -> Path:
 
 def sierra_compiler() -> Path:
     """Return the Sierra compiler, built by cargo into the user's cache at the first use."""
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(caches) / "perpchain" / f"{SIERRA_COMPILER}-{SIERRA_COMPILER_VERSION}"
+    folder = cache_folder() / f"{SIERRA_COMPILER}-{SIERRA_COMPILER_VERSION}"
     binary = folder / "bin" / SIERRA_COMPILER
     if not binary.exists():
         if shutil.which("cargo") is None:

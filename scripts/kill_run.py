@@ -3,9 +3,10 @@
     python scripts/kill_run.py [--moments N] [--seed N]
 
 A moment is a line that the run has said, and a chance delay after it: while it begins, trades,
-suffers the incident, goes back, climbs, trades on, and proves itself. With a starknet-devnet on
-this machine, some runs post to it, and in some of those it is killed too. Exit code 1: a run that
-went on was not the same, or something was left behind.
+suffers the incident, goes back, climbs, trades on, and proves itself. Some runs have a settlement
+chain, on the embedded devnet and, where there is one on this machine, on a starknet-devnet; these
+are killed while money comes in and goes out, too, and in some of them the devnet goes with them.
+Exit code 1: a run that went on was not the same, or something was left behind.
 """
 
 import argparse
@@ -15,9 +16,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from devnet.backends import DEVNET
+from devnet.backends import DEVNET, EMBEDDED
 from devnet.starknet_devnet import find_binary
-from scripts.crashing.run_kills import DEVNET_MOMENTS, MOMENTS, RunKills
+from scripts.crashing.run_kills import DEVNET_MOMENTS, GONE_MOMENTS, MOMENTS, RunKills
 
 
 def main() -> int:
@@ -40,15 +41,20 @@ def main() -> int:
 def _killed(kills: RunKills, count: int, seed: int) -> Iterator[tuple[str, str]]:
     for moment in sorted(random.Random(seed).sample(MOMENTS, count), key=MOMENTS.index):
         yield f"{moment.words} +{moment.within_ms} ms", kills.kill(moment)
+    yield from _killed_with(kills, EMBEDDED)
     if find_binary() is None:
-        print("skipped, no starknet-devnet here: kills of runs that post roots")
-        return
+        print("skipped, no starknet-devnet here: kills of runs on it")
+    else:
+        yield from _killed_with(kills, DEVNET)
+
+
+def _killed_with(kills: RunKills, settlement: str) -> Iterator[tuple[str, str]]:
     for moment in DEVNET_MOMENTS:
-        name = f"{moment.words} +{moment.within_ms} ms, with a devnet"
-        yield name, kills.kill(moment, DEVNET)
-    for moment in DEVNET_MOMENTS[1:4]:
-        name = f"{moment.words} +{moment.within_ms} ms, and its devnet"
-        yield name, kills.kill(moment, DEVNET, devnet_too=True)
+        name = f"{moment.words} +{moment.within_ms} ms, with {settlement}"
+        yield name, kills.kill(moment, settlement)
+    for moment in GONE_MOMENTS:
+        name = f"{moment.words} +{moment.within_ms} ms, and its {settlement}"
+        yield name, kills.kill(moment, settlement, devnet_too=True)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,13 @@ from sequencer.model.secret import Secret
 KEY_VARIABLE = "PERPCHAIN_OPERATOR_KEY"
 """The environment variable with the operator's private key, where no file is named."""
 
+ACCOUNT_KEY_VARIABLE = "PERPCHAIN_ACCOUNT_KEY"
+"""The environment variable with the private key of an account that moves its own money, on either
+chain, where no file is named."""
+
+ETHEREUM_KEY_VARIABLE = "PERPCHAIN_ETHEREUM_KEY"
+"""The environment variable with the private key of an Ethereum address, where no file is named."""
+
 CACHE_VARIABLE = "XDG_CACHE_HOME"
 """The environment variable with the folder of the user's caches, where it is not ~/.cache."""
 
@@ -34,6 +41,9 @@ DEVNET_VARIABLE = "STARKNET_DEVNET_URL"
 
 ADMIN_FILE = "admin.json"
 """Where a running node is reached, in the data folder."""
+
+CLIENTS_FILE = "clients.json"
+"""Where a running node answers its clients, in the data folder."""
 
 TOKEN_FILE = "admin.token"
 """What a client of the admin server has to show; only the node's own user can read the file."""
@@ -82,8 +92,9 @@ def devnet_url() -> str:
 
 
 def environment_for_others() -> dict[str, str]:
-    """Return the environment for a process that shall not have the operator's key."""
-    return {name: value for name, value in os.environ.items() if name != KEY_VARIABLE}
+    """Return the environment for a process that shall not have anybody's key."""
+    keys = (KEY_VARIABLE, ACCOUNT_KEY_VARIABLE, ETHEREUM_KEY_VARIABLE)
+    return {name: value for name, value in os.environ.items() if name not in keys}
 
 
 def read_limited(path: Path, bytes_max: int) -> bytes:
@@ -116,6 +127,22 @@ def read_operator_key(path: Path | None) -> Secret:
     if path is not None:
         return _read_secret(path, "private key")
     return _secret_of(os.environ.get(KEY_VARIABLE, ""), f"${KEY_VARIABLE}", "private key")
+
+
+def read_account_key(path: Path | None) -> Secret:
+    """Read the private key of an account that moves its money, as `read_operator_key` does."""
+    if path is not None:
+        return _read_secret(path, "private key")
+    variable = ACCOUNT_KEY_VARIABLE
+    return _secret_of(os.environ.get(variable, ""), f"${variable}", "private key")
+
+
+def read_ethereum_key(path: Path | None) -> Secret:
+    """Read the private key of an Ethereum address, as `read_operator_key` does."""
+    kind, variable = "Ethereum private key", ETHEREUM_KEY_VARIABLE
+    if path is not None:
+        return _read_secret(path, kind)
+    return _secret_of(os.environ.get(variable, ""), f"${variable}", kind)
 
 
 class SettlementConfig(msgspec.Struct, frozen=True):
@@ -180,7 +207,7 @@ def forget_settlement(folder: Path) -> None:
 
 
 class AdminPlace(msgspec.Struct, frozen=True):
-    """Where a node's admin server listens, and in which process."""
+    """Where a server of a node listens, and in which process."""
 
     url: str
     pid: int
@@ -205,6 +232,33 @@ def leave_admin(folder: Path, url: str, token: Secret) -> None:
     fresh = (folder / ADMIN_FILE).with_suffix(".new")
     fresh.write_bytes(place)
     fresh.replace(folder / ADMIN_FILE)
+
+
+def leave_clients(folder: Path, url: str) -> None:
+    """Leave in a data folder where its node answers clients. Error: OSError."""
+    fresh = (folder / CLIENTS_FILE).with_suffix(".new")
+    fresh.write_bytes(msgspec.json.encode(AdminPlace(url, os.getpid())))
+    fresh.replace(folder / CLIENTS_FILE)
+
+
+def find_clients(folder: Path) -> str:
+    """Return where the node of a data folder answers clients, "" where none says so.
+
+    Refusal: FILE_UNREADABLE for a file that is there and cannot be read.
+    """
+    if not (folder / CLIENTS_FILE).exists():
+        return ""
+    try:
+        content = read_limited(folder / CLIENTS_FILE, ADMIN_FILE_BYTES_MAX)
+        place = msgspec.json.decode(content, type=AdminPlace)
+    except (msgspec.MsgspecError, ValueError):
+        return ""
+    return place.url if _is_alive(place.pid) else ""
+
+
+def forget_clients(folder: Path) -> None:
+    """Take away what `leave_clients` left. Error: OSError."""
+    (folder / CLIENTS_FILE).unlink(missing_ok=True)
 
 
 def find_admin(folder: Path) -> tuple[AdminPlace, Secret] | None:
@@ -261,7 +315,8 @@ def _read_secret(path: Path, kind: str) -> Secret:
 
 def _secret_of(text: str, origin: str, kind: str) -> Secret:
     digits = text.strip().removeprefix("0x")
-    if not text and origin == f"${KEY_VARIABLE}":
+    variables = (KEY_VARIABLE, ACCOUNT_KEY_VARIABLE, ETHEREUM_KEY_VARIABLE)
+    if not text and origin in [f"${variable}" for variable in variables]:
         words = f"{origin} is not set; or give a file with the {kind}"
         raise Refused(Reason.PRIVATE_KEY_OUT_OF_RANGE, words)
     if not digits or len(digits) > _KEY_DIGITS_MAX or not set(digits) <= _HEX_DIGITS:

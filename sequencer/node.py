@@ -5,6 +5,7 @@ Promises
 - A planned stop finishes the open block and leaves a mark that it was planned.
 - A chain that was gone back on comes up through that same recovery, in the same process.
 - Blocks are executed again in the background, and a difference halts the chain.
+- What the settlement contract takes for the chain is collected beside it, and credited by it.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ import msgspec
 from sequencer.api.json_rpc import Methods
 from sequencer.config import NodeConfig
 from sequencer.engine.clock import SystemClock
+from sequencer.engine.deposit_facts import DepositFacts
+from sequencer.engine.deposits import Collecting, Collector
 from sequencer.engine.engine import Engine, Outside
 from sequencer.engine.outbox import EffectReader, Outbox
 from sequencer.engine.recovery import (
@@ -32,6 +35,7 @@ from sequencer.engine.service import Follower, Service
 from sequencer.engine.settler import SettlePace, Settler, Surroundings
 from sequencer.engine.settler_status import SettlerStatus
 from sequencer.engine.settling import SETTLER
+from sequencer.engine.upkeep import Keeping
 from sequencer.engine.verification import Verification
 from sequencer.engine.views import Views
 from sequencer.engine.worker import ThreadWorker
@@ -115,6 +119,7 @@ class Node:
         self._outboxes: list[Outbox] = []
         self._stopping = False
         self._changed = asyncio.Condition()
+        self.deposits = DepositFacts(lambda: self.views.view)
         self.outside = Outside(
             store=store,
             worker=worker,
@@ -125,11 +130,19 @@ class Node:
             verifier=(self._verifying, _verify_many),
             checker=self._checking,
             pace=given.pace or Pace(config.block_interval_ms or BLOCK_INTERVAL_MS),
+            keeping=Keeping(
+                finalized_height=None if given.settlement is None else self._final_height
+            ),
             exit_on_halt=config.exit_on_halt,
             client_views=self.client_views if config.api_port >= 0 else None,
+            deposits=self.deposits,
         )
         self.engine = self._engine_of(recovered, ())
-        self.settler = None if given.settlement is None else self._settler_of(given)
+        self.settler: Settler | None = None
+        self.collector: Collector | None = None
+        if given.settlement is not None:
+            self.settler = self._settler_of(given.settlement, given)
+            self.collector = self._collector_of(given.settlement, given.say)
 
     def listen(self, listener: Callable[[Halt], None]) -> None:
         """Call somebody for each halt, at once, also for those that stand now."""
@@ -141,6 +154,9 @@ class Node:
     def settled(self) -> SettlerStatus | None:
         """Return how the settlement chain stands, None where roots are posted nowhere."""
         return None if self.settler is None else self.settler.status()
+
+    def _final_height(self) -> int:
+        return -1 if self.settler is None else self.settler.finalized_height
 
     def follow(self, follower: Follower) -> None:
         """Tell somebody of this engine and all that come after it."""
@@ -171,9 +187,10 @@ class Node:
         services: Sequence[Coroutine[None, None, None]] = (),
     ) -> ExitCode:
         """Make blocks until told to stop; returns the exit code. `services` run beside, as long."""
-        if self.settler is not None:
-            await self._attach(self.settler)
-            readers, services = [*readers, self.settler], [*services, self.settler.run()]
+        if self.settler is not None and self.collector is not None:
+            await self._attach(self.settler, self.collector)
+            readers = [*readers, self.settler]
+            services = [*services, self.settler.run(), self.collector.run()]
         self._outboxes = [Outbox(self.store, self.worker, self.views, reader) for reader in readers]
         self._follow()
         async with asyncio.TaskGroup() as group:
@@ -211,11 +228,9 @@ class Node:
         self.worker.close()
         self.store.close()
 
-    def _settler_of(self, given: Given) -> Settler:
-        if given.settlement is None:
-            raise TypeError("no settlement chain")
+    def _settler_of(self, settlement: Settlement, given: Given) -> Settler:
         around = Surroundings(
-            settlement=given.settlement,
+            settlement=settlement,
             views=self.views,
             is_acknowledged=lambda: self.store.acknowledged,
             say=given.say,
@@ -224,7 +239,20 @@ class Node:
         )
         return Settler(around, given.settle_pace)
 
-    async def _attach(self, settler: Settler) -> None:
+    def _collector_of(self, settlement: Settlement, say: Callable[[str], None]) -> Collector:
+        around = Collecting(
+            settlement=settlement,
+            store=self.store,
+            worker=self.worker,
+            views=self.views,
+            facts=self.deposits,
+            writer=lambda: self.engine.writer,
+            say=say,
+            halt=self._halt,
+        )
+        return Collector(around)
+
+    async def _attach(self, settler: Settler, collector: Collector) -> None:
         """Look at the settlement chain before the first block; it is told from here on."""
         view = self.views.view
         if view.cursor(SETTLER) is None and self.store.acknowledged:
@@ -235,6 +263,8 @@ class Node:
         halt = await settler.check_start()
         if halt is not None:
             self._halt(halt)
+        else:
+            await collector.check_start()
 
     def _halt(self, halt: Halt) -> None:
         self.engine.halt(halt)

@@ -19,6 +19,7 @@ from sequencer.model.records import (
     Effect,
     Head,
     History,
+    InboxFact,
     Incident,
     Latch,
     Pruned,
@@ -28,7 +29,7 @@ from sequencer.model.records import (
     Stage,
     TransactionPlace,
 )
-from sequencer.model.settlement import Post, Sent, Standing, TimedPost
+from sequencer.model.settlement import Money, Post, Sent, SentDeposit, Standing, TimedPost
 
 _T = TypeVar("_T")
 
@@ -183,6 +184,9 @@ class ChainView(Protocol):
     def checkpoints(self) -> list[Checkpoint]:
         """List checkpoints, oldest first, also those whose block is orphaned."""
 
+    def inbox(self, first_nonce: int, count_max: int) -> list[InboxFact]:
+        """List facts from a nonce on, retracted ones too, in order of nonces."""
+
 
 class Store(Protocol):
     """The chain on a disk; `storage/chain_store.py` has its promises and laws.
@@ -235,6 +239,9 @@ class Store(Protocol):
 
     def drop_checkpoint(self, sequence: int) -> None:
         """Let go of a checkpoint. Refusal: CHECKPOINT_UNKNOWN."""
+
+    def record_inbox(self, facts: Iterable[InboxFact]) -> None:
+        """Add facts of the settlement chain, or retract them. Refusal: INBOX_CONFLICT."""
 
     def advance_cursor(
         self, reader: str, cursor: Cursor, buckets: Iterable[BucketChange] = ()
@@ -319,6 +326,10 @@ class Settlement(Protocol):
     def cairo_executed(self) -> bool:
         """Whether a call runs the contract itself, not a model of it."""
 
+    @property
+    def contract(self) -> int:
+        """The contract's own address: messages of its deposits name it."""
+
     async def standing(self) -> Standing:
         """Read the contract, everything at one moment."""
 
@@ -328,11 +339,17 @@ class Settlement(Protocol):
     async def oldest_post_above(self, height: int) -> TimedPost | None:
         """Return the oldest live post above a height, None where there is none."""
 
+    async def money(self) -> Money:
+        """Read the contract's counters, everything at one moment."""
+
+    async def deposits(self, first: int, count: int) -> Sequence[SentDeposit]:
+        """Return up to so many deposits from a nonce on, fewer where there are no more."""
+
     async def update_state(self, epoch: int, previous: Post, new: Post) -> Sent:
         """Post a block on top of the newest one."""
 
     async def revert_state_to(self, epoch: int, post: Post, reason_hash: int) -> Sent:
-        """Take back every post above a live one, raise the epoch, release a hold."""
+        """Take back every post above a live one, raise the epoch, end a hold of ours."""
 
     async def finalize(self, height: int) -> Sent:
         """Make a post and all below it final."""

@@ -28,7 +28,9 @@ from sequencer.config import (
     NodeConfig,
     environment_for_others,
     forget_admin,
+    forget_clients,
     leave_admin,
+    leave_clients,
     new_token,
 )
 from sequencer.engine.desk import Desk
@@ -202,9 +204,12 @@ async def answered(
     try:
         url = await server.start()
         node.count = lambda: msgspec.structs.asdict(server.traffic())
+        leave_clients(config.data_dir, url)
         given.say(f"clients at {url}")
         yield url, [server.run(), feed.run()]
     finally:
+        with suppress(OSError):
+            forget_clients(config.data_dir)
         await server.close()
         for thread in (reader, presses, past):
             thread.close()
@@ -256,6 +261,7 @@ def desk_of(
         verification=node.verification,
         settlement=given.settlement,
         settler=node.settler,
+        collector=node.collector,
         disk=node.outside.disk,
         plugins=plugins,
     )

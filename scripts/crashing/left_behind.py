@@ -18,6 +18,7 @@ from scripts.crashing.history import Told, check_history
 from scripts.crashing.nodes import Answer
 from scripts.crashing.tracing import DATA
 from sequencer.engine.checks import check_store
+from sequencer.engine.deposit_facts import DepositFacts
 from sequencer.model.halts import HaltCause
 from sequencer.model.records import Head
 from sequencer.model.settlement import Standing
@@ -51,13 +52,21 @@ def look_at_copy(
     return ask(lambda: _found(copy / DATA, answers, undone_above), tuple[Found | None, str])
 
 
-def verify_all(folder: Path, calls: Sequence[Told], standing: Standing | None, faulty: bool) -> str:
-    """Verify a run's chain and its settlement chain's history; returns what is wrong, or ""."""
+def verify_all(
+    folder: Path, calls: Sequence[Told], standing: Standing | None, faulty: bool, deposits: int = 0
+) -> str:
+    """Verify a run's chain and its settlement chain's history; returns what is wrong, or "".
+
+    So many deposits must be credited.
+    """
     store, recovered = open_chain(config_of(folder / DATA))
     try:
         found = [check for check in check_store(store, full=True) if check.found]
         if recovered.halts or found:
             return f"at the end: {recovered.halts} {found}"
+        inbox = DepositFacts(lambda: store.view).status(recovered.state.deposits)
+        if inbox.pending or inbox.unmade or inbox.next_nonce != deposits:
+            return f"at the end: {inbox}"
         if standing is not None:
             check_history(store.view, calls, standing, faulty=faulty)
     except Violation as violation:

@@ -27,10 +27,12 @@ from devnet.starknet_devnet import (
     stop_devnet,
 )
 from scripts.crashing import history
+from scripts.crashing.chain import CHAIN_ID
 from scripts.crashing.checking import Violation
 from scripts.crashing.children import ask
 from scripts.crashing.traps import Trapped, Traps, wire_sockets
 from sequencer import serve
+from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.cli import node as node_command
 from sequencer.config import SETTLEMENT_FILE
 from sequencer.engine import settler
@@ -43,13 +45,18 @@ from sequencer.settlement.connection import StarknetAccess
 from sequencer.settlement.contract_rules import (
     ContractCall,
     ContractState,
+    Deposit,
     Finalize,
     HoldFinality,
     ReleaseFinality,
     RevertState,
     UpdateState,
 )
-from sequencer.settlement.deployment import SettlementConstructor, deploy_settlement
+from sequencer.settlement.deployment import (
+    SettlementClasses,
+    SettlementConstructor,
+    deploy_settlement,
+)
 from sequencer.settlement.simulated import SimulatedChain
 from sequencer.starknet.names import selector
 
@@ -59,6 +66,7 @@ FINALITY_SECONDS = 600
 _T = TypeVar("_T")
 
 _OPERATOR = 7
+_NEWCOMER = 0xD0_000
 _KEY_FILE = "poster.key"
 _LEDGER = "ledger"
 _PATIENCE_SECONDS = 20.0
@@ -102,6 +110,12 @@ class Side(Protocol):
     def history(self) -> Sequence[history.Told]:
         """List what happened there, the genesis block's post first."""
 
+    def send_money(self) -> None:
+        """Make a deposit, where that costs nothing."""
+
+    def deposits(self) -> int:
+        """Count the deposits that were made."""
+
     def pass_time(self, seconds: int) -> None:
         """Let time pass over there."""
 
@@ -126,6 +140,13 @@ class Nowhere:
         """Nothing happened."""
         return ()
 
+    def send_money(self) -> None:
+        """Send none."""
+
+    def deposits(self) -> int:
+        """There are none."""
+        return 0
+
     def pass_time(self, seconds: int) -> None:
         """Do nothing."""
 
@@ -143,9 +164,12 @@ class Simulated:
             operator=_OPERATOR,
             finality_delay=FINALITY_SECONDS,
             posts=(TimedPost(first, 0),),
+            exchange=EXCHANGE_ADDRESS,
+            chain_id=CHAIN_ID,
         )
         self._folder, self._first = folder, first
         self.chain = SimulatedChain(state, SystemClock(), folder / _LEDGER)
+        self.send_money()
 
     def wire(self, traps: Traps) -> None:
         """Give the command the simulated contract in place of one that its folder names."""
@@ -160,8 +184,17 @@ class Simulated:
     def history(self) -> Sequence[history.Told]:
         """List the calls that no reorg has taken back."""
         ledger = self.chain.ledger
-        calls = [_told(ledger.log[place].call) for place in ledger.live]
-        return [history.Posted(0, self._first), *calls]
+        calls = (_told(ledger.log[place].call) for place in ledger.live)
+        return [history.Posted(0, self._first), *(call for call in calls if call is not None)]
+
+    def send_money(self) -> None:
+        """Make a deposit to somebody who has no account yet."""
+        number = self.deposits()
+        self.chain.carry_out(Deposit(_NEWCOMER + number, 10**6 + number), _OPERATOR)
+
+    def deposits(self) -> int:
+        """Count the deposits that were made."""
+        return len(self.chain.ledger.state.deposits)
 
     def pass_time(self, seconds: int) -> None:
         """Let time pass over there."""
@@ -218,6 +251,13 @@ class Devnet:
                 found.append((transaction, told))
         return [told for _, told in found]
 
+    def send_money(self) -> None:
+        """Send none."""
+
+    def deposits(self) -> int:
+        """There are none."""
+        return 0
+
     def pass_time(self, seconds: int) -> None:
         """Let time pass over there."""
         self._ask("devnet_increaseTime", {"time": seconds}, dict[str, object])
@@ -230,10 +270,13 @@ class Devnet:
             block_number=first.height,
             block_hash=first.block_hash,
             finality_delay=FINALITY_SECONDS,
+            exchange=EXCHANGE_ADDRESS,
+            chain_id=CHAIN_ID,
             drill=True,
         )
         access = StarknetAccess(self._url, self._owner[0], Secret(self._owner[1]))
-        return await deploy_settlement(access, load_artifact("settlement"), constructor, salt)
+        classes = SettlementClasses(load_artifact("settlement"), load_artifact("usdc"))
+        return await deploy_settlement(access, classes, constructor, salt)
 
     def _ask(self, method: str, parameters: object, kind: type[_T]) -> _T:
         place = urlsplit(self._url)
@@ -282,7 +325,7 @@ def _hasten() -> None:
     vars(settler)["_LOOK_SECONDS"] = _LOOK_SECONDS
 
 
-def _told(call: ContractCall) -> history.Told:
+def _told(call: ContractCall) -> history.Told | None:
     match call:
         case UpdateState(epoch=epoch, new=new):
             return history.Posted(epoch, new)
@@ -294,6 +337,8 @@ def _told(call: ContractCall) -> history.Told:
             return history.Held(plan)
         case ReleaseFinality():
             return history.Released()
+        case Deposit():
+            return None
 
 
 def _told_by(event: _Event) -> history.Told | None:

@@ -157,7 +157,8 @@ class Story:
         """Verify the chain that has stopped, and what happened on the settlement chain."""
         calls = self._side.history()
         standing = self._side.standing() if self._side.is_there else None
-        if words := ask(lambda: verify_all(self._folder, calls, standing, self.faulty), str):
+        told = (standing, self.faulty, self._side.deposits())
+        if words := ask(lambda: verify_all(self._folder, calls, *told), str):
             raise Violation(words)
 
     def _attempt(self, window: str, hit: Hit | None) -> int:
@@ -247,6 +248,7 @@ class Story:
             self._places[1] = self._place()
             self._undone_above = self._places[1].height
             self._kept = dict(self._nonces)
+        self._side.send_money()
         self._make_blocks()
 
     def _halt(self) -> None:

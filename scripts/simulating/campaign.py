@@ -79,6 +79,12 @@ OVERLAPS = (
     "late post refused",
     "reorg of the settlement chain",
     "settlement unreachable for a while",
+    "deposit credited",
+    "deposit credited again after a rollback",
+    "deposits removed by a reorg over there",
+    "deposit sent again after a reorg over there",
+    "credited deposit lost",
+    "lost deposit unmade",
     "chain replayed with real signatures",
 )
 """What has to come about in a whole campaign, each at least once."""

@@ -147,6 +147,7 @@ class Decider:
             running=_Watched(node, self.moment, self._watch),
             settlement=around.settlement,
             settler=node.settler,
+            collector=node.collector,
             verification=node.verification,
         )
         self._desk = Desk(reach)

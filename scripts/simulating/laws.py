@@ -59,6 +59,7 @@ from sequencer.storage.rollback import incident_hash
 
 _EFFECTS_MAX = 1_000_000
 _KNOWN = frozenset({Reason.DUPLICATE_COMMAND, Reason.ORPHANED_COMMAND})
+_HALTS_LEFT = (HaltCause.LATCH, HaltCause.DEPOSIT_UNMADE)
 _TRIES = {
     CONTRACTS_TRIE: (TRIE_HEIGHT_MAX, pedersen),
     CLASSES_TRIE: (TRIE_HEIGHT_MAX, poseidon),
@@ -79,10 +80,11 @@ class History:
         self.orders: dict[int, list[BlockRecord]] = {}
         for record in self.records:
             block = self.blocks[record.block_hash]
-            # The operator's own come from no client, and may be made again on another branch.
+            # The operator's own come from no client, and may be made again on another branch; so
+            # may deposits be credited again.
             operator = block.header.sequencer
             for transaction, receipt in zip(block.transactions, block.receipts, strict=True):
-                if getattr(transaction, "sender", 0) != operator:
+                if getattr(transaction, "sender", operator) != operator:
                     self.transactions.setdefault(receipt.transaction_hash, []).append(record)
             for order_id in _opened(block):
                 self.orders.setdefault(order_id, []).append(record)
@@ -102,7 +104,7 @@ def check_chain(store: ChainStore, cast: Cast, records: Records, begun: Beginnin
     """Check a chain that stopped as planned. `begun` is what the run began with."""
     view = store.view
     recovered = recover(store, full=True)
-    wrong = [halt for halt in recovered.halts if halt.cause is not HaltCause.LATCH]
+    wrong = [halt for halt in recovered.halts if halt.cause not in _HALTS_LEFT]
     records.require(not wrong, f"it comes up halted: {wrong}")
     check_laws(recovered.state)
     recount(recovered.state)

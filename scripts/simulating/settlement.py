@@ -3,12 +3,15 @@
 Laws
 - Each call takes virtual time. What is posted at a moment is known to whoever looks (`is_posting`).
 - In the end the contract stands at the newest live block, and all that is final there is live here.
+- Of the deposits that a reorg removes some come again, as transactions there do.
 """
 
 import asyncio
 from random import Random
 
+from scripts.simulating.cast import CHAIN_ID
 from scripts.simulating.records import Records
+from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.engine.lookup import find_block
 from sequencer.engine.settling import Place, place_of, plan_felt, post_of, reason_felt
 from sequencer.model.records import IncidentKind
@@ -20,10 +23,15 @@ from sequencer.model.settlement import (
     TimedPost,
 )
 from sequencer.ports import ChainView, Clock
-from sequencer.settlement.contract_rules import ContractState, RevertState, UpdateState
+from sequencer.settlement.contract_rules import (
+    ContractState,
+    Deposit,
+    RevertState,
+    UpdateState,
+)
 from sequencer.settlement.simulated import SimulatedChain, SimulatedSettlement
 
-_OWNER, _CALLER = 1, 2
+_OWNER, _CALLER, _DEPOSITOR = 1, 2, 3
 _LATE_MS_MAX = 60
 _DELAYS_SECONDS = (3, 30, 3_600)
 _FAULTS = ("receipts_lost", "calls_lost", "doubled", "reorg", "down", "late", "late", "late")
@@ -36,7 +44,9 @@ class SettlementChain(SimulatedSettlement):
         self._dice = Random(f"settlement {seed}")
         first = TimedPost(post_of(find_block(begun, "0")), clock.now_ms() // 1_000)
         delay = self._dice.choice(_DELAYS_SECONDS)
-        state = ContractState(_OWNER, _CALLER, delay, (first,))
+        state = ContractState(
+            _OWNER, _CALLER, delay, (first,), exchange=EXCHANGE_ADDRESS, chain_id=CHAIN_ID
+        )
         super().__init__(SimulatedChain(state, clock), _CALLER, seed=seed)
         self.faults.late_ms_max = _LATE_MS_MAX
         self.is_posting = False
@@ -67,9 +77,7 @@ class SettlementChain(SimulatedSettlement):
             if fault == "reorg":
                 count = self._dice.randrange(1, 4)
                 if self._may_take_back(count):
-                    self.chain.reorg(count)
-                    self._reorgs += 1
-                    self._records.count("reorg of the settlement chain")
+                    self._reorg(count)
             elif fault == "down":
                 self.faults.unreachable = True
                 await asyncio.sleep(self._dice.uniform(0.1, 0.8))
@@ -79,6 +87,29 @@ class SettlementChain(SimulatedSettlement):
                 self._late = True
             else:
                 setattr(self.faults, fault, 1)
+
+    def take_deposit(self, account: int, amount: int) -> None:
+        """Take a deposit of somebody's; `amount` in 1e-6 of the token."""
+        self.chain.carry_out(Deposit(account, amount), _DEPOSITOR)
+        self._records.count("deposit")
+
+    def _reorg(self, count: int) -> None:
+        ledger = self.chain.ledger
+        removed = [ledger.log[place].call for place in ledger.live[-count:]]
+        self.chain.reorg(count)
+        self._reorgs += 1
+        self._records.count("reorg of the settlement chain")
+        deposits = [call for call in removed if isinstance(call, Deposit)]
+        if deposits:
+            self._records.count("deposits removed by a reorg over there")
+        if self._dice.random() < 0.6:
+            seconds = self._dice.uniform(0.05, 1.5)
+            for call in deposits:
+                asyncio.get_running_loop().call_later(seconds, self._again, call)
+
+    def _again(self, call: Deposit) -> None:
+        self.chain.carry_out(call, _DEPOSITOR)
+        self._records.count("deposit sent again after a reorg over there")
 
     def heal(self) -> None:
         """Have nothing go wrong from here on."""

@@ -18,6 +18,12 @@ from scripts.simulating.cast import OPENED_MS, TRADERS, Beginning, Cast, copy_of
 from scripts.simulating.chief import Chief
 from scripts.simulating.cuts import Cuts
 from scripts.simulating.decisions import Decider
+from scripts.simulating.deposits import (
+    check_deposits,
+    credit_rest,
+    pay_for_lost,
+    send_deposits,
+)
 from scripts.simulating.laws import check_chain, check_readers, check_withdrawals
 from scripts.simulating.loop import Deadlock, RunAway, SimulatedLoop, run_simulated
 from scripts.simulating.node import Around, wait_for
@@ -29,6 +35,7 @@ from scripts.simulating.signatures import Signatures
 from scripts.simulating.surroundings import LoopClock
 from sequencer.engine.lookup import find_block, rows_at
 from sequencer.model.commands import SetMode
+from sequencer.model.halts import Halt, HaltCause
 from sequencer.model.rows import Mode
 from sequencer.node import Node
 
@@ -102,6 +109,7 @@ class World:
         check_chain(store, self.cast, self.records, self.begun)
         check_readers(store.view, self.readers, self.records)
         check_withdrawals(store.view, self.records)
+        check_deposits(store.view, self.settlement, self.records)
         self.settlement.check(store.view)
         self.records.say(f"ends at {store.head}")
 
@@ -112,6 +120,7 @@ class World:
         self.cut.clear()
         node = self.around.start(self.cut.set)
         self.records.say(f"life {self.life} at {node.store.head.height}")
+        node.listen(self._note_halt)
         post = Post(node, self.life, self.records)
         for reader in self.readers:
             reader.begin_life()
@@ -133,10 +142,11 @@ class World:
         await self._stop(node, running, people, chief)
 
     async def _settle(self, post: Post, people: list[_Task]) -> None:
-        """Halt the chain, and wait until the contract stands where it does."""
+        """Credit what waits, halt the chain, and wait until the contract stands where it does."""
         await _cancelled(*people)
         self._check_people(people)
         people.clear()
+        await credit_rest(post, self.settlement)
         settler = post.node.settler
         if settler is None:
             raise TypeError("no settler")
@@ -157,8 +167,14 @@ class World:
             steward(post, self._dice("steward"), self.random.choice((0.3, 1.0))),
             watch(post.node, self.records, self._dice("watcher")),
             watch_clients(post.node, self.records, self._looks),
+            send_deposits(self.settlement, cast, self._dice("depositors")),
+            pay_for_lost(post, cast, self._dice("insurer")),
         ]
         return [*traders, *others]
+
+    def _note_halt(self, halt: Halt) -> None:
+        if halt.cause is HaltCause.DEPOSIT_UNMADE:
+            self.records.count("credited deposit lost")
 
     def _dice(self, name: str) -> Random:
         return Random(f"{name} {self.random.random()}")

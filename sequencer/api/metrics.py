@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, ge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from sequencer.engine.deposit_facts import InboxStatus
 from sequencer.engine.desk_figures import ExchangeFigures, Figures, WriterFigures
 from sequencer.engine.settler_status import SettlerStatus
 from sequencer.engine.verification import VerificationStatus
@@ -128,6 +129,8 @@ def _of_parts(figures: Figures) -> Iterator[Metric]:
         yield from _of_exchange(figures.exchange)
     if figures.settled is not None:
         yield from _of_settlement(figures.settled)
+    if figures.inbox is not None:
+        yield from _of_inbox(figures.inbox)
     if figures.verified is not None:
         yield from _of_verification(figures.verified)
     if figures.plugins:
@@ -185,6 +188,17 @@ def _of_settlement(settled: SettlerStatus) -> Iterator[Metric]:
     yield _gauge("settlement_failing", words, bool(settled.problem))
     yield _gauge("settlement_held", "1 while finality is held.", bool(settled.hold))
     yield _counter("settlement_posts_total", "Posts of this process.", settled.posts)
+
+
+def _of_inbox(inbox: InboxStatus) -> Iterator[Metric]:
+    words = "Nonce of the deposit that is credited next."
+    yield _gauge("deposits_next_nonce", words, inbox.next_nonce)
+    words = "Deposits of the settlement chain that wait to be credited."
+    yield _gauge("deposits_pending", words, inbox.pending)
+    words = "Credited deposits that the settlement chain has lost."
+    yield _gauge("deposits_unmade", words, len(inbox.unmade))
+    words = "1 while the deposits of the settlement chain cannot be read."
+    yield _gauge("deposits_failing", words, bool(inbox.problem))
 
 
 def _of_verification(verified: VerificationStatus) -> Iterator[Metric]:

@@ -34,6 +34,7 @@ FELT_FIELDS = frozenset(
         *("taker", "maker", "taker_order", "maker_order", "order_id", "withdrawal_id"),
         *("client_id", "pair_id", "replaces", "key", "r", "s", "chain_id"),
         *("tick_hash", "tick_allowed", "message_hash", "System.insurance", "System.fees"),
+        "ethereum_address",
     )
 )
 """Fields that are whole felts: addresses, keys, hashes and a trader's own names.

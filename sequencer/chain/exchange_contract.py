@@ -14,8 +14,10 @@ import msgspec
 
 from sequencer.chain.calldata import CairoType, cairo_type, read_all, struct_type
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
+from sequencer.chain.ethereum_binding import require_ethereum_signature
 from sequencer.chain.exchange_views import VIEWS
 from sequencer.chain.native import Answer, Call, EntryPoint, Interface, native_contract
+from sequencer.exchange.ethereum_keys import require_unbound
 from sequencer.exchange.step import Context
 from sequencer.exchange.transition import HANDLERS, transition
 from sequencer.model.commands import (
@@ -25,6 +27,7 @@ from sequencer.model.commands import (
     OpenIsolated,
     PlaceOrder,
     PriceReport,
+    RegisterEthereumKey,
     Reopen,
     SetOperator,
     Tick,
@@ -184,6 +187,20 @@ def _build_handover(kind: type[Command], call: Call, values: dict[str, Any]) -> 
     return command
 
 
+def _build_ethereum_key(kind: type[Command], call: Call, values: dict[str, Any]) -> Command:
+    command = RegisterEthereumKey(**values)
+    # Ahead of the signature, which takes milliseconds: so a transaction costs one at most, for a
+    # second one finds the account bound, or the first has ended the transaction.
+    require_unbound(call.state, command)
+    if command.account != call.caller:
+        words = f"{call.caller:#x} is not account {command.account:#x}"
+        raise Refused(Reason.NOT_AUTHORIZED, words)
+    contract = call.state.contracts.get(call.caller)
+    key = 0 if contract is None else contract.public_key
+    require_ethereum_signature(command, key, call.chain_id)
+    return command
+
+
 def _require_operator(call: Call, words: str) -> None:
     if call.caller != call.state.system.operator:
         raise Refused(Reason.NOT_OPERATOR, words)
@@ -208,6 +225,7 @@ _BUILDERS: dict[type[Command], Callable[[type[Command], Call, dict[str, Any]], C
     PlaceOrder: _build_order,
     Withdraw: _build_withdrawal,
     OpenIsolated: _build_isolated,
+    RegisterEthereumKey: _build_ethereum_key,
     Tick: _build_tick,
     SetOperator: _build_handover,
     Reopen: _build_handover,

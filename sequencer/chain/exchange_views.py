@@ -140,6 +140,15 @@ def _has_subkey(state: State, account: Felt, key: Felt) -> bool:
     return (account, key) in state.subkeys
 
 
+def _ethereum_account(state: State, ethereum_address: Felt) -> Felt:
+    row = state.ethereum_keys.get(ethereum_address)
+    return 0 if row is None else row.account
+
+
+def _ethereum_address(state: State, account: Felt) -> Felt:
+    return state.ethereum_addresses.get(account, 0)
+
+
 def _markets(state: State) -> list[str]:
     return sorted(state.markets)
 
@@ -240,6 +249,8 @@ VIEWS = (
     _view("get_order_ids", _order_ids, _FELTS, _ACCOUNT, _MARKET),
     _view("get_order", require_order, struct_type(OrderRow), ("order_id", _FELT)),
     _view("has_subkey", _has_subkey, cairo_type(bool), _ACCOUNT, ("key", _FELT)),
+    _view("get_ethereum_account", _ethereum_account, _FELT, ("ethereum_address", _FELT)),
+    _view("get_ethereum_address", _ethereum_address, _FELT, _ACCOUNT),
     _view("get_markets", _markets, _WORDS),
     _view("get_market", require_market, struct_type(Market), _MARKET),
     _view("get_price", _price, struct_type(PriceView), _MARKET),

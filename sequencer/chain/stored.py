@@ -34,6 +34,7 @@ from sequencer.model.rows import (
     Contract,
     DeclaredClass,
     DepositRow,
+    EthereumKey,
     LastTrade,
     Limiter,
     Market,
@@ -90,6 +91,7 @@ TABLES: Mapping[Table, StoredTable] = {
     Table.DEPOSIT: StoredTable(17, DepositRow),
     Table.WITHDRAWAL: StoredTable(18, Withdrawal),
     Table.UNHEALTHY: StoredTable(19, Unhealthy),
+    Table.ETHEREUM_KEY: StoredTable(20, EthereumKey),
 }
 """Every table, as the store knows it."""
 

@@ -12,6 +12,7 @@ import typer
 
 from sequencer.cli.plugin_options import PluginUses, plugins_of
 from sequencer.cli.stored import fail
+from sequencer.model.bridge_limits import ETHEREUM_DEPTH_BLOCKS, ETHEREUM_DEPTH_BLOCKS_MAX
 from sequencer.model.devnet_limits import (
     DEVNET_ACCOUNTS_MAX,
     DEVNET_BALANCE_MAX,
@@ -26,7 +27,7 @@ from sequencer.model.units import MS_PER_SECOND
 from sequencer.ports import StoreError, StoreProblem
 
 if TYPE_CHECKING:
-    from devnet.appchain import DevnetPlan
+    from devnet.appchain import DevnetPlan, SettlementOpener
     from sequencer.cli.devnet_screen import DevnetScreen
 
 PORT = 5050
@@ -62,8 +63,17 @@ def devnet(
         Path | None, typer.Option(help="Keep the chain here and go on with it; else temporary.")
     ] = None,
     settlement: Annotated[
-        str, typer.Option(help="auto, devnet, none, or the address of a starknet-devnet.")
+        str, typer.Option(help="auto, devnet, embedded, none, or the address of one.")
     ] = "auto",
+    ethereum: Annotated[
+        bool, typer.Option("--ethereum", help="Start Ethereum, too: anvil, with a lock on it.")
+    ] = False,
+    ethereum_depth: Annotated[
+        int,
+        typer.Option(
+            min=0, max=ETHEREUM_DEPTH_BLOCKS_MAX, help="Blocks that confirm a deposit there."
+        ),
+    ] = ETHEREUM_DEPTH_BLOCKS,
     bots: Annotated[bool, typer.Option(help="Have bots quote and trade.")] = False,
     plugin: PluginUses = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No accounts, no log, no table.")] = False,
@@ -92,7 +102,7 @@ def devnet(
         plan = DevnetPlan(asked, data_dir, host, port, admin_port, block_ms, bots, plugins)
         screen = make_screen(as_json=as_json, quiet=quiet, json_logs=json_logs)
         try:
-            code = _run(plan, settlement, screen)
+            code = _run(plan, settlement, screen, ethereum_depth if ethereum else None)
         finally:
             screen.close()
     except KeyboardInterrupt:
@@ -100,13 +110,20 @@ def devnet(
     raise typer.Exit(int(code))
 
 
-def _run(plan: "DevnetPlan", settlement: str, screen: "DevnetScreen") -> ExitCode:
+def _run(
+    plan: "DevnetPlan", settlement: str, screen: "DevnetScreen", ethereum_depth: int | None
+) -> ExitCode:
     """Run until told to stop; whatever is refused ends the command with one line and its code."""
     from devnet.appchain import run_appchain
+    from sequencer.cli.devnet_ethereum import choose_ethereum
     from sequencer.cli.devnet_settlement import choose_settlement
 
     try:
-        opener = choose_settlement(settlement, screen.say)
+        opener: SettlementOpener | None = (
+            choose_settlement(settlement, screen.say)
+            if ethereum_depth is None
+            else choose_ethereum(settlement, ethereum_depth, screen.say)
+        )
         return asyncio.run(run_appchain(plan, opener, screen))
     except StoreError as error:
         fail("devnet", str(error), _EXITS.get(error.problem, ExitCode.STORE_UNUSABLE))

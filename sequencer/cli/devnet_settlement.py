@@ -11,30 +11,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sequencer.config import cache_folder, devnet_url, read_settlement
-from sequencer.model.records import BlockRecord
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.settlement import SettlementError
 from sequencer.starknet.felt import format_felt
 
 if TYPE_CHECKING:
     from devnet.appchain import OpenedSettlement
+    from devnet.appchain_facts import AppchainFacts
 
-AUTO, NONE, DEVNET = "auto", "none", "devnet"
+AUTO, NONE, DEVNET, EMBEDDED = "auto", "none", "devnet", "embedded"
 
 _BINARY = "starknet-devnet"
 _HOW_TO_GET = f"no {_BINARY} here; `make devnet-real` installs it (20 minutes)"
 
 
 class ChosenSettlement:
-    """A settlement chain that is to be started, or found at an address."""
+    """A settlement chain that is to be started, or found at an address.
 
-    def __init__(self, choice: str, is_new: bool) -> None:
-        self.name = choice
+    `is_new`: it is started here, and it is its own. What was chosen can be another name for it.
+    """
+
+    def __init__(self, name: str, *, is_new: bool, choice: str = "") -> None:
+        self.name = name
         self.is_new = is_new
+        self._choice = choice or name
         self._is_begun = self._is_stopped = False
 
     def open(
-        self, folder: Path, first: BlockRecord, salt: int, say: Callable[[str], None]
+        self, folder: Path, facts: "AppchainFacts", salt: int, say: Callable[[str], None]
     ) -> "OpenedSettlement":
         """Return the chain with its contract, or why there is none."""
         from devnet.appchain import OpenedSettlement
@@ -45,7 +49,7 @@ class ChosenSettlement:
             return OpenedSettlement(problem="stopped")
         self._is_begun = True
         try:
-            backend = asyncio.run(open_backend(self.name, folder, first, salt, say))
+            backend = asyncio.run(open_backend(self._choice, folder, facts, salt, say))
         except Refused as refused:
             return OpenedSettlement(problem=refused.detail)
         except (SettlementError, DevnetFailed, OSError) as failure:
@@ -54,8 +58,8 @@ class ChosenSettlement:
         if backend.settlement is None or place is None:
             return OpenedSettlement(problem=_HOW_TO_GET)
         contract = format_felt(place.contract)
-        facts = {"settlement_url": place.url, "settlement_contract": contract}
-        return OpenedSettlement(backend.settlement, facts)
+        told = {"settlement_url": place.url, "settlement_contract": contract}
+        return OpenedSettlement(backend.settlement, told)
 
     def stop(self, folder: Path) -> None:
         """Stop what was started, also in the middle of it."""
@@ -74,15 +78,18 @@ def choose_settlement(choice: str, say: Callable[[str], None]) -> ChosenSettleme
         return None
     if choice.startswith(("http://", "https://")):
         return ChosenSettlement(choice, is_new=False)
-    if choice not in (AUTO, DEVNET, _BINARY):
-        words = f"{choice!r:.80} is none of {AUTO}, {NONE}, {DEVNET} and no address"
+    if choice not in (AUTO, DEVNET, EMBEDDED, _BINARY):
+        words = f"{choice!r:.80} is none of {AUTO}, {NONE}, {DEVNET}, {EMBEDDED} and no address"
         raise Refused(Reason.SETTLEMENT_ABSENT, words)
-    if not _may_be_here():
-        if choice != AUTO:
-            raise Refused(Reason.SETTLEMENT_ABSENT, _HOW_TO_GET)
-        say(f"settlement: none: {_HOW_TO_GET}")
-        return None
-    return ChosenSettlement(_BINARY, is_new=True)
+    if choice == EMBEDDED:
+        return ChosenSettlement(EMBEDDED, is_new=True)
+    if _may_be_here():
+        # A kept folder may have the chain of an embedded one, which goes on.
+        return ChosenSettlement(_BINARY, is_new=True, choice=AUTO if choice == AUTO else _BINARY)
+    if choice != AUTO:
+        raise Refused(Reason.SETTLEMENT_ABSENT, _HOW_TO_GET)
+    say(f"settlement: {EMBEDDED}, which runs no Cairo: {_HOW_TO_GET}")
+    return ChosenSettlement(EMBEDDED, is_new=True)
 
 
 def _may_be_here() -> bool:

@@ -45,8 +45,14 @@ def describe(
         sizes = f"{decimal(position.size_now)} to {decimal(position.size_then)}"
         yield f"       {format_felt(position.account)} {position.market} {sizes}"
     for deposit in impact.deposits:
+        amount = decimal(deposit.amount)
         place = f"nonce {deposit.nonce} of block {deposit.height}"
-        yield f"AGAIN  deposit {place}: {decimal(deposit.amount)} waits to be credited again"
+        if deposit.is_gone:
+            yield f"GONE   deposit {place}: {amount}; the settlement chain has lost it"
+        else:
+            yield f"AGAIN  deposit {place}: {amount} waits to be credited again"
+    for nonce in impact.lost:
+        yield f"LOST   deposit nonce {nonce} stays credited, and the settlement chain has lost it"
     for withdrawal in impact.withdrawals:
         place = f"{format_felt(withdrawal.withdrawal_id)} of block {withdrawal.height}"
         yield f"GOES   withdrawal {place}: {decimal(withdrawal.payout)}"

@@ -14,9 +14,11 @@ from rich.console import Console
 from sequencer.cli.quantities import decimal
 from sequencer.model.refusals import Refused
 from sequencer.model.settlement import SettlementError
+from sequencer.model.units import QUOTE_PER_TOKEN
 from sequencer.ports import StoreError
 
 if TYPE_CHECKING:
+    from devnet.proof import Proof
     from devnet.run import Played, Run
 
 _DEFAULT_SECONDS = 26
@@ -30,7 +32,7 @@ def run(
         str, typer.Option(help="both, funding-reset, zero-price or none.")
     ] = "both",
     settlement: Annotated[
-        str, typer.Option(help="auto, none, starknet-devnet, or the address of a devnet.")
+        str, typer.Option(help="auto, none, embedded, starknet-devnet, or a devnet's address.")
     ] = "auto",
     seconds: Annotated[
         int, typer.Option(min=24, max=340, help="Seconds of the record to play.")
@@ -56,12 +58,13 @@ def run(
 ) -> None:
     """Trade a recorded market, suffer an incident, go back, go on, and prove all of it.
 
-    1,000 traders sign every order; blocks go to a store on the disk and their
-    roots to a Starknet devnet if there is one; a client follows the chain with
-    starknet-py. Then a wrong funding index and a zero price strike with the
-    guards off, the operator halts, finds the bad block, plans and goes back to
-    before it, tries the same harm again with the guards on, reopens, and the
-    market trades on. Exit code 0 only if everything is proven at the end, 1 if
+    1,000 traders are funded through the settlement contract on a Starknet devnet
+    and sign every order; blocks go to a store on the disk and their roots to the
+    contract; a client follows the chain with starknet-py. Then a wrong funding
+    index and a zero price strike with the guards off, the operator halts, finds
+    the bad block, plans and goes back to before it, tries the same harm again
+    with the guards on, reopens, and the market trades on. At the end a withdrawal
+    is claimed by proof. Exit code 0 only if everything is proven at the end, 1 if
     something differs. Ctrl-C stops at the end of a block.
     Example: perpchain run --incident both --data-dir chain --json
     """
@@ -69,7 +72,8 @@ def run(
     from devnet.run import Run
     from devnet.run_folder import RunOptions
     from devnet.starknet_devnet import DevnetFailed
-    from devnet.story import INCIDENTS, Interrupted
+    from devnet.story import INCIDENTS
+    from devnet.waiting import Interrupted
     from sequencer.cli.run_screen import LiveScreen, PlainScreen
 
     if manual and incident == "none":
@@ -148,6 +152,7 @@ def summary_of(played: "Played", elapsed_seconds: float) -> dict[str, object]:
         "settled_root": proof.settled_root or None,
         "root_at_settled_height": proof.root_at_settled_height or None,
         "settlement_reverted_to": None if notes.reverted_to < 0 else notes.reverted_to,
+        **_money_of(proof),
         "rollback": rollback,
         "accounts": proof.accounts,
         "accounts_differing": proof.accounts_differing,
@@ -161,6 +166,20 @@ def summary_of(played: "Played", elapsed_seconds: float) -> dict[str, object]:
         "ack_p50_ms": _percentile_ms(latencies, 50),
         "ack_p99_ms": _percentile_ms(latencies, 99),
         "elapsed_s": round(elapsed_seconds, 1),
+    }
+
+
+def _money_of(proof: "Proof") -> dict[str, object]:
+    """Sum up what came in and went out through the settlement chain, None where nothing did."""
+    claimed = proof.claimed
+    surplus = 0 if claimed is None else claimed.surplus
+    more = {"contract_surplus": decimal(surplus * QUOTE_PER_TOKEN)} if surplus else {}
+    return {
+        "deposits": proof.tally.deposits,
+        "deposited": decimal(proof.tally.deposited),
+        "withdrawal_claimed": claimed and decimal(claimed.amount * QUOTE_PER_TOKEN),
+        "contract_balance_matches": claimed and claimed.balance_matches,
+        **more,
     }
 
 

@@ -20,11 +20,13 @@ from functools import partial
 
 from sequencer.chain.account_contract import ACCOUNT
 from sequencer.chain.exchange_contract import SignedCancel, SignedOrder, SignedReport
+from sequencer.engine.ethereum_checks import refused_registrations
 from sequencer.engine.inbox import Inbox
 from sequencer.engine.items import Item
 from sequencer.engine.producer import Signature
 from sequencer.engine.reports import Reports
 from sequencer.engine.sealer import as_bytes
+from sequencer.engine.unmaking import require_unmade
 from sequencer.engine.views import Views
 from sequencer.engine.writer import Writer
 from sequencer.model.halts import Halt, HaltCause
@@ -69,6 +71,7 @@ class Admission:
         self._state = writer.state
         self._gate = writer.gate
         self._queue = writer.queue
+        self._deposits = writer.deposits
         self._views = views
         self._clock = clock
         self._reports = reports
@@ -109,14 +112,15 @@ class Admission:
         """Queue a transaction of an account.
 
         Refusals: those of an order; CONTRACT_UNKNOWN, CLASS_UNKNOWN, TRANSACTION_TOO_LARGE,
-        TRANSACTION_MALFORMED, TRANSACTION_UNSUPPORTED, and OPERATOR_RESERVED for the account whose
-        transactions the node makes itself.
+        TRANSACTION_MALFORMED, TRANSACTION_UNSUPPORTED; OPERATOR_RESERVED for the account whose
+        transactions the node makes itself; and those of `require_unmade`.
         """
         signer = _sender(transaction)
         self._require_room(signer)
         if signer == self._state.system.operator:
             words = "the node makes the operator's transactions"
             raise Refused(Reason.OPERATOR_RESERVED, words)
+        require_unmade(transaction, self._state, self._deposits)
         public_key = self._key_of(transaction, signer)
         hash_ = transaction_hash(transaction, self._chain_id())
         signature: Sequence[Felt] = getattr(transaction, "signature", ())
@@ -145,7 +149,8 @@ class Admission:
     async def accepted(self, item: Item) -> None:
         """Wait until an item waits for a block.
 
-        Refusals: SIGNATURE_INVALID, ACCOUNT_BUSY, NONCE_INVALID, and why there is no block.
+        Refusals: SIGNATURE_INVALID, ACCOUNT_BUSY, NONCE_INVALID, and why there is no block; for an
+        Ethereum key also ETHEREUM_SIGNATURE_INVALID and BUSY.
         """
         await item.acceptance()
 
@@ -161,9 +166,13 @@ class Admission:
             await self._unverified.wait()
             items = self._unverified.take(VERIFIED_TOGETHER_MAX)
             verdicts = await self._worker.run(partial(self._verify, [*map(_signature, items)]))
+            signed = [item for item, valid in zip(items, verdicts, strict=True) if valid]
+            refused = await refused_registrations(signed, self._chain_id(), self._worker)
             for item, valid in zip(items, verdicts, strict=True):
                 if not valid:
                     item.refuse(Reason.SIGNATURE_INVALID, f"message {item.hash:#x}")
+                elif item in refused:
+                    item.refuse(refused[item].reason, refused[item].detail)
                 elif self._by_signer[item.signer] >= PENDING_COMMANDS_PER_ACCOUNT_MAX:
                     item.refuse(Reason.ACCOUNT_BUSY, _busy(item.signer))
                 elif not item.answer.done():

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
+from sequencer.engine.deposit_facts import stored_deposits, unmade_halts
 from sequencer.engine.desk_checkpoints import (
     require_free,
     require_names,
@@ -31,6 +32,7 @@ from sequencer.engine.desk_facts import (
     checkpoint_lines,
     guard_facts,
     head_facts,
+    inbox_status,
     journal_lines,
     reorg_lines,
     root_words,
@@ -108,6 +110,7 @@ class Desk:
                 settled=settled,
                 verified=verified,
                 undecided=self._undecided,
+                inbox=inbox_status(view, engine, reach.collector),
                 plugins=plugin_facts(standings_of(reach, view)),
                 now_ms=reach.clock.now_ms(),
             )
@@ -374,6 +377,7 @@ class Desk:
         if not self._reach.store.acknowledged:
             words = "no witness says that this store is the newest"
             yield Halt(HaltCause.WITNESS_UNACKNOWLEDGED, words)
+        yield from unmade_halts(view, stored_deposits(view))
         if note:
             yield Halt(HaltCause.NOTE, note)
 

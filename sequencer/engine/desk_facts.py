@@ -11,6 +11,8 @@ import msgspec
 
 from sequencer.chain.codec import encode_key
 from sequencer.chain.stored import TABLES, decode_stored
+from sequencer.engine.deposit_facts import DepositFacts, InboxStatus, stored_deposits
+from sequencer.engine.deposits import Collector
 from sequencer.engine.engine import Engine
 from sequencer.engine.rollback import Override, read_details, unfollowed
 from sequencer.engine.settler_status import SettlerStatus
@@ -18,6 +20,7 @@ from sequencer.engine.verification import NOWHERE, VerificationStatus
 from sequencer.exchange.authority import rank
 from sequencer.exchange.state import ONLY, Table
 from sequencer.model.admin_limits import STATUS_CHECKPOINTS_MAX
+from sequencer.model.bridge_limits import DEPOSITS_NAMED_MAX
 from sequencer.model.halts import Halt
 from sequencer.model.records import Head, RollbackJournal
 from sequencer.model.rows import Guard, Mode, ModeCause, System
@@ -64,6 +67,7 @@ def status_facts(
     settled: SettlerStatus | None,
     verified: VerificationStatus | None,
     undecided: Undecided | None,
+    inbox: InboxStatus,
     plugins: Sequence[Facts],
     now_ms: int,
 ) -> Facts:
@@ -82,10 +86,21 @@ def status_facts(
         "queue": 0 if engine is None else len(engine.writer.queue),
         "last_block_seconds": (now_ms - system.time_ms) // MS_PER_SECOND,
         **_settlement_facts(settled, engine),
+        **_inbox_facts(inbox),
         "verified": _verified_words(verified),
         "plugins": plugins,
         "checkpoints": checkpoint_lines(view, verified)[-STATUS_CHECKPOINTS_MAX:],
     }
+
+
+def inbox_status(
+    view: ChainView, engine: Engine | None, collector: Collector | None
+) -> InboxStatus:
+    """Say how deposits stand: against the open block, or at the head where no node runs."""
+    if engine is None:
+        return DepositFacts(lambda: view).status(stored_deposits(view))
+    problem = "" if collector is None else collector.problem
+    return engine.writer.deposits.status(engine.writer.state.deposits, problem)
 
 
 def mode_above(view: ChainView) -> Mode:
@@ -201,3 +216,15 @@ def _settlement_facts(settled: SettlerStatus | None, engine: Engine | None) -> F
         "finality": held if settled.hold else "goes on",
         "lag_blocks": settled.lag_blocks,
     }
+
+
+def _inbox_facts(inbox: InboxStatus) -> Facts:
+    """Say which deposit comes next, what waits, and what was credited and is lost."""
+    lost = ", ".join(map(str, inbox.unmade[:DEPOSITS_NAMED_MAX]))
+    more = len(inbox.unmade) - DEPOSITS_NAMED_MAX
+    facts: Facts = {
+        "deposits_next": inbox.next_nonce,
+        "deposits_pending": inbox.pending,
+        "deposits_unmade": (f"{lost} and {more} more" if more > 0 else lost) or "none",
+    }
+    return {**facts, "deposits": inbox.problem} if inbox.problem else facts

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence, Set
 
 import msgspec
 
-from sequencer.engine.desk_facts import Undecided, system_of
+from sequencer.engine.deposit_facts import InboxStatus
+from sequencer.engine.desk_facts import Undecided, inbox_status, system_of
 from sequencer.engine.desk_plugins import standings_of
 from sequencer.engine.engine import Engine
 from sequencer.engine.reach import Reach
@@ -79,6 +80,7 @@ class Figures(msgspec.Struct, frozen=True):
     writer: WriterFigures | None
     exchange: ExchangeFigures | None
     settled: SettlerStatus | None
+    inbox: InboxStatus | None
     verified: VerificationStatus | None
     disk_free_bytes: int | None
     plugins: Sequence[PluginStanding]
@@ -106,6 +108,7 @@ def figures_of(reach: Reach, undecided: Undecided | None) -> Figures:
             writer=None if engine is None else _of_writer(engine),
             exchange=None if engine is None else _of_exchange(engine.writer.state, now_ms),
             settled=None if reach.settler is None else reach.settler.status(),
+            inbox=None if engine is None else inbox_status(view, engine, reach.collector),
             verified=None if reach.verification is None else reach.verification.status,
             disk_free_bytes=None if reach.disk is None else _free_bytes(reach.disk),
             plugins=standings_of(reach, view),

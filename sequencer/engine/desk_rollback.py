@@ -17,7 +17,13 @@ from time import perf_counter_ns
 
 from sequencer.engine.plan import Plan, renewed, write_plan
 from sequencer.engine.reach import Reach
-from sequencer.engine.rollback import Order, PlanStale, prepare_rollback, unfollowed
+from sequencer.engine.rollback import (
+    Order,
+    PlanStale,
+    prepare_rollback,
+    staleness,
+    unfollowed,
+)
 from sequencer.engine.settling import (
     SETTLER,
     Settled,
@@ -44,7 +50,7 @@ async def roll_back(reach: Reach, plan: Plan, order: Order) -> tuple[Head, int]:
     `hold_finality`, and then the attempt is aborted.
     """
     store, run = reach.store, reach.worker.run
-    is_stale = store.head.mark != plan.planned
+    is_stale = bool(await run(partial(staleness, store.view, plan)))
     settled = await settled_at(reach, plan.target_height) if is_stale else None
     renew = partial(renewed, settled=settled)
     try:

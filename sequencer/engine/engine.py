@@ -17,6 +17,7 @@ from functools import partial
 import msgspec
 
 from sequencer.engine.admission import Admission
+from sequencer.engine.deposit_facts import DepositFacts
 from sequencer.engine.gate import Gate
 from sequencer.engine.latest import Latest
 from sequencer.engine.producer import Operator, Producer
@@ -41,7 +42,8 @@ class Outside(msgspec.Struct, frozen=True):
 
     `worker` is the thread that seals and changes the store; `verifier` checks signatures in
     another, and `checker` works out a root that is owed. `exit_on_halt` ends the run as soon as
-    the chain halts for good. `client_views` are for clients, None where there are none.
+    the chain halts for good. `client_views` are for clients, None where there are none. `deposits`
+    is the store's inbox, None where nobody adds to it.
     """
 
     store: Store
@@ -56,6 +58,7 @@ class Outside(msgspec.Struct, frozen=True):
     keeping: Keeping = Keeping()
     exit_on_halt: bool = False
     client_views: Views | None = None
+    deposits: DepositFacts | None = None
 
 
 class Engine:
@@ -95,6 +98,7 @@ class Engine:
             gate=self.gate,
             disk=outside.disk,
             latest=self._latest,
+            deposits=outside.deposits,
         )
         self.writer = Writer(parts, outside.pace, outside.keeping)
         self.admission = Admission(

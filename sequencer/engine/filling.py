@@ -4,25 +4,30 @@ Laws
 - Signed orders and cancels that follow one another share a transaction of the operator; another
   transaction in between ends theirs, so that order is kept.
 - An item that cannot enter a block is answered at once; all others when the block is durable.
+- Deposits are no items: nobody waits for their answer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
 from sequencer.chain.calldata import struct_type
 from sequencer.chain.exchange_contract import SignedCancel, SignedOrder
+from sequencer.engine.deposit_facts import message_of
 from sequencer.engine.items import Applied, Item
 from sequencer.engine.producer import Producer, Signature
 from sequencer.engine.sealer import Extras, SealedBlock
 from sequencer.model.commands import Command
 from sequencer.model.events import CancelRefused, OrderRefused
 from sequencer.model.halts import Halt
+from sequencer.model.laws import Law, LawBroken
 from sequencer.model.limits import BATCH_COMMANDS_MAX
+from sequencer.model.records import InboxFact
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.block import Receipt
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.names import selector
+from sequencer.starknet.transactions import Transaction
 
 _REFUSALS = {selector(kind.__name__): kind for kind in (OrderRefused, CancelRefused)}
 
@@ -40,16 +45,21 @@ class Outcome(msgspec.Struct, frozen=True):
     refusal: str
 
 
+def _unvetted(_: Transaction) -> None:
+    return
+
+
 class Filling:
-    """The items of one block.
+    """The items of one block. `vet` refuses a transaction that the exchange could not judge.
 
     `high_water` are the marks of its tick's reports. `reopens`: it is the first after a rollback.
     `ends` are the halts that it ends: those that stood when an operator's change of mode in it was
     executed.
     """
 
-    def __init__(self, producer: Producer) -> None:
+    def __init__(self, producer: Producer, vet: Callable[[Transaction], None] = _unvetted) -> None:
         self._producer = producer
+        self._vet = vet
         self.outcomes: list[Outcome] = []
         self.high_water: list[tuple[bytes, int]] = []
         self.reopens = False
@@ -82,6 +92,16 @@ class Filling:
         self._note(item, receipt)
         return receipt.revert_reason is None
 
+    def credit(self, facts: Iterable[InboxFact]) -> None:
+        """Execute the messages of deposits. Broken law: DEPOSIT, where one is refused."""
+        for fact in facts:
+            try:
+                hash_ = int.from_bytes(fact.message_hash, "big")
+                self._producer.apply(message_of(fact), hash_)
+            except Refused as refused:
+                words = f"deposit {fact.nonce} is refused: {refused}"
+                raise LawBroken(Law.DEPOSIT, words) from None
+
     def extras(self) -> Extras:
         """Return what becomes true with the block beside it."""
         orders = tuple(
@@ -111,6 +131,7 @@ class Filling:
         if isinstance(payload, SignedOrder | SignedCancel):
             raise TypeError("signed messages are carried")
         try:
+            self._vet(payload)
             verified = frozenset() if item.signature is None else frozenset((item.signature,))
             self._note(item, self._producer.apply(payload, item.hash, verified))
         except Refused as refused:

@@ -3,7 +3,8 @@
 Laws
 - A halt leaves a note beside the database before anybody hears of it, so that the next start comes
   up HALTED. Losing the folder to another writer leaves none, for it is not ours any more; neither
-  does a settlement chain that cannot be reached, for every start looks again.
+  does what every start finds again by itself: a settlement chain that cannot be reached, and a
+  credited deposit that it has lost.
 - An operator's change of mode ends the halts that stood when it was executed and are not final; one
   that came since stands, and so does its note.
 """
@@ -19,8 +20,10 @@ from sequencer.model.rows import Mode
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.ports import HaltNote
 
-# The folder is not ours any more; or every start looks again by itself.
-_WITHOUT_NOTE = (HaltCause.WRITER_REPLACED, HaltCause.SETTLEMENT_UNREACHABLE)
+# Every start looks again by itself.
+_FOUND_AGAIN = (HaltCause.SETTLEMENT_UNREACHABLE, HaltCause.DEPOSIT_UNMADE)
+# The folder is not ours any more.
+_WITHOUT_NOTE = (HaltCause.WRITER_REPLACED, *_FOUND_AGAIN)
 
 
 class Gate:
@@ -107,7 +110,7 @@ class Gate:
     def clear_note(self) -> None:
         """Take the note away, for what ended its halt is durable; not that of a halt since."""
         # Whatever stands now came later, and wrote its own note over the one that is done with.
-        if all(halt.cause is HaltCause.SETTLEMENT_UNREACHABLE for halt in self.halts):
+        if all(halt.cause in _FOUND_AGAIN for halt in self.halts):
             self._note.clear()
 
     def stop(self) -> None:

@@ -17,6 +17,7 @@ import msgspec
 from sequencer.chain.block import Block
 from sequencer.chain.exchange_contract import read_event
 from sequencer.chain.exchange_views import margin_figures
+from sequencer.engine.deposit_facts import DepositFacts
 from sequencer.exchange.state import State
 from sequencer.model.commands import (
     RemovePublisher,
@@ -41,12 +42,16 @@ _COUNTED = (OrderOpened, OrderClosed, Fill, FundingPaid, LiquidationEnded, Credi
 
 
 class DepositUndone(msgspec.Struct, frozen=True):
-    """A deposit that waits again, with the same nonce. Amount in 1e-8 quote."""
+    """A deposit that waits again, with the same nonce. Amount in 1e-8 quote.
+
+    `is_gone`: it does not, for the settlement chain has lost it.
+    """
 
     nonce: int
     account: int
     amount: int
     height: int
+    is_gone: bool = False
 
 
 class WithdrawalUndone(msgspec.Struct, frozen=True):
@@ -82,7 +87,8 @@ class Impact(msgspec.Struct, frozen=True):
     `accounts` counts those whose row, positions or orders differ. The changes are the largest, by
     amount and then address. `security` is what would silently come back: each can be done again.
     `unread` counts blocks that cannot be read any more: nothing of them is counted. Where
-    `is_compared` is False the state at the head cannot be read, and nothing is compared.
+    `is_compared` is False the state at the head cannot be read, and nothing is compared. `lost` are
+    the nonces that stay credited although the settlement chain has lost them.
     """
 
     blocks: int
@@ -100,9 +106,12 @@ class Impact(msgspec.Struct, frozen=True):
     balances: Sequence[BalanceChange]
     positions: Sequence[PositionChange]
     security: Sequence[SecurityCommand]
+    lost: Sequence[int] = ()
 
 
-def measure_impact(undone: Iterable[Block | None], now: State | None, then: State) -> Impact:
+def measure_impact(
+    undone: Iterable[Block | None], now: State | None, then: State, facts: DepositFacts
+) -> Impact:
     """Count what blocks did, and compare the state after them with the one before.
 
     None is a block, or a state, that cannot be read: damage is what one goes back from.
@@ -116,11 +125,10 @@ def measure_impact(undone: Iterable[Block | None], now: State | None, then: Stat
         transactions += 0 if block is None else len(block.transactions)
         for event in () if block is None else events_of(block):
             counts[type(event)] += 1
-            if isinstance(event, Credited) and block is not None:
-                place = (event.nonce, event.account, event.amount, block.header.number)
-                deposits.append(DepositUndone(*place))
-            elif isinstance(event, Withdrawn) and block is not None:
+            if isinstance(event, Withdrawn) and block is not None:
                 withdrawals.append(_withdrawal(event, block.header.number))
+        if block is not None:
+            deposits += _deposits(block, facts)
     compared = _compared(now, then)
     accounts, balances, positions, security = compared or (0, (), (), ())
     return Impact(
@@ -139,6 +147,7 @@ def measure_impact(undone: Iterable[Block | None], now: State | None, then: Stat
         balances=balances,
         positions=positions,
         security=security,
+        lost=tuple(facts.unmade(then.deposits)),
     )
 
 
@@ -163,6 +172,16 @@ def events_of(block: Block, kinds: tuple[type[Event], ...] = _COUNTED) -> Iterat
             read = read_event(event)
             if isinstance(read, kinds):
                 yield read
+
+
+def _deposits(block: Block, facts: DepositFacts) -> Iterator[DepositUndone]:
+    for receipt in block.receipts:
+        for event in receipt.events:
+            read = read_event(event)
+            if isinstance(read, Credited):
+                gone = facts.is_retracted(read.nonce, receipt.transaction_hash)
+                place = (read.nonce, read.account, read.amount, block.header.number)
+                yield DepositUndone(*place, gone)
 
 
 def _withdrawal(event: Withdrawn, height: int) -> WithdrawalUndone:

@@ -1,4 +1,5 @@
-"""How a block opens: the operator's changes of mode, then the tick, or the halt that it causes.
+"""How a block opens: the operator's changes of mode, then the tick, or the halt that it causes, and
+behind the tick the deposits that wait.
 
 Laws
 - A tick that trips the tripwire is never part of a block: the open block is dropped, and one is
@@ -7,6 +8,8 @@ Laws
   that is sent as such is the plan's to the letter. Where it hands the chain over again, its block
   has no tick: this node's key signs none any more.
 - After a rollback OPEN waits until the root of the block gone back to is worked out again.
+- There is no OPEN while a live block holds a deposit that the settlement chain has lost.
+- Deposits go through no admission. One that is well-formed cannot be refused: that is a broken law.
 - A block whose changes of mode leave the chain halted as it was is no block.
 """
 
@@ -15,6 +18,7 @@ from collections.abc import Callable
 import msgspec
 
 from sequencer.chain.calls import command_call
+from sequencer.engine.deposit_facts import DepositFacts, unmade_halt
 from sequencer.engine.filling import Filling
 from sequencer.engine.gate import Gate
 from sequencer.engine.items import Item
@@ -49,9 +53,15 @@ class Opener:
     """
 
     def __init__(
-        self, producer: Producer, gate: Gate, view: Callable[[], ChainView], disk: DiskSpace
+        self,
+        producer: Producer,
+        gate: Gate,
+        view: Callable[[], ChainView],
+        disk: DiskSpace,
+        deposits: DepositFacts,
     ) -> None:
         self.modes: list[Item] = []
+        self._deposits = deposits
         self._producer = producer
         self._gate = gate
         self._view = view
@@ -87,6 +97,7 @@ class Opener:
         receipt = self._producer.tick(now_ms, taken.reports, taken.verified)
         if receipt.revert_reason is None:
             filling.high_water += taken.high_water
+            self._take_deposits(filling)
             return Opened(True)
         self._producer.drop()
         return self._refused(filling, receipt.revert_reason)
@@ -105,6 +116,8 @@ class Opener:
             elif not latched and self._gate.owes_root and _opens(item):
                 words = "the root of the block gone back to is being worked out: ask again"
                 item.refuse(Reason.ROOT_UNVERIFIED, words)
+            elif not latched and _opens(item) and self._unmade():
+                item.refuse(Reason.DEPOSIT_UNMADE, self._unmade())
             elif not latched:
                 changed |= filling.operate(item)
             elif _as_reopening(item, view):
@@ -114,6 +127,20 @@ class Opener:
                 item.refuse(Reason.MODE_ORDER, _WAY_BACK)
             self.modes.pop(0)
         return changed
+
+    def _take_deposits(self, filling: Filling) -> None:
+        """Credit what waits; while a credited deposit is lost nothing does, and nothing opens."""
+        state = self._producer.state
+        filling.credit(self._deposits.due(state.deposits))
+        # A chain that reopens by itself has just done so.
+        if state.system.mode is Mode.OPEN and self._unmade():
+            self._producer.operate(SetMode(Mode.CANCEL_ONLY, "a credited deposit is lost"))
+
+    def _unmade(self) -> str:
+        """Say which credited deposits the settlement chain has lost, "" for none."""
+        deposits = self._producer.state.deposits
+        unmade = self._deposits.unmade(deposits)
+        return unmade_halt(unmade, deposits, self._view()).detail if unmade else ""
 
     def _watch_disk(self) -> Halt | None:
         """Lower the mode while there is still room to record it; the last step is a halt."""

@@ -18,6 +18,7 @@ import msgspec
 
 from sequencer.chain.block import Block
 from sequencer.chain.text import text_reader, to_text
+from sequencer.engine.deposit_facts import DepositFacts
 from sequencer.engine.impact import Impact, measure_impact
 from sequencer.engine.lookup import (
     find_block,
@@ -124,7 +125,8 @@ def make_plan(
     target = resolve_target(view, reference)
     zone = _zone_of(view, target, settled)
     then = _proven_state(view, target)
-    impact = measure_impact(_readable(view, target.height + 1), _head_state(view), then)
+    undone, facts = _readable(view, target.height + 1), DepositFacts(lambda: view)
+    impact = measure_impact(undone, _head_state(view), then, facts)
     unknown = sorted(set(deselected) - set(range(len(impact.security))))
     if unknown:
         raise Refused(Reason.PARAMETER_INVALID, f"there is no security command {unknown[0]}")

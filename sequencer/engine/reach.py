@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from sequencer.engine.deposits import Collector
 from sequencer.engine.engine import Engine
 from sequencer.engine.plan import Plan
 from sequencer.engine.settler import Settler
@@ -63,8 +64,9 @@ class Reach(msgspec.Struct, frozen=True):
     `view` lends the chain at its head, `refresh` has it follow what was written. `worker` changes
     the store, `reader` reads for long, `searcher` for as long as somebody waits. `running` is None
     for a node that does not run. `settler` posts for a running node and `verification` executes its
-    blocks again; `settlement` is there wherever one is configured. `disk` is where the folder lies,
-    None where nobody asks for the room on it. `plugins` are those of a node that runs.
+    blocks again; `settlement` is there wherever one is configured. `collector` collects its
+    deposits. `disk` is where the folder lies, None where nobody asks for the room on it. `plugins`
+    are those of a node that runs.
     """
 
     store: Store
@@ -79,6 +81,7 @@ class Reach(msgspec.Struct, frozen=True):
     running: Running | None = None
     settlement: Settlement | None = None
     settler: Settler | None = None
+    collector: Collector | None = None
     verification: Verification | None = None
     disk: DiskSpace | None = None
     plugins: Plugins | None = None

@@ -6,6 +6,7 @@ Promises
 - After a stop that was not planned the whole root is worked out again from the rows. Where the
   chain was gone back on, or latched otherwise, that is owed before OPEN, and not before any block.
 - What disagrees is named, and then the chain comes up HALTED: nothing is repaired by guessing.
+- So it does as long as it holds a deposit that the settlement chain has lost.
 
 Laws
 - Recovery reads. What a start writes before it is what `rollback.resume` writes.
@@ -19,6 +20,7 @@ import msgspec
 from sequencer.chain.commitment import PROTOCOL_VERSION
 from sequencer.chain.genesis import open_genesis, read_genesis
 from sequencer.chain.stored import decode_body, decode_header, rows_by_table
+from sequencer.engine.deposit_facts import unmade_halts
 from sequencer.engine.lookup import prove_rows, trie_reader
 from sequencer.engine.sealer import Extras, Sealer, as_bytes
 from sequencer.engine.trie_cache import TrieCache
@@ -106,6 +108,7 @@ def recover(store: Store, *, full: bool = False, read: bool = False) -> Recovere
         halts += check_root(block, rows)
     if latch is not None:
         halts.append(latch_halt(latch))
+    halts += unmade_halts(store.view, state.deposits)
     if not store.acknowledged:
         words = "no witness says that this store is the newest"
         halts.append(Halt(HaltCause.WITNESS_UNACKNOWLEDGED, words))

@@ -1,8 +1,8 @@
 """Going back and taking it back: what the operator decides, carried out in the store.
 
 Promises
-- Nothing is undone that the plan did not show: where the head has moved since, nothing happens but
-  the halt, and the new plan is named.
+- Nothing is undone that the plan did not show: where the head has moved since, or another deposit
+  that stays credited is lost, nothing happens but the halt, and the new plan is named.
 - One batch goes back, one batch takes it back; a crash in between leaves the one or the other.
 - Every rollback and undo leaves a record with who, why, when, from where, to where and under which
   plan; each record holds the hash of the one before, and none is ever rewound.
@@ -17,14 +17,19 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from sequencer.chain.text import text_reader, to_text
+from sequencer.engine.deposit_facts import facts_from
 from sequencer.engine.plan import Plan, renewed
+from sequencer.engine.sealer import as_bytes
 from sequencer.engine.settling import SETTLER
+from sequencer.engine.state_reads import row_at
+from sequencer.exchange.state import Table
 from sequencer.model.commands import OrderPolicy, Reopen, SecurityCommand
 from sequencer.model.commits import RollbackOrder, UndoOrder
 from sequencer.model.limits import NAME_CHARACTERS_MAX, REASON_CHARACTERS_MAX
 from sequencer.model.plugins import PluginOpinion
 from sequencer.model.records import Head, Incident, IncidentKind, Latch, RollbackJournal, Stage
 from sequencer.model.refusals import Reason, Refused, shown
+from sequencer.model.rows import DepositRow
 from sequencer.ports import ChainView, Store, StoreProblem, StoreRefused
 from sequencer.starknet.felt import Felt
 
@@ -74,11 +79,10 @@ _details_of, _notice_of = text_reader(Details), text_reader(Notice)
 
 
 class PlanStale(Refused):
-    """The head has moved since the plan was made; `plan` is the new one, for whoever keeps it."""
+    """A plan holds no more, and `words` say why; `plan` is the new one, for whoever keeps it."""
 
-    def __init__(self, head: Head, plan: Plan) -> None:
-        words = f"the head is block {head.height} by now; the new plan is {plan.plan_id.hex()}"
-        super().__init__(Reason.PLAN_STALE, words)
+    def __init__(self, words: str, plan: Plan) -> None:
+        super().__init__(Reason.PLAN_STALE, f"{words}; the new plan is {plan.plan_id.hex()}")
         self.plan = plan
 
 
@@ -98,16 +102,17 @@ def prepare_rollback(
 ) -> RollbackOrder:
     """Halt the chain, and announce the rollback; `Store.roll_back` of what is returned does it.
 
-    `renew` makes the plan again for another head. Refusals: REASON_MISSING, PLAN_APPLIED;
+    `renew` makes the plan again as things are now. Refusals: REASON_MISSING, PLAN_APPLIED;
     PLAN_STALE naming the new plan, and the chain is then halted. Failures and other refusals:
     those of the store.
     """
     require_reason(order)
     require_unapplied(store.view, plan)
     head = store.head
-    if head.mark != plan.planned:
+    stale = staleness(store.view, plan)
+    if stale:
         store.latch(head.latch or Latch(0, plan.policy), guards_forced_on=False)
-        raise PlanStale(head, renew(store.view, plan))
+        raise PlanStale(stale, renew(store.view, plan))
     notice = Notice(
         first_height=plan.target_height + 1,
         last_height=plan.head_height,
@@ -137,6 +142,16 @@ def prepare_rollback(
     )
     store.prepare(ordered)
     return ordered
+
+
+def staleness(view: ChainView, plan: Plan) -> str:
+    """Say why a plan holds no more, "" if it does. Failures and refusals: those of a read."""
+    head = view.head
+    if head.mark != plan.planned:
+        return f"the head is block {head.height} by now"
+    if _lost_at(view, plan.target_height) != tuple(plan.impact.lost):
+        return "other deposits than it says stay credited and are lost by now"
+    return ""
 
 
 def undo(store: Store, reorg_id: int, order: Order) -> Head:
@@ -267,6 +282,21 @@ def _waiting_security(view: ChainView) -> Iterator[SecurityCommand]:
     for incident in unfollowed(view):
         if incident.details:
             yield from read_details(incident).security
+
+
+def _lost_at(view: ChainView, height: int) -> tuple[int, ...]:
+    """Return the nonces that are credited after a live block, and lost by now, rising."""
+    retracted = [each for each in facts_from(view, 0) if each.retracted]
+    block = view.block(height) if retracted else None
+    if block is None:
+        return ()
+    state = view.state_at(block)
+    rows = ((fact, row_at(state, Table.DEPOSIT, fact.nonce)) for fact in retracted)
+    return tuple(
+        fact.nonce
+        for fact, row in rows
+        if isinstance(row, DepositRow) and as_bytes(row.message_hash) == fact.message_hash
+    )
 
 
 def _rollbacks(view: ChainView) -> list[Incident]:

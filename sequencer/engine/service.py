@@ -17,6 +17,7 @@ import msgspec
 from sequencer.chain.block import Block, ClosedBlock
 from sequencer.chain.trace import Traced
 from sequencer.engine.admission import Admission
+from sequencer.engine.deposit_facts import InboxStatus
 from sequencer.engine.engine import Engine
 from sequencer.engine.history import History
 from sequencer.engine.items import Item
@@ -94,6 +95,11 @@ class Service:
         """Return the exchange with the open block; as above."""
         engine = self.engine
         return self.latest if engine.gate.final() is not None else engine.writer.state
+
+    @property
+    def inbox(self) -> InboxStatus:
+        """Return how the settlement chain's deposits stand against the exchange at the head."""
+        return self.engine.writer.deposits.status(self.latest.deposits)
 
     def pending(self) -> Sequence[ClosedBlock]:
         """Return the blocks above the head, the next one first; never empty."""

@@ -25,6 +25,7 @@ from sequencer.engine.rollback import read_notice
 from sequencer.engine.settler_status import SettlerStatus
 from sequencer.engine.settling import (
     SETTLER,
+    Holds,
     Place,
     SettlementDiffers,
     compare,
@@ -32,7 +33,6 @@ from sequencer.engine.settling import (
     place_of,
     post_of,
     reason_felt,
-    release_aborted,
     revert_to,
 )
 from sequencer.engine.views import Views
@@ -107,7 +107,7 @@ class Settler:
         self._look_at = _LONG_AGO
         self._failures = 0
         self._problem = ""
-        self._held = ""
+        self._held, self._holds = "", Holds()
         self._differs = False
         self._lags = False
 
@@ -115,6 +115,12 @@ class Settler:
     def sent_height(self) -> int:
         """The highest block whose post may still be on its way, 0 for none."""
         return 0 if self._sent is None else self._sent[1]
+
+    @property
+    def finalized_height(self) -> int:
+        """The newest block that is known to be final over there, -1 for none. From any thread."""
+        standing = self._standing
+        return -1 if standing is None else standing.finalized.height
 
     async def check_start(self) -> Halt | None:
         """Look before the first block is made, and say what the chain comes up HALTED with.
@@ -188,7 +194,7 @@ class Settler:
             backend=self._settlement.backend,
             settled_height=-1 if standing is None else standing.newest.height,
             settled_root=0 if standing is None else standing.newest.state_root,
-            finalized_height=-1 if standing is None else standing.finalized.height,
+            finalized_height=self.finalized_height,
             epoch=0 if standing is None else standing.epoch,
             hold=0 if standing is None else standing.hold,
             hold_until=0 if standing is None else standing.hold_until,
@@ -259,7 +265,7 @@ class Settler:
                 return await self._take_back(standing, view)
             self._orphans = 0
             if standing.hold:
-                self._say_hold(await release_aborted(self._settlement, view))
+                self._say_hold(await self._holds.look(self._settlement, standing, view))
             posted = await self._post(standing, view)
             return await self._finalize(standing, view) or posted
 

@@ -40,6 +40,7 @@ SETTLER = "settlement"
 """The name of the settler's cursor in the outbox: behind a rollback's row, it is reconciled."""
 
 _PLAN_HASH_BYTES = 31
+_OWNERS = "HELD_BY_OWNER"
 _UNDER_WAY = frozenset({Stage.PREPARED, Stage.COMMITTED})
 
 
@@ -276,6 +277,25 @@ async def release_aborted(settlement: Settlement, view: ChainView) -> str:
         else:
             return f"released: {_hold_words(standing)}, which is {journal.stage.value}"
     raise failure or SettlementError(SettlementProblem.OUTCOME_UNKNOWN, "the release does not show")
+
+
+class Holds:
+    """Ends holds that no plan needs. The owner's, once refused, is not tried again: a try costs."""
+
+    def __init__(self) -> None:
+        self._owner_until = 0
+
+    async def look(self, settlement: Settlement, standing: Standing, view: ChainView) -> str:
+        """End the hold that runs, if it is to be ended; returns words for the operator."""
+        if standing.hold_until == self._owner_until:
+            return f"{_hold_words(standing)}, the owner's: left alone"
+        try:
+            return await release_aborted(settlement, view)
+        except SettlementError as error:
+            if error.code != _OWNERS:
+                raise
+        self._owner_until = standing.hold_until
+        return f"{_hold_words(standing)}, the owner's: left alone"
 
 
 async def _ended_finished(

@@ -6,11 +6,15 @@ Promises
 
 Laws
 - A round is due at heights that are multiples of UPKEEP_BLOCKS, and what it removes follows from
-  the store alone: two nodes at one height have the same keys and values. (A crash right before a
-  round skips it; the next one takes what it left.)
-- What a checkpoint, an open rollback, a reader of the outbox or a block that is not final needs
-  stays; the store refuses, and the round goes on with the next kind.
+  the store alone, and from how far it is final where there is a settlement chain: two nodes at one
+  height have the same keys and values otherwise. (A crash right before a round skips it; the next
+  one takes what it left.)
+- What a checkpoint, an open rollback or a reader of the outbox needs stays; the store refuses, and
+  the round goes on with the next kind. So does the newest block that is final over there, which
+  withdrawals are proven by, and all above; as long as that is not known, all history.
 """
+
+from collections.abc import Callable
 
 import msgspec
 
@@ -31,13 +35,16 @@ from sequencer.ports import Store, StoreProblem, StoreRefused
 class Keeping(msgspec.Struct, frozen=True):
     """How much history stays, in blocks and outbox rows, and how far apart checkpoints are.
 
-    `checkpoint_blocks` 0 makes none.
+    `checkpoint_blocks` 0 makes none. `finalized_height` tells the newest block that is final on the
+    settlement chain, -1 for an unknown one; it is None where there is no settlement chain, and is
+    asked in the thread that changes the store.
     """
 
     trie_blocks: int = TRIE_HISTORY_BLOCKS
     row_blocks: int = ROW_HISTORY_BLOCKS
     effects: int = EFFECTS_KEPT
     checkpoint_blocks: int = CHECKPOINT_BLOCKS
+    finalized_height: Callable[[], int] | None = None
 
 
 def keep_up(store: Store, time_ms: int, keeping: Keeping) -> None:
@@ -49,11 +56,12 @@ def keep_up(store: Store, time_ms: int, keeping: Keeping) -> None:
     store.forget_seen(time_ms, UPKEEP_ENTRIES_MAX)
     store.forget_effects(max(0, head.next_effect - keeping.effects), UPKEEP_ENTRIES_MAX)
     store.collect(head.epoch - 1, UPKEEP_ENTRIES_MAX)
+    final = head.height if keeping.finalized_height is None else keeping.finalized_height()
     for history, blocks in (
         (History.NODES, keeping.trie_blocks),
         (History.ROWS, max(keeping.row_blocks, keeping.trie_blocks)),
     ):
-        _prune(store, history, head.height - blocks)
+        _prune(store, history, min(head.height - blocks, final))
 
 
 def _keep_checkpoints(store: Store, keeping: Keeping) -> None:

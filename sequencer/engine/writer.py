@@ -15,6 +15,7 @@ Laws
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -22,6 +23,7 @@ import msgspec
 from sequencer.chain.block import ClosedBlock
 from sequencer.chain.calls import require_exact
 from sequencer.engine.decisions import Decisions
+from sequencer.engine.deposit_facts import DepositFacts
 from sequencer.engine.filling import Filling, is_carried
 from sequencer.engine.gate import Gate
 from sequencer.engine.inbox import Inbox
@@ -31,6 +33,7 @@ from sequencer.engine.opening import Opened, Opener
 from sequencer.engine.producer import Producer
 from sequencer.engine.reports import Reports
 from sequencer.engine.sealer import Sealer
+from sequencer.engine.unmaking import require_unmade
 from sequencer.engine.upkeep import Keeping, keep_up
 from sequencer.engine.views import Views
 from sequencer.exchange.state import State
@@ -77,7 +80,8 @@ _PACE, _KEEPING = Pace(), Keeping()
 class Parts(msgspec.Struct, frozen=True):
     """What a writer works with. `worker` is the thread that seals and changes the store.
 
-    `latest` follows the head with it, None where nobody reads the exchange's state.
+    `latest` follows the head with it, None where nobody reads the state. `deposits` is the inbox of
+    the store, None where nobody adds to it.
     """
 
     store: Store
@@ -90,6 +94,7 @@ class Parts(msgspec.Struct, frozen=True):
     gate: Gate
     disk: DiskSpace
     latest: Latest | None = None
+    deposits: DepositFacts | None = None
 
 
 class Writer:
@@ -103,7 +108,9 @@ class Writer:
         self._parts = parts
         self._pace = pace
         self._keeping = keeping
-        self._opener = Opener(parts.producer, parts.gate, lambda: parts.store.view, parts.disk)
+        self.deposits = parts.deposits or DepositFacts(lambda: parts.views.view)
+        around = (parts.gate, lambda: parts.store.view, parts.disk, self.deposits)
+        self._opener = Opener(parts.producer, *around)
         self._closed: Inbox[tuple[ClosedBlock, Filling] | None] = Inbox()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -241,12 +248,14 @@ class Writer:
         while not (self.queue or self._opener.modes or self._decisions or gate.is_stopping()):
             resting = gate.is_halted(self.state)
             left = None if resting else self._beat - loop.time()
-            if left is not None and left <= 0:
+            waits = not resting and self.deposits.waits(self.state.deposits)
+            if waits or (left is not None and left <= 0):
                 return
             await self.queue.wait(left)
 
     async def _make_block(self) -> None:
-        filling = Filling(self._parts.producer)
+        vet = partial(require_unmade, state=self.state, facts=self.deposits)
+        filling = Filling(self._parts.producer, vet)
         loop = asyncio.get_running_loop()
         started = loop.time()
         self._beat = started + self._pace.heartbeat_ms / MS_PER_SECOND

@@ -4,6 +4,8 @@ Laws
 - Only the owner manages or moves money; a subkey never does.
 - An owner has at most one isolated account in a market; it trades cash with its owner alone.
 - A transfer leaves its sender with value >= initial margin; exactly equal is enough.
+- Insurance can be given money in every mode that makes blocks: it may have to pay before the chain
+  may open.
 """
 
 from sequencer.exchange.authority import require_mode, require_owner
@@ -83,7 +85,8 @@ def transfer(step: Step, command: Transfer) -> None:
     require_owner(step, sender)
     accounts = step.state.accounts
     into_own = accounts.get(receiver, _NO_ACCOUNT).owner == sender
-    require_mode(step, Mode.CANCEL_ONLY if into_own else Mode.OPEN)
+    early = into_own or receiver == step.state.system.insurance
+    require_mode(step, Mode.CANCEL_ONLY if early else Mode.OPEN)
     require_address(receiver)
     if sender not in accounts:
         raise refuse(Reason.ACCOUNT_UNKNOWN, f"no account {sender:#x}")

@@ -2,6 +2,8 @@
 
 Laws
 - A deposit is credited once per nonce; a well-formed one is refused in HALTED only.
+- What the settlement chain has lost and was credited leaves total collateral with insurance's cash,
+  never with that of whoever has it by now; its nonce is free again.
 - A withdrawal takes what was asked for and pays it less its share of bad debt, floored to the
   settlement token. The difference lowers bad debt, never below 0, and the rest is dust, so money
   is conserved exactly.
@@ -12,12 +14,12 @@ import msgspec
 
 from sequencer.exchange.authority import require_mode, require_owner
 from sequencer.exchange.freshness import stale_held
-from sequencer.exchange.limiter import add_capacity, take_capacity
+from sequencer.exchange.limiter import add_capacity, drop_capacity, take_capacity
 from sequencer.exchange.margin import margin_of
 from sequencer.exchange.state import Table
 from sequencer.exchange.step import Step, refuse
-from sequencer.model.commands import Deposit, Withdraw
-from sequencer.model.events import Credited, Withdrawn
+from sequencer.model.commands import Deposit, UnmakeDeposit, Withdraw
+from sequencer.model.events import Credited, DepositUnmade, Withdrawn
 from sequencer.model.limits import ADDRESS_MAX, FELT_MAX, QUOTE_MAX
 from sequencer.model.refusals import Reason
 from sequencer.model.rows import Account, DepositRow, Guard, Mode, System, Totals, Withdrawal
@@ -43,6 +45,29 @@ def deposit(step: Step, command: Deposit) -> None:
     step.put(Table.DEPOSIT, nonce, DepositRow(account, amount, command.message_hash))
     step.add_cash(account, amount)
     step.emit(Credited(nonce, account, amount))
+
+
+def unmake_deposit(step: Step, command: UnmakeDeposit) -> None:
+    """Take a credited deposit back at insurance's expense; only insurance's own key signs that.
+
+    Whether the settlement chain has lost it no state knows: admission looks. Refusals:
+    NOT_AUTHORIZED, MODE_FORBIDS, DEPOSIT_UNKNOWN, CASH_INSUFFICIENT.
+    """
+    state, nonce = step.state, command.nonce
+    insurance = state.system.insurance
+    require_owner(step, insurance)
+    row = state.deposits.get(nonce)
+    if row is None:
+        raise refuse(Reason.DEPOSIT_UNKNOWN, f"deposit {nonce} is not credited")
+    cash = state.accounts.get(insurance, _NO_ACCOUNT).cash
+    if row.amount > cash:
+        raise refuse(Reason.CASH_INSUFFICIENT, f"{row.amount} of insurance's {cash}")
+    drop_capacity(step, row.amount)
+    totals = state.totals
+    step.put_totals(msgspec.structs.replace(totals, deposited=totals.deposited - row.amount))
+    step.put(Table.DEPOSIT, nonce, None)
+    step.add_cash(insurance, -row.amount)
+    step.emit(DepositUnmade(nonce, row.account, row.amount))
 
 
 def withdraw(step: Step, command: Withdraw) -> None:

@@ -192,6 +192,7 @@ VIEWS: dict[str, tuple[Law, View]] = {
     "forgetting": (Law.DERIVED, lambda state: _sets(dict(state.forgetting))),
     "isolated": (Law.DERIVED, lambda state: dict(state.isolated)),
     "subkey_counts": (Law.DERIVED, lambda state: dict(state.subkey_counts)),
+    "ethereum_addresses": (Law.DERIVED, lambda state: dict(state.ethereum_addresses)),
     "expiring": (Law.DERIVED, lambda state: dict(state.expiring)),
     "margin_rates": (Law.DERIVED, lambda state: dict(state.margin_rates)),
 }

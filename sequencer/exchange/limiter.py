@@ -55,6 +55,14 @@ def add_capacity(step: Step, amount: int) -> None:
     step.put(Table.LIMITER, ONLY, changed)
 
 
+def drop_capacity(step: Step, amount: int) -> None:
+    """Count a deposit no more, in 1e-8 quote. Called before total collateral falls.
+
+    Who asks pays it back at once, so it is refused for nothing that is left.
+    """
+    _put_less(step, current_limiter(step.state), amount)
+
+
 def take_capacity(step: Step, amount: int) -> None:
     """Count a withdrawal, in 1e-8 quote. Called before total collateral falls.
 
@@ -64,6 +72,10 @@ def take_capacity(step: Step, amount: int) -> None:
     left = min(row.hour_capacity, row.day_capacity)
     if step.guarded(Guard.WITHDRAWAL_LIMIT, amount > left, f"{amount} of {left}"):
         raise refuse(Reason.WITHDRAWAL_LIMIT, f"{left} may be withdrawn now, not {amount}")
+    _put_less(step, row, amount)
+
+
+def _put_less(step: Step, row: Limiter, amount: int) -> None:
     changed = msgspec.structs.replace(
         row,
         hour_capacity=max(row.hour_capacity - amount, 0),

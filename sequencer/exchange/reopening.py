@@ -41,7 +41,8 @@ _TAKE_PROFIT_OR_STOP_LOSS = TAKE_PROFIT_TYPES | STOP_LOSS_TYPES
 def reopen(step: Step, command: Reopen) -> None:
     """Go on after a rollback, in CANCEL_ONLY.
 
-    Refusals: NOT_OPERATOR, PARAMETER_INVALID, and NOT_A_DRILL where a guard would go off again.
+    Refusals: NOT_OPERATOR, PARAMETER_INVALID, ACCOUNT_INVALID for an operator that `hand_over`
+    refuses, and NOT_A_DRILL where a guard would go off again.
     """
     require_operator(step)
     if command.reorg_id <= 0:

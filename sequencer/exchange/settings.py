@@ -3,6 +3,8 @@
 Laws
 - A guard is switched off in drills only; switching one on is always allowed.
 - Every bound is checked as a whole before it counts.
+- Neither insurance nor the fees' account operates: the operator's account signs nothing else, and
+  insurance must be able to.
 """
 
 import msgspec
@@ -60,16 +62,25 @@ def set_risk(step: Step, command: SetRisk) -> None:
 
 
 def set_operator(step: Step, command: SetOperator) -> None:
-    """Hand the operator's rights over. Refusals: NOT_OPERATOR, MODE_FORBIDS, PARAMETER_INVALID."""
+    """Hand the operator's rights over.
+
+    Refusals: NOT_OPERATOR, MODE_FORBIDS, and those of `hand_over`.
+    """
     require_operator(step)
     hand_over(step, command.operator)
 
 
 def hand_over(step: Step, operator: int) -> None:
-    """Make an account the operator, whoever asks. Refuses with PARAMETER_INVALID no address."""
+    """Make an account the operator, whoever asks.
+
+    Refusals: PARAMETER_INVALID for no address, ACCOUNT_INVALID for insurance's and the fees'.
+    """
     if not 0 < operator <= ADDRESS_MAX:
         raise refuse(Reason.PARAMETER_INVALID, f"{operator:#x} is no address")
-    step.put_system(msgspec.structs.replace(step.state.system, operator=operator))
+    system = step.state.system
+    if operator in (system.insurance, system.fees):
+        raise refuse(Reason.ACCOUNT_INVALID, f"{operator:#x} is insurance's or the fees' account")
+    step.put_system(msgspec.structs.replace(system, operator=operator))
     step.emit(SettingChanged("operator"))
 
 

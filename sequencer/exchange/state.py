@@ -25,6 +25,7 @@ from sequencer.model.rows import (
     Contract,
     DeclaredClass,
     DepositRow,
+    EthereumKey,
     LastTrade,
     Limiter,
     Market,
@@ -69,6 +70,7 @@ class Table(StrEnum):
     LIMITER = "limiter"
     CONTRACT = "contract"
     CLASS = "class"
+    ETHEREUM_KEY = "ethereum_key"
 
 
 ONLY = ""
@@ -99,7 +101,24 @@ class State:
         self.deposits: dict[int, DepositRow] = {}
         self.withdrawals: dict[int, Withdrawal] = {}
         self.unhealthy: dict[int, Unhealthy] = {}
-        self.rows: dict[Table, dict[Any, Any]] = {
+        self.ethereum_keys: dict[int, EthereumKey] = {}
+        self.rows = self._tables()
+        self.books: dict[str, Book] = {}
+        self.waiting: dict[str, WaitingOrders] = {}
+        self.holdings: dict[int, Holding] = {}
+        self.holders: dict[str, dict[int, None]] = {}
+        self.isolated: dict[tuple[int, str], int] = {}
+        self.subkey_counts: dict[int, int] = {}
+        self.ethereum_addresses: dict[int, int] = {}
+        self.expiring: dict[int, int] = {}
+        self.forgetting: dict[int, dict[int, None]] = {}
+        self.sums = Sums()
+        self.market_sums: dict[str, MarketSums] = {}
+        self.margin_rates: dict[str, MarginRates] = {}
+        self._derive = self._derivations()
+
+    def _tables(self) -> dict[Table, dict[Any, Any]]:
+        return {
             Table.ACCOUNT: self.accounts,
             Table.POSITION: self.positions,
             Table.MARKET: self.markets,
@@ -119,19 +138,8 @@ class State:
             Table.LIMITER: {ONLY: Limiter()},
             Table.CONTRACT: self.contracts,
             Table.CLASS: self.classes,
+            Table.ETHEREUM_KEY: self.ethereum_keys,
         }
-        self.books: dict[str, Book] = {}
-        self.waiting: dict[str, WaitingOrders] = {}
-        self.holdings: dict[int, Holding] = {}
-        self.holders: dict[str, dict[int, None]] = {}
-        self.isolated: dict[tuple[int, str], int] = {}
-        self.subkey_counts: dict[int, int] = {}
-        self.expiring: dict[int, int] = {}
-        self.forgetting: dict[int, dict[int, None]] = {}
-        self.sums = Sums()
-        self.market_sums: dict[str, MarketSums] = {}
-        self.margin_rates: dict[str, MarginRates] = {}
-        self._derive = self._derivations()
 
     @classmethod
     def rebuilt(cls, rows: Mapping[Table, Mapping[Any, Any]]) -> "State":
@@ -166,6 +174,7 @@ class State:
             Table.USED_ORDER: self._derive_used_order,
             Table.MARKET: self._derive_market,
             Table.SUBKEY: self._derive_subkey,
+            Table.ETHEREUM_KEY: self._derive_ethereum_key,
             Table.SYSTEM: self._derive_system,
             Table.ARRIVAL: self._derive_arrival,
         }
@@ -211,6 +220,14 @@ class State:
         count = self.subkey_counts.pop(account, 0) + (after is not None) - (before is not None)
         if count:
             self.subkey_counts[account] = count
+
+    def _derive_ethereum_key(
+        self, address: int, before: EthereumKey | None, after: EthereumKey | None
+    ) -> None:
+        if before is not None:
+            self.ethereum_addresses.pop(before.account, None)
+        if after is not None:
+            self.ethereum_addresses[after.account] = address
 
     def _derive_position(
         self, key: tuple[int, str], before: Position | None, after: Position | None

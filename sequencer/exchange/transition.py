@@ -14,8 +14,9 @@ from typing import Any, TypeAlias
 from sequencer.exchange.accounts import add_subkey, open_isolated, revoke_subkey, transfer
 from sequencer.exchange.authority import require_mode
 from sequencer.exchange.cancelling import cancel_all, cancel_client_order, cancel_order
-from sequencer.exchange.collateral import deposit, withdraw
+from sequencer.exchange.collateral import deposit, unmake_deposit, withdraw
 from sequencer.exchange.entry import place_order
+from sequencer.exchange.ethereum_keys import register_ethereum_key
 from sequencer.exchange.faults import do_fault
 from sequencer.exchange.index_price import seed_price
 from sequencer.exchange.invariants import check_health
@@ -46,6 +47,7 @@ from sequencer.model.commands import (
     Fault,
     OpenIsolated,
     PlaceOrder,
+    RegisterEthereumKey,
     RegisterPublisher,
     RemovePublisher,
     Reopen,
@@ -59,6 +61,7 @@ from sequencer.model.commands import (
     SetRulesVersion,
     Tick,
     Transfer,
+    UnmakeDeposit,
     UpdateMarket,
     Withdraw,
 )
@@ -74,9 +77,11 @@ HANDLERS: dict[type[Command], Handler] = {
     CancelClientOrder: cancel_client_order,
     CancelAll: cancel_all,
     Deposit: deposit,
+    UnmakeDeposit: unmake_deposit,
     Withdraw: withdraw,
     AddSubkey: add_subkey,
     RevokeSubkey: revoke_subkey,
+    RegisterEthereumKey: register_ethereum_key,
     OpenIsolated: open_isolated,
     Transfer: transfer,
     SetMode: set_mode,

@@ -63,6 +63,24 @@ class RevokeSubkey(Command, frozen=True, gc=False):
     key: int
 
 
+class EthereumSignature(msgspec.Struct, frozen=True, gc=False):
+    """A recoverable signature of secp256k1: r and s in halves of 128 bits, and whether y is odd."""
+
+    r_low: int
+    r_high: int
+    s_low: int
+    s_high: int
+    y_parity: bool
+
+
+class RegisterEthereumKey(Command, frozen=True, gc=False):
+    """Bind an Ethereum address to an account, for ever; the address has signed it, too."""
+
+    account: int
+    ethereum_address: int
+    signature: EthereumSignature
+
+
 class OpenIsolated(Command, frozen=True, gc=False):
     """Open an isolated account of an owner in one market, under an address made for it."""
 
@@ -86,6 +104,12 @@ class Deposit(Command, frozen=True, gc=False):
     message_hash: int
     account: int
     token_amount: int
+
+
+class UnmakeDeposit(Command, frozen=True, gc=False):
+    """Take a credited deposit back that the settlement chain has lost; insurance pays for it."""
+
+    nonce: int
 
 
 class Withdraw(Command, frozen=True, gc=False):

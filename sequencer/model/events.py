@@ -165,6 +165,14 @@ class Credited(Event, frozen=True, gc=False):
     amount: int
 
 
+class DepositUnmade(Event, frozen=True, gc=False):
+    """A deposit counts no more, and insurance has paid what its account was credited."""
+
+    nonce: int
+    account: int
+    amount: int
+
+
 class Withdrawn(Event, frozen=True, gc=False):
     """A withdrawal left an account; `payout` is less than `requested` while there is bad debt."""
 
@@ -189,6 +197,13 @@ class SubkeyChanged(Event, frozen=True, gc=False):
     account: int
     key: int
     active: bool
+
+
+class EthereumKeyRegistered(Event, frozen=True, gc=False):
+    """An Ethereum address is bound to an account."""
+
+    ethereum_address: int
+    account: int
 
 
 class IsolatedOpened(Event, frozen=True, gc=False):

@@ -17,6 +17,7 @@ class Law(StrEnum):
     EXACT_NOTIONAL = "EXACT_NOTIONAL"
     DUST = "DUST"
     SLOT_RANGE = "SLOT_RANGE"
+    DEPOSIT = "DEPOSIT"
     DERIVED = "DERIVED"
 
 

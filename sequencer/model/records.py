@@ -230,15 +230,15 @@ class Cursor(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class InboxFact(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A message of the settlement chain: true whatever the appchain rolls back.
 
-    `retracted` where a reorg over there removed it. That a block consumed it is a row of state.
+    `chain_hash` is that of all messages up to it, as they stood over there. `retracted` where a
+    reorg there removed it. That a block consumed it is a row of state.
     """
 
     VERSION: ClassVar[int] = 1
 
     nonce: int
     message_hash: bytes
-    source_block: int
-    source_block_hash: bytes
+    chain_hash: bytes
     payload: bytes
     retracted: bool = False
 

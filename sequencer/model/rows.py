@@ -170,6 +170,12 @@ class Subkey(msgspec.Struct, frozen=True, gc=False):
     added_at_ms: int
 
 
+class EthereumKey(msgspec.Struct, frozen=True, gc=False):
+    """The account that an Ethereum address is bound to; kept for ever."""
+
+    account: int
+
+
 class Publisher(msgspec.Struct, frozen=True, gc=False):
     """A registered price publisher and the key that it signs with."""
 
@@ -304,5 +310,6 @@ Row: TypeAlias = (
     | Arrival
     | Totals
     | Limiter
+    | EthereumKey
 )
 """Any row."""

@@ -49,6 +49,36 @@ class Sent(msgspec.Struct, frozen=True):
     l2_gas: int
 
 
+class SentDeposit(msgspec.Struct, frozen=True, gc=False):
+    """A deposit as the contract keeps it; `amount` is in 1e-6 of the token.
+
+    `message_hash` is the hash of the L1 handler transaction that credits it on the appchain.
+    `chain_hash` is poseidon_array((chain hash of the nonce before, message hash)), from 0 on: equal
+    at one nonce, all deposits up to it are equal.
+    """
+
+    nonce: int
+    account: int
+    amount: int
+    message_hash: int
+    chain_hash: int
+
+
+class Money(msgspec.Struct, frozen=True):
+    """The contract's counters at one moment of its chain; amounts in 1e-6 of the token.
+
+    `deposits` is how many there ever were, so the nonce of the next one; `chain_hash` is that of
+    the last one, 0 for none. `withdrawals_paused_until` is 0 where no pause runs.
+    """
+
+    deposits: int
+    chain_hash: int
+    deposited: int
+    paid: int
+    deposits_paused: bool = False
+    withdrawals_paused_until: int = 0
+
+
 class SettlementProblem(StrEnum):
     """How a settlement chain can fail us, by name."""
 

@@ -50,13 +50,16 @@ Sign = Callable[[Account, int], Awaitable[InvokeV3 | DeclareV3]]
 
 _Answer = TypeVar("_Answer")
 
+_NOBODY = 1
 _INVALID_NONCE = 52
 _NONCE_WAITING = 64
 _NONCE_TAKEN = frozenset({_INVALID_NONCE, _NONCE_WAITING})
 _ATTEMPTS = 2
-_ACCEPTED = frozenset(
+ACCEPTED = frozenset(
     {TransactionFinalityStatus.ACCEPTED_ON_L2, TransactionFinalityStatus.ACCEPTED_ON_L1}
 )
+"""Of a transaction whose block is made; one that is pre-confirmed may still not come to be."""
+
 # No connection, one that broke, a time-out, or an answer that is none.
 _NO_ANSWER = (aiohttp.ClientError, OSError, ServerError, ValueError, LookupError, TypeError)
 
@@ -67,6 +70,11 @@ class StarknetAccess(msgspec.Struct, frozen=True):
     url: str
     account_address: int
     private_key: Secret
+
+
+def reader_of(url: str) -> StarknetAccess:
+    """Return the access of somebody who only reads: no account has this address."""
+    return StarknetAccess(url, _NOBODY, Secret(_NOBODY))
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -90,12 +98,13 @@ class Rejected(Exception):
 class Connection:
     """One node, one account; it connects when it is first needed.
 
+    What kind of chain it is stands in `is_devnet` and `is_embedded` once it `is_known`.
     Refusal on construction: PRIVATE_KEY_OUT_OF_RANGE.
     """
 
     def __init__(self, access: StarknetAccess, patience: Patience | None = None) -> None:
         public_key(access.private_key.value)
-        self.is_devnet = False
+        self.is_known = self.is_devnet = self.is_embedded = False
         self._access = access
         self._patience = patience or Patience()
         self._opening = asyncio.Lock()
@@ -110,6 +119,16 @@ class Connection:
             return await ask(account.client)
 
         return await self._ask(of_node, self._patience.read_ms, SettlementProblem.UNREACHABLE)
+
+    async def read_json(self, method: str, parameters: dict[str, object]) -> object:
+        """Ask by a method's own name, without `starknet_`. UNREACHABLE, or Rejected by the node."""
+
+        async def call(_: Client) -> object:
+            client = RpcHttpClient(self._access.url, self._session)
+            answer: object = await client.call(method, parameters)
+            return answer
+
+        return await self.read(call)
 
     async def transact(self, sign: Sign) -> TransactionReceiptWithBlockInfo:
         """Send a transaction and return its receipt once it is accepted and not reverted."""
@@ -171,7 +190,7 @@ class Connection:
             async with asyncio.timeout(self._patience.receipt_ms / 1000):
                 while True:
                     receipt = await self._look(transaction_hash)
-                    if receipt is not None and receipt.finality_status in _ACCEPTED:
+                    if receipt is not None and receipt.finality_status in ACCEPTED:
                         return receipt
                     await asyncio.sleep(self._patience.poll_ms / 1000)
         except TimeoutError:
@@ -218,7 +237,10 @@ class Connection:
         access = self._access
         client = FullNodeClient(access.url, self._session)
         chain_id = int(await client.get_chain_id(), 16)
-        self.is_devnet = await self._answers_as_devnet()
+        config = await self._devnet_config()
+        self.is_devnet = config is not None
+        self.is_embedded = isinstance(config, dict) and config.get("embedded") is True
+        self.is_known = True
         return Account(
             address=access.account_address,
             client=client,
@@ -226,12 +248,13 @@ class Connection:
             chain=chain_id,
         )
 
-    async def _answers_as_devnet(self) -> bool:
+    async def _devnet_config(self) -> object:
+        """Ask for what only a devnet has; None where this is none."""
         try:
-            await self._devnet().call("getConfig")
+            config: object = await self._devnet().call("getConfig")
         except ClientError:
-            return False
-        return True
+            return None
+        return config
 
     def _devnet(self) -> RpcHttpClient:
         return RpcHttpClient(self._access.url, self._session, method_prefix="devnet")

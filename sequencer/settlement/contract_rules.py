@@ -4,24 +4,36 @@ Written from docs/settlement.md, and held to the contract itself by the tests th
 
 Promises
 - `carried_out` returns another state or refuses with the contract's code; it changes nothing.
-- Only what the engine's port calls is here: owner and operators stay as they were deployed.
+- Only what the engine's port calls is here, and deposits, which anybody makes: there is no token,
+  so they cost nothing. Owner and operators stay as they were deployed.
 """
 
+from functools import lru_cache
 from typing import TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
+from sequencer.model.bridge_limits import DEPOSIT_MAX, DEPOSITED_MAX, SIMULATED_HASHES_CACHED
+from sequencer.model.limits import ADDRESS_MAX
 from sequencer.model.settlement import (
+    Money,
     Post,
+    SentDeposit,
     SettlementError,
     SettlementProblem,
     Standing,
     TimedPost,
 )
+from sequencer.starknet.deposits import deposit_message, next_chain_hash
+from sequencer.starknet.felt import Felt
+from sequencer.starknet.transactions import transaction_hash
 
 HOLD_SECONDS = 86_400
 """Seconds after which a hold lapses."""
+
+SIMULATED_CONTRACT = 0x51D
+"""The address of a contract that is nowhere, unless its state says another."""
 
 
 class UpdateState(msgspec.Struct, frozen=True, tag=True):
@@ -56,14 +68,25 @@ class ReleaseFinality(msgspec.Struct, frozen=True, tag=True):
     """Let finality go on."""
 
 
-ContractCall: TypeAlias = UpdateState | RevertState | Finalize | HoldFinality | ReleaseFinality
+class Deposit(msgspec.Struct, frozen=True, tag=True):
+    """Send money to an account of the appchain; `amount` in 1e-6 of the token."""
+
+    account: int
+    amount: int
+
+
+ContractCall: TypeAlias = (
+    UpdateState | RevertState | Finalize | HoldFinality | ReleaseFinality | Deposit
+)
 
 
 class ContractState(msgspec.Struct, frozen=True):
     """All that the contract keeps.
 
     `posts` are the live ones, rising; those up to the place `final` are final. `plan_hash` is 0
-    when nothing is held; `hold_until` then bounds the next hold by an operator.
+    when nothing is held; `hold_until` then bounds the next hold by an operator. `held_by_owner`
+    says whether the owner made the hold, or renewed it. `contract` is its own address, `exchange`
+    and `chain_id` are the appchain's.
     """
 
     owner: int
@@ -74,6 +97,17 @@ class ContractState(msgspec.Struct, frozen=True):
     epoch: int = 0
     plan_hash: int = 0
     hold_until: int = 0
+    held_by_owner: bool = False
+    contract: Felt = SIMULATED_CONTRACT
+    exchange: Felt = 0
+    chain_id: Felt = 0
+    deposits: tuple[SentDeposit, ...] = ()
+    deposited: int = 0
+
+    def money(self) -> Money:
+        """Return the counters; nothing is ever paid here."""
+        chain_hash = self.deposits[-1].chain_hash if self.deposits else 0
+        return Money(len(self.deposits), chain_hash, self.deposited, 0)
 
     def standing(self, now: int) -> Standing:
         """Return all of one moment, as the contract's view does."""
@@ -100,13 +134,15 @@ def carried_out(state: ContractState, call: ContractCall, caller: int, now: int)
         case UpdateState():
             return _update_state(state, call, caller, now)
         case RevertState():
-            return _revert_state(state, call, caller)
+            return _revert_state(state, call, caller, now)
         case Finalize():
             return _finalize(state, call, now)
         case HoldFinality():
             return _hold(state, call, caller, now)
         case ReleaseFinality():
             return _release(state, caller, now)
+        case Deposit():
+            return _deposit(state, call)
 
 
 def _update_state(state: ContractState, call: UpdateState, caller: int, now: int) -> ContractState:
@@ -119,16 +155,15 @@ def _update_state(state: ContractState, call: UpdateState, caller: int, now: int
     return replace(state, posts=(*state.posts, TimedPost(call.new, now)))
 
 
-def _revert_state(state: ContractState, call: RevertState, caller: int) -> ContractState:
+def _revert_state(state: ContractState, call: RevertState, caller: int, now: int) -> ContractState:
     _require_operator_or_owner(state, caller)
     _require(call.epoch == state.epoch, "EPOCH_DIFFERS")
     final_height = state.posts[state.final].post.height
     _require(call.post.height >= final_height, "BELOW_FINALIZED")
     place = _live_place(state, call.post.height)
     _require(call.post.state_root == state.posts[place].post.state_root, "ROOT_DIFFERS")
-    return replace(
-        state, posts=state.posts[: place + 1], epoch=state.epoch + 1, plan_hash=0, hold_until=0
-    )
+    after = replace(state, posts=state.posts[: place + 1], epoch=state.epoch + 1)
+    return after if _is_held_against(state, caller, now) else _unheld(after)
 
 
 def _finalize(state: ContractState, call: Finalize, now: int) -> ContractState:
@@ -137,26 +172,64 @@ def _finalize(state: ContractState, call: Finalize, now: int) -> ContractState:
     _require(place > state.final, "ALREADY_FINALIZED")
     age = max(now - state.posts[place].posted_at, 0)
     _require(age >= state.finality_delay, "FINALITY_TOO_EARLY")
-    return replace(state, final=place, plan_hash=0, hold_until=0)
+    return _unheld(replace(state, final=place))
 
 
 def _hold(state: ContractState, call: HoldFinality, caller: int, now: int) -> ContractState:
     _require_operator_or_owner(state, caller)
     _require(call.plan_hash != 0, "PLAN_HASH_ZERO")
     until = now + HOLD_SECONDS
-    if caller != state.owner:
+    by_owner = caller == state.owner
+    if not by_owner:
         _require(not is_held(state, now), "HELD")
         _require(state.plan_hash == 0, "HOLD_LAPSED")
         # What was released early and is taken again ends when the first hold would have.
         until = state.hold_until if now < state.hold_until else until
-    return replace(state, plan_hash=call.plan_hash, hold_until=until)
+    return replace(state, plan_hash=call.plan_hash, hold_until=until, held_by_owner=by_owner)
 
 
 def _release(state: ContractState, caller: int, now: int) -> ContractState:
     _require_operator_or_owner(state, caller)
     _require(is_held(state, now), "NOT_HELD")
-    until = 0 if caller == state.owner else state.hold_until
-    return replace(state, plan_hash=0, hold_until=until)
+    _require(not _is_held_against(state, caller, now), "HELD_BY_OWNER")
+    return _unheld(state, 0 if caller == state.owner else state.hold_until)
+
+
+def _unheld(state: ContractState, hold_until: int = 0) -> ContractState:
+    return replace(state, plan_hash=0, hold_until=hold_until, held_by_owner=False)
+
+
+def _is_held_against(state: ContractState, caller: int, now: int) -> bool:
+    """Say whether the owner's hold runs and somebody else is calling."""
+    return state.held_by_owner and is_held(state, now) and caller != state.owner
+
+
+def _deposit(state: ContractState, call: Deposit) -> ContractState:
+    _require(0 < call.account <= ADDRESS_MAX, "ACCOUNT_INVALID")
+    _require(0 < call.amount <= DEPOSIT_MAX, "AMOUNT_INVALID")
+    deposited = state.deposited + call.amount
+    _require(deposited <= DEPOSITED_MAX, "DEPOSITS_FULL")
+    nonce, before = len(state.deposits), state.money().chain_hash
+    content = (state.exchange, state.contract, nonce, call.account, call.amount)
+    message_hash, chain_hash = _hashes(*content, state.chain_id, before)
+    made = SentDeposit(nonce, call.account, call.amount, message_hash, chain_hash)
+    return replace(state, deposits=(*state.deposits, made), deposited=deposited)
+
+
+@lru_cache(maxsize=SIMULATED_HASHES_CACHED)
+def _hashes(
+    exchange: Felt,
+    contract: Felt,
+    nonce: int,
+    account: Felt,
+    amount: int,
+    chain_id: Felt,
+    before: Felt,
+) -> tuple[Felt, Felt]:
+    """Return a deposit's own hash and that of all up to it; after a reorg they are asked again."""
+    message = deposit_message(exchange, contract, nonce, account, amount)
+    message_hash = transaction_hash(message, chain_id)
+    return message_hash, next_chain_hash(before, message_hash)
 
 
 def _require_operator_or_owner(state: ContractState, caller: int) -> None:

@@ -22,9 +22,12 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from sequencer.model.bridge_limits import DEPOSITS_PAGE_MAX
 from sequencer.model.settlement import (
+    Money,
     Post,
     Sent,
+    SentDeposit,
     SettlementError,
     SettlementProblem,
     Standing,
@@ -34,6 +37,7 @@ from sequencer.ports import Clock
 from sequencer.settlement.contract_rules import (
     ContractCall,
     ContractState,
+    Deposit,
     Finalize,
     HoldFinality,
     ReleaseFinality,
@@ -175,6 +179,11 @@ class SimulatedSettlement:
         self._sleep = sleep
         self._random = random.Random(seed)
 
+    @property
+    def contract(self) -> int:
+        """The contract's own address."""
+        return self.chain.ledger.state.contract
+
     async def standing(self) -> Standing:
         """Read the contract, everything at one moment."""
         await self._reach()
@@ -190,12 +199,30 @@ class SimulatedSettlement:
         found = [timed for timed in await self._posts() if timed.post.height > height]
         return found[0] if found else None
 
+    async def money(self) -> Money:
+        """Read the contract's counters, everything at one moment."""
+        await self._reach()
+        return self.chain.ledger.state.money()
+
+    async def deposits(self, first: int, count: int) -> tuple[SentDeposit, ...]:
+        """Return up to so many deposits from a nonce on, fewer where there are no more."""
+        await self._reach()
+        made = self.chain.ledger.state.deposits
+        return made[first : first + min(count, DEPOSITS_PAGE_MAX)]
+
+    async def deposit(self, account: int, amount: int) -> Sent:
+        """Send money to an account of the appchain; `amount` in 1e-6 of the token."""
+        return await self._send(Deposit(account, amount))
+
     async def update_state(self, epoch: int, previous: Post, new: Post) -> Sent:
         """Post a block on top of the newest one."""
         return await self._send(UpdateState(epoch, previous, new))
 
     async def revert_state_to(self, epoch: int, post: Post, reason_hash: int) -> Sent:
-        """Take back every post above a live one, raise the epoch, release a hold."""
+        """Take back every post above a live one, raise the epoch, release a hold.
+
+        The owner's hold stays where an operator reverts.
+        """
         return await self._send(RevertState(epoch, post, reason_hash))
 
     async def finalize(self, height: int) -> Sent:

@@ -1,48 +1,25 @@
 """The settlement contract on a Starknet chain, as the engine's port takes it.
 
 Promises
-- `standing` is one view of the contract at one block: all of one moment.
+- `standing` and `money` are one view of the contract at one block each: all of one moment.
 - A call returns once its transaction is accepted and has succeeded; views see it from then on.
-
-Laws
-- Nothing is estimated: a call that the contract will refuse is executed and refused there.
 """
 
 from collections.abc import Sequence
 
-from starknet_py.net.account.account import Account
-from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMapping
-from starknet_py.net.models.transaction import InvokeV3
-
-from sequencer.model.settlement import (
-    Post,
-    Sent,
-    SettlementError,
-    SettlementProblem,
-    Standing,
-    TimedPost,
-)
-from sequencer.settlement.connection import Connection, Patience, Rejected, StarknetAccess
-from sequencer.starknet.names import selector
+from sequencer.model.bridge_limits import DEPOSITS_PAGE_MAX
+from sequencer.model.settlement import Money, Post, Sent, SentDeposit, Standing, TimedPost
+from sequencer.settlement.connection import Connection, Patience, StarknetAccess
+from sequencer.settlement.contract import Contract
 
 DEVNET = "starknet-devnet"
+EMBEDDED = "embedded"
 STARKNET = "starknet"
-
-# Five times what the dearest call takes, at a hundred times the price of a quiet day; the account
-# must hold what the bounds allow, about two STRK.
-CALL_BOUNDS = ResourceBoundsMapping(
-    l1_gas=ResourceBounds(1_000, 10**14),
-    l2_gas=ResourceBounds(20_000_000, 10**11),
-    l1_data_gas=ResourceBounds(10_000, 10**13),
-)
-
-_CONTRACT_NOT_FOUND = 20
-_ENTRY_POINT_NOT_FOUND = 21
-_CONTRACT_ERROR = 40
-_NOT_OURS = frozenset({_CONTRACT_NOT_FOUND, _ENTRY_POINT_NOT_FOUND, _CONTRACT_ERROR})
 
 _POST_FELTS = 4
 _STANDING_FELTS = 2 * _POST_FELTS + 5
+_MONEY_FELTS = 6
+_DEPOSIT_FELTS = 4
 _SOME, _NONE = 0, 1
 
 
@@ -53,27 +30,35 @@ class StarknetSettlement:
     PRIVATE_KEY_OUT_OF_RANGE.
     """
 
-    cairo_executed = True
-
     def __init__(
         self,
         access: StarknetAccess,
         contract_address: int,
         patience: Patience | None = None,
     ) -> None:
-        self._contract = contract_address
         self._connection = Connection(access, patience)
+        self._contract = Contract(self._connection, contract_address)
+
+    @property
+    def contract(self) -> int:
+        """The contract's address."""
+        return self._contract.address
 
     @property
     def backend(self) -> str:
         """What carries the contract, by name."""
+        if self._connection.is_embedded:
+            return EMBEDDED
         return DEVNET if self._connection.is_devnet else STARKNET
+
+    @property
+    def cairo_executed(self) -> bool:
+        """Whether a call runs the contract itself; not known before the chain has answered."""
+        return self._connection.is_known and not self._connection.is_embedded
 
     async def standing(self) -> Standing:
         """Read the contract, everything at one moment."""
-        felts = await self._view("get_standing")
-        if len(felts) != _STANDING_FELTS:
-            raise self._absent(f"get_standing answers {len(felts)} felts")
+        felts = await self._contract.view_of(_STANDING_FELTS, "get_standing")
         epoch, hold, hold_until, finality_delay, time = felts[0], *felts[2 * _POST_FELTS + 1 :]
         return Standing(
             epoch=epoch,
@@ -94,6 +79,23 @@ class StarknetSettlement:
         """Return the oldest live post above a height, None where there is none."""
         return await self._find("oldest_post_above", height)
 
+    async def money(self) -> Money:
+        """Read the contract's counters, everything at one moment."""
+        felts = await self._contract.view_of(_MONEY_FELTS, "get_money")
+        deposits, chain_hash, deposited, paid, paused, paused_until = felts
+        return Money(deposits, chain_hash, deposited, paid, paused != 0, paused_until)
+
+    async def deposits(self, first: int, count: int) -> Sequence[SentDeposit]:
+        """Return up to so many deposits from a nonce on, fewer where there are no more."""
+        found: list[SentDeposit] = []
+        while len(found) < count:
+            wanted = min(count - len(found), DEPOSITS_PAGE_MAX)
+            page = await self._page(first + len(found), wanted)
+            found += page
+            if len(page) < wanted:
+                break
+        return found
+
     async def update_state(self, epoch: int, previous: Post, new: Post) -> Sent:
         """Post a block on top of the newest one."""
         return await self._invoke(
@@ -107,7 +109,7 @@ class StarknetSettlement:
         )
 
     async def revert_state_to(self, epoch: int, post: Post, reason_hash: int) -> Sent:
-        """Take back every post above a live one, raise the epoch, release a hold."""
+        """Take back every post above a live one, raise the epoch, end a hold of ours."""
         arguments = (epoch, post.height, post.state_root, reason_hash)
         return await self._invoke("revert_state_to", *arguments)
 
@@ -131,51 +133,28 @@ class StarknetSettlement:
         """Let go of the connection. Can be repeated."""
         await self._connection.close()
 
+    async def _page(self, first: int, count: int) -> list[SentDeposit]:
+        length, *felts = await self._contract.view("get_deposits", first, count) or [-1]
+        if length > count or len(felts) != length * _DEPOSIT_FELTS:
+            raise self._contract.absent(f"get_deposits answers {len(felts)} felts")
+        places = range(0, len(felts), _DEPOSIT_FELTS)
+        return [
+            SentDeposit(first + number, *felts[place : place + _DEPOSIT_FELTS])
+            for number, place in enumerate(places)
+        ]
+
     async def _find(self, view: str, height: int) -> TimedPost | None:
-        match await self._view(view, height):
+        match await self._contract.view(view, height):
             case [found, *felts] if found == _SOME and len(felts) == _POST_FELTS:
                 return _timed_post(felts)
             case [found] if found == _NONE:
                 return None
             case felts:
-                raise self._absent(f"{view} answers {len(felts)} felts")
-
-    async def _view(self, name: str, *arguments: int) -> list[int]:
-        call = Call(self._contract, selector(name), list(arguments))
-        try:
-            return await self._connection.read(
-                lambda client: client.call_contract(call, block_number="latest")
-            )
-        except Rejected as rejected:
-            raise self._no_view(rejected) from None
+                raise self._contract.absent(f"{view} answers {len(felts)} felts")
 
     async def _invoke(self, name: str, *arguments: int) -> Sent:
-        await self._require_contract()
-        call = Call(self._contract, selector(name), list(arguments))
-
-        async def sign(account: Account, nonce: int) -> InvokeV3:
-            return await account.sign_invoke_v3(call, nonce=nonce, resource_bounds=CALL_BOUNDS)
-
-        receipt = await self._connection.transact(sign)
+        receipt = await self._contract.invoke(name, *arguments)
         return Sent(receipt.transaction_hash, receipt.execution_resources.l2_gas)
-
-    async def _require_contract(self) -> None:
-        """Look before sending: a call to nobody costs a fee, and its refusal has no code."""
-        try:
-            await self._connection.read(
-                lambda client: client.get_class_hash_at(self._contract, block_number="latest")
-            )
-        except Rejected as rejected:
-            raise self._no_view(rejected) from None
-
-    def _no_view(self, rejected: Rejected) -> SettlementError:
-        if rejected.code in _NOT_OURS:
-            return self._absent(str(rejected))
-        return SettlementError(SettlementProblem.UNREACHABLE, str(rejected))
-
-    def _absent(self, words: str) -> SettlementError:
-        detail = f"{self._contract:#x}: {words}"
-        return SettlementError(SettlementProblem.CONTRACT_ABSENT, detail)
 
 
 def _timed_post(felts: Sequence[int]) -> TimedPost:

@@ -221,7 +221,7 @@ def _put_high_water(puts: Puts, view: View, marks: Iterable[tuple[bytes, int]]) 
 def inbox_puts(view: View, facts: Iterable[InboxFact]) -> Puts:
     """Build the batch that adds facts, or retracts them. Refusal: INBOX_CONFLICT.
 
-    The same fact may come again, from another block of the settlement chain after a reorg there.
+    The same fact may come again, behind other ones, after a reorg of the settlement chain.
     """
     puts: Puts = []
     for fact in facts:

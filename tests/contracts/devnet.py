@@ -1,11 +1,9 @@
-"""A starknet-devnet of one test module's own, and what its tests send to the contract."""
+"""A devnet of one test module's own, real or embedded, and what its tests send to it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from starknet_py.contract import Contract
 from starknet_py.net.account.account import Account
 from starknet_py.net.client_models import (
     Call,
@@ -18,15 +16,20 @@ from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.http_client import RpcHttpClient
 
 from contracts.artifacts import Artifact
-from devnet.starknet_devnet import find_binary, predeployed_accounts, start_devnet, stop_devnet
+from devnet.starknet_devnet import find_binary, predeployed_accounts
+from scripts.money import devnets
 from sequencer.settlement.signer import StarkSigner
 
 BINARY = find_binary()
 NEEDS_DEVNET = [
     pytest.mark.devnet,
-    pytest.mark.skipif(BINARY is None, reason="needs starknet-devnet: make devnet-real"),
+    pytest.mark.skipif(BINARY is None, reason=devnets.ABSENT),
 ]
 """The marks of a test that runs on a real devnet."""
+
+EMBEDDED, REAL = devnets.EMBEDDED, devnets.REAL
+BACKENDS = (EMBEDDED, pytest.param(REAL, marks=NEEDS_DEVNET))
+"""What carries the contract: a test that takes both says the same of both."""
 
 # Far above what a call costs: nothing is estimated, so a refused call is really executed.
 BOUNDS = ResourceBoundsMapping(
@@ -36,20 +39,14 @@ BOUNDS = ResourceBoundsMapping(
 )
 DECLARE_BOUNDS = ResourceBoundsMapping(
     l1_gas=ResourceBounds(10_000, 10**13),
-    l2_gas=ResourceBounds(800_000_000, 10**12),
+    l2_gas=ResourceBounds(2_000_000_000, 10**11),
     l1_data_gas=ResourceBounds(100_000, 10**13),
 )
 
 
-@contextmanager
-def running(log: Path) -> Iterator[str]:
-    """Run a devnet and give its address."""
-    assert BINARY is not None
-    devnet = start_devnet(BINARY, log)
-    try:
-        yield devnet.url
-    finally:
-        stop_devnet(devnet)
+def running(log: Path, backend: str = REAL) -> AbstractContextManager[str]:
+    """Run a devnet, and give its address."""
+    return devnets.devnet_at(backend, log)
 
 
 class Devnet:
@@ -77,18 +74,17 @@ class Devnet:
 
 
 async def declare(account: Account, artifact: Artifact) -> int:
-    declared = await Contract.declare_v3(
-        account,
-        compiled_contract=artifact.sierra,
-        compiled_contract_casm=artifact.casm,
-        resource_bounds=DECLARE_BOUNDS,
+    signed = await account.sign_declare_v3(
+        artifact.sierra, artifact.compiled_class_hash, resource_bounds=DECLARE_BOUNDS
     )
-    await declared.wait_for_acceptance(check_interval=0.05)
+    declared = await account.client.declare(signed)
+    receipt = await account.client.get_transaction_receipt(declared.transaction_hash)
+    assert is_done(receipt), receipt.revert_reason
     return declared.class_hash
 
 
-async def send(account: Account, call: Call) -> TransactionReceipt:
-    sent = await account.execute_v3(calls=call, resource_bounds=BOUNDS)
+async def send(account: Account, calls: Call | list[Call]) -> TransactionReceipt:
+    sent = await account.execute_v3(calls=calls, resource_bounds=BOUNDS)
     return await account.client.get_transaction_receipt(sent.transaction_hash)
 
 

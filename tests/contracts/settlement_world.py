@@ -11,6 +11,7 @@ import pytest
 
 from contracts.artifacts import load_artifact
 from devnet.starknet_devnet import DevnetAccount, predeployed_accounts
+from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.model.settlement import (
     Post,
     Sent,
@@ -21,15 +22,21 @@ from sequencer.model.settlement import (
 from sequencer.ports import Settlement
 from sequencer.settlement.connection import StarknetAccess
 from sequencer.settlement.contract_rules import ContractState
-from sequencer.settlement.deployment import SettlementConstructor, deploy_settlement
+from sequencer.settlement.deployment import (
+    SettlementClasses,
+    SettlementConstructor,
+    deploy_settlement,
+)
 from sequencer.settlement.simulated import SimulatedChain, SimulatedSettlement
 from sequencer.settlement.starknet import StarknetSettlement
+from sequencer.starknet.felt import encode_short_string
 
 DELAY = 3_600
 DAY = 86_400
 PLAN, REASON = 0x91A4, 0x4EA5
 GENESIS = Post(5, 0xA005, 0xB005)
 OWNER, OPERATOR, STRANGER = 0x0A, 0x0B, 0x0C
+CHAIN_ID = encode_short_string("PERPCHAIN_TEST")
 
 SALTS = count(1)
 
@@ -105,20 +112,32 @@ def access(url: str, account: DevnetAccount) -> StarknetAccess:
     return StarknetAccess(url, account.address, account.private_key)
 
 
-async def deployed(url: str, delay: int, salt: int) -> int:
-    """Deploy a contract of the predeployed accounts: owner, operator, and one who only deploys."""
+def classes() -> SettlementClasses:
+    """Return what is deployed: the contract and its token."""
+    return SettlementClasses(load_artifact("settlement"), load_artifact("usdc"))
+
+
+async def deployed(
+    url: str, delay: int, salt: int, genesis: Post = GENESIS, genesis_deposited: int = 0
+) -> int:
+    """Deploy a contract of the predeployed accounts: owner, operator, and one who only deploys.
+
+    It stands at `genesis`; what its appchain began with is in 1e-8 quote.
+    """
     owner, operator, stranger = await predeployed_accounts(url)
     constructor = SettlementConstructor(
         owner=owner.address,
         operator=operator.address,
-        state_root=GENESIS.state_root,
-        block_number=GENESIS.height,
-        block_hash=GENESIS.block_hash,
+        state_root=genesis.state_root,
+        block_number=genesis.height,
+        block_hash=genesis.block_hash,
         finality_delay=delay,
+        exchange=EXCHANGE_ADDRESS,
+        chain_id=CHAIN_ID,
         drill=True,
     )
-    artifact = load_artifact("settlement")
-    return await deploy_settlement(access(url, stranger), artifact, constructor, salt)
+    who = access(url, stranger)
+    return await deploy_settlement(who, classes(), constructor, salt, genesis_deposited)
 
 
 @asynccontextmanager

@@ -9,14 +9,21 @@ from contracts.artifacts import (
     ARTIFACTS,
     FOLDER,
     casm_path,
+    joined_source,
     load_artifact,
     load_manifest,
     sierra_path,
     source_hash,
-    source_path,
 )
 from contracts.sierra import FALL_THROUGH_32, branch_targets, pack, repair, unpack
-from scripts.build_contracts import CONTRACTS, UNIT_TESTS, groups_of_tests, tool_versions
+from scripts.build_contracts import (
+    CONTRACTS,
+    TESTED_BESIDE,
+    UNIT_TESTS,
+    groups_of_tests,
+    joined_for_tests,
+    tool_versions,
+)
 from sequencer.starknet.names import SierraClass, sierra_class_hash
 
 NAMES = sorted(CONTRACTS)
@@ -32,9 +39,10 @@ def test_the_folder_holds_what_the_manifest_says() -> None:
     assert sorted(manifest.contracts) == NAMES
     assert set(ARTIFACTS.iterdir()) == paths | {ARTIFACTS / "manifest.json"}
     assert manifest.tools == tool_versions()
-    assert {entry.source for entry in manifest.contracts.values()} == {
-        path.relative_to(FOLDER).as_posix() for path in (FOLDER / "src").iterdir()
-    }
+    sources = [source for entry in manifest.contracts.values() for source in entry.sources]
+    assert sorted(sources) == sorted(
+        path.relative_to(FOLDER).as_posix() for path in (FOLDER / "src").rglob("*.cairo")
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -48,8 +56,32 @@ def test_the_contract_has_unit_tests(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_artifacts_come_from_this_source(name: str) -> None:
     entry = load_manifest().contracts[name]
-    found = source_hash(source_path(entry).read_bytes())
-    assert found == entry.source_sha256, f"{entry.source} has changed: run make contracts"
+    assert entry.sources == list(CONTRACTS[name])
+    found = source_hash(joined_source(entry.sources))
+    assert found == entry.source_sha256, f"{name} has changed: run make contracts"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_part_of_a_source_counts(name: str) -> None:
+    parts = load_manifest().contracts[name].sources
+    others = [
+        [*parts, parts[0]],
+        *(parts[:place] + parts[place + 1 :] for place in range(len(parts))),
+    ]
+    hashes = {source_hash(joined_source(each)) for each in (parts, *others)}
+    assert len(hashes) == len(others) + 1
+
+
+def test_tests_are_joined_with_what_they_share() -> None:
+    for name in NAMES:
+        for group in groups_of_tests(name):
+            joined = [path.relative_to(FOLDER).as_posix() for path in joined_for_tests(name, group)]
+            beside = TESTED_BESIDE.get(group.parent.name)
+            assert joined[: len(CONTRACTS[name])] == list(CONTRACTS[name])
+            assert joined[-1] == group.relative_to(FOLDER).as_posix()
+            assert f"tests/{name}/support.cairo" in joined
+            assert beside is None or set(CONTRACTS[beside]) < set(joined)
+            assert len(set(joined)) == len(joined)
 
 
 def test_line_ends_do_not_change_a_source() -> None:

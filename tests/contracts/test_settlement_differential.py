@@ -1,17 +1,16 @@
-"""Random calls on the contract and on its simulation: each must answer alike.
+"""Random calls on the contract, on both backends, and on its simulation: each answers alike.
 
 Law: time passes in steps that divide every delay, so that the seconds which the real chain takes
 between calls decide nothing.
 """
 
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from sequencer.model.settlement import Post, Sent, SettlementError, Standing
 from sequencer.ports import Settlement
-from tests.contracts.devnet import NEEDS_DEVNET, running
 from tests.contracts.settlement_world import (
     DELAY,
     GENESIS,
@@ -21,18 +20,10 @@ from tests.contracts.settlement_world import (
     simulated_world,
 )
 
-pytestmark = NEEDS_DEVNET
-
 CALLS = 80
 TIME_STEPS = (DELAY // 2, DELAY, 12 * DELAY, 24 * DELAY)
 
 Call = Callable[[Settlement], Awaitable[Sent]]
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("devnet") / "log") as address:
-        yield address
 
 
 def callers(world: World) -> tuple[Settlement, ...]:

@@ -10,9 +10,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from starknet_py.net.account.account import Account
+from starknet_py.net.client_models import Call
+from starknet_py.net.full_node_client import FullNodeClient
 
-from contracts.artifacts import load_artifact
 from devnet import starknet_devnet
+from devnet.embedded.predeployed import CHAIN_ID as DEVNET_CHAIN_ID
+from devnet.embedded.starting import start_embedded
 from devnet.starknet_devnet import (
     DevnetFailed,
     RunningDevnet,
@@ -24,9 +28,11 @@ from devnet.starknet_devnet import (
 from sequencer.model.settlement import SettlementError, SettlementProblem
 from sequencer.settlement.connection import Patience
 from sequencer.settlement.deployment import SettlementConstructor, deploy_settlement
+from sequencer.settlement.signer import StarkSigner
 from sequencer.settlement.starknet import StarknetSettlement
-from tests.contracts.devnet import BINARY, NEEDS_DEVNET
-from tests.contracts.settlement_world import GENESIS, access, deployed, post
+from sequencer.starknet.names import selector
+from tests.contracts.devnet import BINARY, NEEDS_DEVNET, send
+from tests.contracts.settlement_world import CHAIN_ID, GENESIS, access, classes, deployed, post
 
 pytestmark = NEEDS_DEVNET
 
@@ -99,11 +105,34 @@ async def test_a_deployment_is_repeated_and_salted(devnet: RunningDevnet) -> Non
 
 async def test_what_the_constructor_refuses_is_said(devnet: RunningDevnet) -> None:
     owner, *_ = await predeployed_accounts(devnet.url)
-    constructor = SettlementConstructor(owner.address, 0, 1, 1, 1, 5)
-    artifact = load_artifact("settlement")
+    constructor = SettlementConstructor(owner.address, 0, 1, 1, 1, 5, 1, CHAIN_ID)
     with pytest.raises(SettlementError) as caught:
-        await deploy_settlement(access(devnet.url, owner), artifact, constructor, 1)
+        await deploy_settlement(access(devnet.url, owner), classes(), constructor, 1)
     assert caught.value.code == "DELAY_TOO_SHORT"
+
+
+async def test_the_embedded_one_says_the_same(devnet: RunningDevnet, tmp_path: Path) -> None:
+    embedded = start_embedded(tmp_path, tmp_path / "embedded.log")
+    try:
+        assert await told(embedded.url) == await told(devnet.url)
+    finally:
+        stop_devnet(embedded)
+
+
+async def told(url: str) -> list[object]:
+    """Say who is there, where contracts get to stand, and how a call is refused."""
+    owner, operator, stranger = await predeployed_accounts(url)
+    keys = [(each.address, each.private_key.value) for each in (owner, operator, stranger)]
+    address = await deployed(url, 0, 1)
+    account = Account(
+        address=owner.address,
+        client=FullNodeClient(url),
+        signer=StarkSigner(owner.private_key.value, DEVNET_CHAIN_ID),
+        chain=DEVNET_CHAIN_ID,
+    )
+    refused = await send(account, Call(address, selector("finalize"), [99]))
+    absent = await send(account, Call(address, selector("nothing"), []))
+    return [keys, address, refused.revert_reason, absent.revert_reason]
 
 
 async def test_two_clients_with_one_account_do_not_lose_a_call(devnet: RunningDevnet) -> None:

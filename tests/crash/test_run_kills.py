@@ -2,7 +2,7 @@
 
 import pytest
 
-from devnet.backends import DEVNET, NONE
+from devnet.backends import DEVNET, EMBEDDED, NONE
 from scripts.crashing.run_kills import MOMENTS, Moment, RunKills
 from tests.contracts.devnet import NEEDS_DEVNET
 
@@ -36,13 +36,13 @@ def test_a_run_that_went_on_to_other_blocks_is_found_out(kills: RunKills) -> Non
     assert problem.startswith("head_root differs; fills differs; ")
 
 
-class TestDevnet:
-    """The same with a devnet beside."""
+@pytest.mark.parametrize("settlement", [EMBEDDED, pytest.param(DEVNET, marks=NEEDS_DEVNET)])
+def test_a_devnet_outlives_a_kill_and_is_found_again(kills: RunKills, settlement: str) -> None:
+    assert kills.kill(Moment("settlement: put back", 50), settlement) == ""
 
-    pytestmark = NEEDS_DEVNET
 
-    def test_a_devnet_outlives_a_kill_and_is_found_again(self, kills: RunKills) -> None:
-        assert kills.kill(Moment("settlement: put back", 50), DEVNET) == ""
-
-    def test_one_that_is_gone_too_is_replaced(self, kills: RunKills) -> None:
-        assert kills.kill(Moment("plan", 100), DEVNET, devnet_too=True) == ""
+@pytest.mark.parametrize("settlement", [pytest.param(DEVNET, marks=NEEDS_DEVNET)])
+def test_one_that_is_gone_with_credited_deposits_ends_the_run(
+    kills: RunKills, settlement: str
+) -> None:
+    assert kills.kill(Moment("plan", 100), settlement, devnet_too=True) == ""

@@ -12,7 +12,13 @@ from devnet.starknet_devnet import find_binary
 ROOT = Path(__file__).resolve().parents[2]
 
 
-SETTLEMENT = ("settle_posts_per_second_real", "l2_gas_update", "l2_gas_revert")
+ON_A_REAL_DEVNET = (
+    "settle_posts_per_second_real",
+    "l2_gas_update",
+    "l2_gas_revert",
+    "l2_gas_withdraw",
+    "commit_to_settled_ms_real_every_block",
+)
 BREAKDOWN = ("prepare", "batch", "recover", "CANCEL_ONLY", "POST_ONLY", "order")
 
 
@@ -101,22 +107,39 @@ def test_the_api_is_measured_on_nodes_in_processes_of_their_own(tmp_path: Path) 
     assert sorted(name.split("-")[1] for name in kept) == ["script", "world"]
 
 
+def test_settlement_is_measured_on_the_embedded_devnet(tmp_path: Path) -> None:
+    names = ("settle_posts_per_second_embedded", "commit_to_settled_ms_embedded_every_block")
+    done = run("--quick", "--json", "--only", *names, cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert tuple(figures) == names
+    posts, settled = (figures[name] for name in names)
+    assert (posts["unit"], settled["unit"]) == ("per second", "ms")
+    assert "20 posts" in posts["note"]
+    # Read after it was accepted, and both after the commit.
+    accepted_ms = float(settled["note"].rpartition("accepted at p50 ")[2])
+    assert 0 < accepted_ms < settled["value"]
+
+
 def test_settlement_is_skipped_by_name_without_a_devnet(tmp_path: Path) -> None:
-    done = run("--quick", "--json", "--only", *SETTLEMENT, cache=tmp_path)
+    done = run("--quick", "--json", "--only", *ON_A_REAL_DEVNET, cache=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {}
     skipped = [line.partition(": skipped, ") for line in done.stderr.splitlines()]
-    assert tuple(name for name, _, _ in skipped) == SETTLEMENT
+    assert tuple(name for name, _, _ in skipped) == ON_A_REAL_DEVNET
     assert all("make devnet-real" in why for _, _, why in skipped)
 
 
 @pytest.mark.devnet
 @pytest.mark.skipif(find_binary() is None, reason="needs starknet-devnet: make devnet-real")
 def test_settlement_is_measured_on_a_devnet() -> None:
-    names = (*SETTLEMENT, "commit_to_settled_ms_real_every_block")
-    done = run("--quick", "--json", "--only", *names)
+    done = run("--quick", "--json", "--only", *ON_A_REAL_DEVNET)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
-    assert tuple(figures) == names
+    assert tuple(figures) == ON_A_REAL_DEVNET
     assert all(figure["value"] > 0 for figure in figures.values())
     assert "20 posts" in figures["settle_posts_per_second_real"]["note"]
+    # A withdrawal walks two tries, so it takes more than a post and less than the client allows.
+    withdrawn = figures["l2_gas_withdraw"]
+    assert figures["l2_gas_update"]["value"] < withdrawn["value"] < 20_000_000
+    assert "3000 accounts" in withdrawn["note"]

@@ -13,10 +13,11 @@ from sequencer.feeds.recorded import read_recording
 from tests.e2e.conftest import Play
 from tests.e2e.finished_run import Finished
 
-HEAD_ROOT = "0x58b495de959d78eab1dd1ac8810157a7e71980ad4cbd8ab7b68ff7597b990ce"
-SMALL_HEAD_ROOT = "0x9a2b5fd517f0ca9a33d0bae7fe1ef263cf54821d0b1659052b25ca813886cf"
+HEAD_ROOT = "0x432bb218fb9f72691c4026d7850012e74601f2d8876c36d88fab6be4177f3f5"
+SMALL_HEAD_ROOT = "0x1584f4d9e2493b68d5a9ce8885e2885c81aa0f7c8a963b481ffe444afd24d7f"
 MARKETS = ["BTC-USD-PERP", "ETH-USD-PERP"]
 NOT_SETTLED = ("settled_height", "settled_root", "root_at_settled_height", "settlement_reverted_to")
+MONEY = ("deposits", "deposited", "withdrawal_claimed", "contract_balance_matches")
 CLIENT = (
     *("client_heads", "client_reorgs", "client_undone_blocks"),
     *("client_undone_liquidations", "client_reconciled"),
@@ -40,11 +41,12 @@ def test_the_summary_says_everything(whole: Finished) -> None:
     summary = whole.summary
     assert list(summary) == [
         *("settlement_backend", "cairo_executed", "blocks", "orders", "fills", "volume"),
-        *("synthetic_volume", "refused_orders", "head_root", *NOT_SETTLED, "rollback"),
+        *("synthetic_volume", "refused_orders", "head_root", *NOT_SETTLED, *MONEY, "rollback"),
         *("accounts", "accounts_differing", "laws", *CLIENT, *MEASURED),
     ]
     assert (summary["settlement_backend"], summary["cairo_executed"]) == ("none", False)
     assert [summary[name] for name in NOT_SETTLED] == [None] * 4
+    assert [summary[name] for name in MONEY] == [0, "0.00000000", None, None]
     for volume in ("volume", "synthetic_volume"):
         assert list(summary[volume]) == MARKETS
         assert all(float(size) > 0 for size in summary[volume].values())

@@ -56,8 +56,8 @@ import devnet.run
 from devnet.backends import Backend
 from tests.e2e.planting import {kind}
 
-async def opened(choice, folder, first, salt, say):
-    return Backend({kind}(first))
+async def opened(choice, folder, facts, salt, say):
+    return Backend({kind}(facts.first))
 
 devnet.run.open_backend = opened
 """

@@ -122,8 +122,8 @@ def test_a_record_without_spot_is_played_by_its_quotes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settlement", "words"),
     [
-        ("nonsense", "'nonsense' is none of auto, none, starknet-devnet and no address"),
-        ("http://127.0.0.1:1", "no starknet-devnet answers at http://127.0.0.1:1"),
+        ("nonsense", "'nonsense' is none of auto, none, embedded, starknet-devnet and no address"),
+        ("http://127.0.0.1:1", "no devnet answers at http://127.0.0.1:1"),
         ("starknet-devnet", "no starknet-devnet 0.8.1 here; `make devnet-real` installs it"),
     ],
 )

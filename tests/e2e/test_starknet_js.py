@@ -1,12 +1,7 @@
 """starknet.js, as it comes from npm, against a devnet, through a rollback."""
 
 import asyncio
-import fcntl
 import json
-import os
-import re
-import shutil
-import subprocess
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,53 +9,27 @@ from pathlib import Path
 
 import pytest
 
+from devnet.npm_packages import PackagesAbsent, has_npm, install
+from sequencer.config import cache_folder
 from tests.e2e.devnet_process import ClientDevnet, client_devnet
 from tests.e2e.local_devnet import PATIENCE_SECONDS
 from tests.strategies import Unchecked
 
 SOURCES = Path(__file__).parent / "starknet_js"
-CACHES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-PACKAGES = CACHES / "perpchain" / "starknet-js-10.8.0"
-FILES = ("package.json", "package-lock.json")
-NO_NETWORK = (
-    "EAI_AGAIN",
-    "ECONNREFUSED",
-    "ECONNRESET",
-    "EHOSTUNREACH",
-    "ENETUNREACH",
-    "ENOTFOUND",
-    "ERR_SOCKET_TIMEOUT",
-    "ETIMEDOUT",
-)
-"""What npm says where it reaches no registry."""
+PACKAGES = cache_folder() / "starknet-js-10.8.0"
 
 
 @pytest.fixture(scope="module")
 def packages() -> Path:
     """Install the pinned packages once for all; without a network there may be none."""
-    if not all(shutil.which(tool) for tool in ("node", "npm")):
+    if not has_npm():
         pytest.skip("needs node and npm")
-    PACKAGES.mkdir(parents=True, exist_ok=True)
-    with (PACKAGES / "lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = PACKAGES / "done"
-        wanted = [(SOURCES / name).read_bytes() for name in FILES]
-        if not done.exists() or [(PACKAGES / name).read_bytes() for name in FILES] != wanted:
-            done.unlink(missing_ok=True)
-            install()
-            done.touch()
-    return PACKAGES
-
-
-def install() -> None:
-    for name in FILES:
-        shutil.copyfile(SOURCES / name, PACKAGES / name)
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    told = subprocess.run(command, cwd=PACKAGES, capture_output=True, text=True, check=False)
-    code = re.search(r"npm error code (\w+)", told.stderr)
-    if code is not None and code[1] in NO_NETWORK:
-        pytest.skip(f"npm has no network here: {code[1]}")
-    assert told.returncode == 0, told.stderr
+    try:
+        return install(SOURCES, PACKAGES).parent
+    except PackagesAbsent as absent:
+        if absent.network:
+            pytest.skip(f"npm has no network here: {absent}")
+        raise
 
 
 @asynccontextmanager

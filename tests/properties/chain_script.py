@@ -18,6 +18,7 @@ import msgspec
 
 from sequencer.chain.calls import command_call, write_calls
 from sequencer.chain.exchange_contract import SignedCancel, SignedOrder, SignedReport
+from sequencer.engine.deposit_facts import DepositFacts
 from sequencer.engine.filling import Filling
 from sequencer.engine.gate import Gate
 from sequencer.engine.items import Item
@@ -184,7 +185,13 @@ class Instance:
         self.sealer = Sealer(store, TrieCache(lambda: store.view))
         self.reports = Reports(lambda: store.view)
         self.gate = Gate(note, self.recovered.halts)
-        self.opener = Opener(self.producer, self.gate, lambda: store.view, PlentyOfSpace())
+        self.opener = Opener(
+            self.producer,
+            self.gate,
+            lambda: store.view,
+            PlentyOfSpace(),
+            DepositFacts(lambda: store.view),
+        )
         self.extras: dict[int, Extras] = {}
         self._keeping = keeping
 

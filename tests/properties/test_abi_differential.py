@@ -193,6 +193,7 @@ def test_the_answers_of_views_are_read_back_by_the_abi() -> None:
     network.build(network.invoke("op", exchange_call("execute_orders", items=[order])))
     asked = ASKED | {"account": address_of("alice"), "owner": 1, "withdrawal_id": 1}
     asked["order_id"] = next(iter(network.state.orders))
+    asked["ethereum_address"] = 0xE7
     views = [entry for entry in EXCHANGE.entry_points.values() if entry.is_view]
     assert len(views) == len(VIEWS)
     for entry in views:

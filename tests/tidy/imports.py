@@ -53,6 +53,7 @@ FILE_LIBRARIES: dict[str, frozenset[str]] = {
     ),
     "sequencer/plugins/follow/node.py": frozenset({"aiohttp", "starknet_py"}),
     "sequencer/plugins/follow/heads.py": frozenset({"aiohttp"}),
+    "sequencer/starknet/ethereum_key.py": frozenset({"eth_keys"}),
 }
 
 # The parts of the standard library that compute values and reach for nothing.

@@ -1,5 +1,6 @@
-// What the unit tests of settlement.cairo share: the files beside this one are joined to it and to
-// the contract one at a time, because the compiler has no room for all of them at once.
+// What the unit tests of the settlement contract share: the files beside this one are joined to it
+// and to the contract one at a time, because the compiler has no room for all of them at once; those
+// in money/ also to what only they share, and to the token.
 //
 // "Vector capacity exceeded" is the 32-bit compiler's own failure on certain programs: move a test
 // to another file. "unreachable" means that a file is too long.
@@ -20,6 +21,7 @@ mod support {
     pub const START: u64 = 1000000;
     pub const DELAY: u64 = 3600;
     pub const DAY: u64 = 86400;
+    pub const L1_BRIDGE: felt252 = 'bridge on L1';
 
     pub fn nobody() -> ContractAddress {
         contract_address_const::<0>()
@@ -44,16 +46,39 @@ mod support {
     pub fn construct(
         owner: ContractAddress, operator: ContractAddress, delay: u64, drill: bool,
     ) -> Result<ContractAddress, Array<felt252>> {
+        let token = contract_address_const::<'token'>();
+        construct_over(owner, operator, delay, drill, 'root 5', token, 'exchange', 'chain')
+    }
+
+    pub fn construct_over(
+        owner: ContractAddress,
+        operator: ContractAddress,
+        delay: u64,
+        drill: bool,
+        root: felt252,
+        token: ContractAddress,
+        exchange: felt252,
+        chain_id: felt252,
+    ) -> Result<ContractAddress, Array<felt252>> {
         let mut calldata = array![];
         owner.serialize(ref calldata);
         operator.serialize(ref calldata);
-        ('root 5').serialize(ref calldata);
+        root.serialize(ref calldata);
         5_u64.serialize(ref calldata);
         ('hash 5').serialize(ref calldata);
         delay.serialize(ref calldata);
         drill.serialize(ref calldata);
-        let class = settlement::TEST_CLASS_HASH.try_into().unwrap();
-        match deploy_syscall(class, 0, calldata.span(), false) {
+        token.serialize(ref calldata);
+        exchange.serialize(ref calldata);
+        chain_id.serialize(ref calldata);
+        L1_BRIDGE.serialize(ref calldata);
+        deployed(settlement::TEST_CLASS_HASH, calldata)
+    }
+
+    pub fn deployed(
+        class: felt252, calldata: Array<felt252>,
+    ) -> Result<ContractAddress, Array<felt252>> {
+        match deploy_syscall(class.try_into().unwrap(), 0, calldata.span(), false) {
             Result::Ok((address, _)) => Result::Ok(address),
             Result::Err(data) => Result::Err(data),
         }

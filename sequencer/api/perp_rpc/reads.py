@@ -96,7 +96,7 @@ def _market_methods(service: Service) -> Sequence[Method]:
 def _mode_method(service: Service) -> Method:
     def mode() -> Fields:
         system, gate = service.latest.system, service.engine.gate
-        latch = service.views.view.head.latch
+        latch, inbox = service.views.view.head.latch, service.inbox
         halted = latch is not None or gate.is_halted(service.latest)
         return {
             "mode": Mode.HALTED.value if halted else system.mode.value,
@@ -112,6 +112,9 @@ def _mode_method(service: Service) -> Method:
             "withdrawals_wait_until_ms": system.wait_until_ms,
             "withdrawals_wait_ticks": max(0, system.wait_until_ticks - system.ticks),
             "operator": format_felt(system.operator),
+            "deposits_next_nonce": inbox.next_nonce,
+            "deposits_pending": inbox.pending,
+            "deposits_unmade": list(inbox.unmade),
         }
 
     return look(service, "getMode", (), mode)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from sequencer.api.json_rpc import Method, Parameter
+from sequencer.api.starknet_rpc.diff_parts import of_contracts
 from sequencer.api.starknet_rpc.errors import NO_BLOCKS, starknet_error
 from sequencer.api.starknet_rpc.resolve import finality_of, hash_of, resolve
 from sequencer.api.starknet_rpc.values import BlockId, read_addresses, read_block_id, read_flags
@@ -31,7 +32,6 @@ from sequencer.model.records import BlockRecord
 from sequencer.ports import ChainView
 from sequencer.starknet.block import Receipt
 from sequencer.starknet.felt import Felt, format_felt, format_hash
-from sequencer.starknet.state import StateDiff
 from sequencer.starknet.transactions import Transaction
 
 SPECIFICATION = "0.10.2"
@@ -188,7 +188,7 @@ async def _state_update(
             diff = (await service.block(view, record)).diff
 
     def encode() -> msgspec.Raw:
-        wanted = diff if contract_addresses is None else _of_contracts(diff, contract_addresses)
+        wanted = diff if contract_addresses is None else of_contracts(diff, contract_addresses)
         return encoded({**head, "state_diff": state_diff_fields(wanted)})
 
     return await service.reader.run(encode)
@@ -199,13 +199,3 @@ def _root_before(view: ChainView, record: BlockRecord) -> str:
         return "0x0"
     parent = view.block_at(record.height - 1, record.parent_sequence)
     return "0x0" if parent is None else format_hash(parent.state_root)
-
-
-def _of_contracts(diff: StateDiff, addresses: frozenset[Felt]) -> StateDiff:
-    """Keep what a diff says of some contracts, and all declarations."""
-    return msgspec.structs.replace(
-        diff,
-        storage={each: slots for each, slots in diff.storage.items() if each in addresses},
-        nonces={each: nonce for each, nonce in diff.nonces.items() if each in addresses},
-        classes={each: class_ for each, class_ in diff.classes.items() if each in addresses},
-    )

@@ -12,47 +12,26 @@ Laws
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeAlias
 
 import msgspec
 
 from sequencer.api.json_rpc import Method, Parameter
 from sequencer.api.starknet_rpc.blocks import encoded
-from sequencer.api.starknet_rpc.errors import (
-    BLOCK_NOT_FOUND,
-    PAGE_TOO_BIG,
-    TOKEN_INVALID,
-    starknet_error,
-)
+from sequencer.api.starknet_rpc.errors import BLOCK_NOT_FOUND, TOKEN_INVALID, starknet_error
 from sequencer.api.starknet_rpc.event_log import EventLog
+from sequencer.api.starknet_rpc.event_query import EventQuery, read_event_query
 from sequencer.api.starknet_rpc.resolve import resolve
-from sequencer.api.starknet_rpc.values import (
-    LATEST,
-    BlockId,
-    EventFilter,
-    read_addresses,
-    read_block_id,
-    read_event_keys,
-    read_integer,
-    read_object,
-    read_text,
-)
+from sequencer.api.starknet_rpc.values import BlockId
 from sequencer.api.starknet_rpc.wire import Emitted, Fields, emitted, emitted_fields
 from sequencer.chain.block import ClosedBlock
 from sequencer.engine.service import Service
-from sequencer.model.api_limits import (
-    EVENTS_PAGE_MAX,
-    EVENTS_SCAN_BLOCKS_MAX,
-    EVENTS_SCAN_MS_MAX,
-    EVENTS_TOKEN_CHARACTERS_MAX,
-)
+from sequencer.model.api_limits import EVENTS_SCAN_BLOCKS_MAX, EVENTS_SCAN_MS_MAX
 from sequencer.ports import ChainView
 from sequencer.starknet.felt import Felt, format_hash
 
-_FIRST, _LAST = BlockId(height=0), BlockId(tag=LATEST)
-_NUMBER_MAX = 2**63 - 1
 # Up to 40 ms of the reader's thread, and the page to be written.
 _COST = 20
-_OPTIONAL = ("from_block", "to_block", "address", "keys", "continuation_token")
 _TOKEN = re.compile("([0-9]{1,19})-([0-9]{1,19})-([0-9]{1,19})-0x([0-9a-f]{1,64})", re.ASCII)
 
 
@@ -67,48 +46,25 @@ class _Place(msgspec.Struct, frozen=True):
     seen: Felt = 0
 
 
-class _Query(msgspec.Struct, frozen=True):
-    """One request: which blocks, which events, how many, and where the page before ended.
-
-    `start` is (epoch, place), None for the first page.
-    """
-
-    first: BlockId
-    last: BlockId
-    filter: EventFilter
-    count: int
-    start: tuple[int, _Place] | None
+_Asked: TypeAlias = tuple[EventQuery, tuple[int, _Place] | None]
+"""A page that somebody wants, and where the one before ended, if there is one: (epoch, place)."""
 
 
 def event_methods(service: Service) -> Sequence[Method]:
     """Return the method that lists events."""
-    parameters = (Parameter("filter", _read_query),)
+    parameters = (Parameter("filter", _read),)
     run = partial(_events, service, EventLog())
     return [Method("starknet_getEvents", parameters, run, cost=_COST)]
 
 
-def _read_query(value: object) -> _Query:
+def _read(value: object) -> _Asked:
     """Read a filter of events. Refusals: as for its parts. Errors: 31, 33, 34."""
-    given = read_object(value, ("chunk_size",), _OPTIONAL)
-    count = read_integer(1, _NUMBER_MAX)(given["chunk_size"])
-    if count > EVENTS_PAGE_MAX:
-        raise starknet_error(PAGE_TOO_BIG, f"{EVENTS_PAGE_MAX} events at most")
-    first, last = given.get("from_block"), given.get("to_block")
-    token = given.get("continuation_token")
-    return _Query(
-        first=_FIRST if first is None else read_block_id(first),
-        last=_LAST if last is None else read_block_id(last),
-        filter=EventFilter(
-            addresses=read_addresses(given.get("address", [])),
-            keys=read_event_keys(given.get("keys", [])),
-        ),
-        count=count,
-        start=None if token is None else _read_token(token),
-    )
+    query = read_event_query(value)
+    return query, None if query.token is None else _read_token(query.token)
 
 
-def _read_token(value: object) -> tuple[int, _Place]:
-    found = _TOKEN.fullmatch(read_text(EVENTS_TOKEN_CHARACTERS_MAX)(value))
+def _read_token(token: str) -> tuple[int, _Place]:
+    found = _TOKEN.fullmatch(token)
     if found is None:
         raise starknet_error(TOKEN_INVALID)
     epoch, height, number = (int(digits) for digits in found.groups()[:3])
@@ -119,14 +75,14 @@ def _token(epoch: int, place: _Place) -> str:
     return f"{epoch}-{place.height}-{place.number}-{place.seen:#x}"
 
 
-async def _events(service: Service, log: EventLog, _: object, **given: _Query) -> msgspec.Raw:
-    query = given["filter"]
+async def _events(service: Service, log: EventLog, _: object, **given: _Asked) -> msgspec.Raw:
+    query, begun = given["filter"]
     with service.views.at_head() as view:
         first = _height(service, view, query.first)
         last = _height(service, view, query.last)
         start = _Place(first)
-        if query.start is not None:
-            epoch, start = query.start
+        if begun is not None:
+            epoch, start = begun
             # A tag may have moved on since the first page, which began where it was then.
             is_above = start.height >= first or query.first.tag
             if epoch != view.head.epoch or not is_above or start.height > last:
@@ -155,7 +111,7 @@ class _Look:
         log: EventLog,
         view: ChainView,
         pending: ClosedBlock,
-        query: _Query,
+        query: EventQuery,
         now_ms: Callable[[], int],
     ) -> None:
         self._log = log

@@ -60,6 +60,8 @@ async def test_a_node_tells_its_figures(tmp_path: Path) -> None:
     assert (found["api_connections"], found["api_requests_total"]) == (7, 9)
     assert found["process_resident_memory_bytes"] > 1_000_000
     assert found["disk_free_bytes"] > 0
+    assert [found[f"deposits_{name}"] for name in ("next_nonce", "pending", "unmade")] == [0, 0, 0]
+    assert found["deposits_failing"] == 0
 
 
 async def test_every_cause_of_a_halt_is_there_before_it_comes(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tests.unit.chain.network import MARKET, Network
 PARAMETERS = MarketParameters(MARKET, 1, 2, OracleParameters("BTCUSD"))
 ORDER = Network().order("alice", Side.SELL, 60_010, 7)
 ID = FELT_MAX
+ETHEREUM = commands.EthereumSignature(2**128 - 1, 0, 1, 2**128 - 1, y_parity=True)
 
 COMMANDS: tuple[Command, ...] = (
     PlaceOrder(ORDER, ID),
@@ -30,9 +31,11 @@ COMMANDS: tuple[Command, ...] = (
     commands.CancelAll(ID),
     commands.AddSubkey(ID, ID),
     commands.RevokeSubkey(ID, ID),
+    commands.RegisterEthereumKey(ID, 2**160 - 1, ETHEREUM),
     commands.OpenIsolated(ID, ID, MARKET),
     commands.Transfer(ID, ID, 2**128 - 1),
     commands.Withdraw(ID, ID, 100, ID),
+    commands.UnmakeDeposit(5),
     commands.CreateMarket(PARAMETERS, -(2**127), 5),
     commands.UpdateMarket(PARAMETERS),
     commands.SetMarketStatus(MARKET, MarketStatus.DELISTED),

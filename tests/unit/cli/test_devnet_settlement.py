@@ -29,10 +29,21 @@ def install(cache: Path) -> None:
     binary.touch()
 
 
-def test_auto_is_none_where_nothing_is_installed_and_says_so() -> None:
+def test_auto_is_embedded_where_nothing_is_installed_and_says_so() -> None:
     said: list[str] = []
-    assert choose_settlement("auto", said.append) is None
+    chosen = choose_settlement("auto", said.append)
+    assert chosen is not None
+    assert (chosen.name, chosen.is_new) == ("embedded", True)
     assert "make devnet-real" in said[0]
+
+
+def test_the_embedded_one_is_always_there(nothing_installed: Path) -> None:
+    for _ in range(2):
+        chosen = choose_settlement("embedded", pytest.fail)
+        assert chosen is not None
+        assert (chosen.name, chosen.is_new) == ("embedded", True)
+        if not any(nothing_installed.iterdir()):
+            install(nothing_installed)
 
 
 @pytest.mark.parametrize("choice", ["auto", "devnet", "starknet-devnet"])

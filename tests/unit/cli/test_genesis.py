@@ -10,7 +10,7 @@ from sequencer.cli.application import application
 
 FILE = Path(__file__).parents[3] / "devnet" / "genesis.json"
 RUNNER = CliRunner()
-GENESIS_HASH = "0x645cbfa2bf178cc76b6f852ba603c1214fb24d20cfff7f14fdd543968df5099"
+GENESIS_HASH = "0x282746521ad67c28deaf411feb5c2dbb6f916465a96872a2ffb1c193921e453"
 
 
 def test_the_devnet_has_one_genesis_hash() -> None:

@@ -22,8 +22,9 @@ async def test_before_it_is_there_a_new_contract_stands_at_block_0() -> None:
     late, there = LateSettlement("later", lambda: standing_at(FIRST)), chain()
     standing = await late.standing()
     assert (standing.newest, standing.finalized, standing.epoch) == (FIRST, FIRST, 0)
-    assert (late.backend, late.cairo_executed) == ("later", False)
+    assert (late.backend, late.cairo_executed, late.contract) == ("later", False, 0)
     late.arrive(there, "")
+    assert late.contract == there.contract
     real = await late.standing()
     assert real == await there.standing()
     assert (real.newest, real.finalized, real.epoch) == (FIRST, FIRST, 0)
@@ -39,6 +40,8 @@ async def test_whoever_sends_waits_until_it_is_there() -> None:
     await sending
     assert (await late.standing()).newest == new
     assert await late.newest_post(9) == new
+    assert await late.money() == await there.money()
+    assert await late.deposits(0, 5) == await there.deposits(0, 5)
 
 
 async def test_one_that_may_have_posts_is_asked_itself() -> None:

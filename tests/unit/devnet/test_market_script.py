@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from devnet import script_block
-from devnet.market_genesis import TIER_TRADERS, tier_sizes
+from devnet.market_genesis import TIER_TRADERS, planned_deposits, tier_sizes
 from devnet.market_script import BLOCK_MS, MarketScript
 from devnet.script_block import ScriptedBlock
 from devnet.shadow import Shadow
@@ -20,8 +20,11 @@ from sequencer.model.commands import Fault, FaultKind, OrderPolicy, Reopen, SetM
 from sequencer.model.orders import Instruction, Side
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Mode
-from sequencer.starknet.felt_hash import verify
+from sequencer.model.settlement import SentDeposit
+from sequencer.model.units import QUOTE_PER_TOKEN
+from sequencer.starknet.felt_hash import poseidon_array, verify
 from sequencer.starknet.messages import cancel_hash, order_hash, price_report_hash
+from sequencer.starknet.transactions import transaction_hash
 
 CHAIN_ID = "PERPCHAIN_TEST"
 START_MS = 2_000_000_100
@@ -119,6 +122,74 @@ def test_every_signature_holds(script: MarketScript) -> None:
     for report in reports:
         fields = (report.publisher, report.asset, report.price, report.signed_at)
         assert verify(publishers[report.publisher], price_report_hash(*fields), report.r, report.s)
+
+
+def sent_to(script: MarketScript) -> list[SentDeposit]:
+    """Return what a settlement chain holds once all of a script's deposits were made."""
+    planned = enumerate(script.deposits)
+    return [SentDeposit(nonce, each.account, each.amount, nonce + 1, 0) for nonce, each in planned]
+
+
+def test_money_that_comes_as_deposits_leaves_the_market_as_it_is(
+    script: MarketScript, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devnet.market_script.DEPOSITS_PER_BLOCK_MAX", 10)
+    funded = MarketScript(recording_in(tmp_path), cast(), CHAIN_ID, funded=True)
+    given = {address: row.cash for address, row in script.shadow.state.accounts.items()}
+    state = funded.shadow.state
+    assert list(state.accounts) == [cast().insurance.address]
+    blocks = run(funded.fund(sent_to(funded)))
+    assert [block.deposits for block in blocks] == [10, 10, 6]
+    assert {address: row.cash for address, row in state.accounts.items()} == given
+    assert state.totals.deposited == script.shadow.state.totals.deposited
+    assert state.totals.genesis_deposited == given[cast().insurance.address]
+    assert {nonce: row.message_hash for nonce, row in state.deposits.items()} == {
+        nonce: nonce + 1 for nonce in range(26)
+    }
+    assert run(script.warm_up()) == run(funded.warm_up())
+    assert run(script.trade()) == run(funded.trade())
+    assert script.shadow.volumes == funded.shadow.volumes
+
+
+def test_other_deposits_than_the_script_wants_are_refused(tmp_path: Path) -> None:
+    script = MarketScript(recording_in(tmp_path), cast(), CHAIN_ID, funded=True)
+    sent = sent_to(script)
+    more = msgspec.structs.replace(sent[3], amount=sent[3].amount + 1)
+    for other in (sent[:-1], [*sent[:3], more, *sent[4:]], [sent[1], sent[0], *sent[2:]]):
+        with pytest.raises(Refused) as caught:
+            run(script.fund(other))
+        assert caught.value.reason is Reason.RUN_DIFFERS
+    assert script.shadow.height == 0
+
+
+def test_what_is_too_much_for_one_deposit_is_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devnet.market_genesis.DEPOSIT_MAX", 4 * 10**14)
+    deposits = planned_deposits(recording_in(tmp_path), cast())
+    makers = (cast().quoter.address, cast().liquidity.address)
+    assert [(each.account, each.amount) for each in deposits[:6]] == [
+        (maker, part * 10**14) for maker in makers for part in (4, 4, 2)
+    ]
+    assert {each.account for each in deposits} == set(cast().signers())
+
+
+def test_a_trader_withdraws_by_a_signed_transaction(tmp_path: Path) -> None:
+    script = MarketScript(recording_in(tmp_path), cast(), CHAIN_ID, funded=True)
+    run(script.fund(sent_to(script)))
+    run(script.warm_up())
+    trader, state = cast().traders[-1], script.shadow.state
+    before = state.accounts[trader.address].cash
+    (block,) = run(script.withdraw())
+    (transaction,) = block.transactions
+    hash_ = transaction_hash(transaction, state.system.chain_id)
+    assert verify(trader.public_key, hash_, *transaction.signature)
+    ((withdrawal_id, row),) = state.withdrawals.items()
+    assert withdrawal_id == poseidon_array((hash_, 0))
+    assert row.account == row.recipient == trader.address
+    assert before - state.accounts[trader.address].cash == row.payout == row.requested
+    assert 0 < row.payout <= before // 10
+    assert row.payout % QUOTE_PER_TOKEN == 0
 
 
 def test_a_full_block_is_followed_by_another(

@@ -21,15 +21,9 @@ from devnet.starknet_devnet import (
 )
 from scripts import devnet_real
 from sequencer.config import CACHE_VARIABLE
+from tests.unit.devnet.stand_ins import script
 
 RIGHT = f"echo {NAME} {VERSION}"
-
-
-def script(path: Path, *lines: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
-    path.chmod(0o755)
-    return path
 
 
 @pytest.fixture(autouse=True)

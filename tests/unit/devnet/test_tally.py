@@ -10,6 +10,7 @@ from devnet.tally import Tally, tally_of
 from sequencer.chain.block import Block
 from sequencer.model.events import (
     CloseReason,
+    Credited,
     Event,
     Fill,
     LiquidationEnded,
@@ -56,3 +57,8 @@ def test_a_liquidation_has_no_order_and_a_refusal_is_none() -> None:
         [fill("A", 2, 0, 1), LiquidationEnded(9, 1, 1), OrderRefused(7, 9, "MARGIN_TOO_LOW")]
     )
     assert (found.orders, found.liquidations, found.refused_orders) == (1, 1, 1)
+
+
+def test_deposits_are_counted_and_summed() -> None:
+    found = counted([Credited(0, 9, 500)], [Credited(1, 8, 700), fill("A", 2, 3, 1)])
+    assert (found.deposits, found.deposited) == (2, 1_200)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.config import NodeConfig
 from sequencer.engine.desk import Desk
 from sequencer.engine.desk_facts import Facts
@@ -33,6 +34,7 @@ from sequencer.ports import Settlement, Store
 from sequencer.serve import desk_of
 from sequencer.settlement.contract_rules import ContractState
 from sequencer.settlement.simulated import SimulatedChain, SimulatedSettlement
+from sequencer.starknet.felt import encode_short_string
 from sequencer.storage.folder import open_folder
 from sequencer.storage.plan_folder import PlanFolder
 from tests.unit.chain.network import PRIVATE, START_MS
@@ -47,6 +49,7 @@ from tests.unit.engine.builders import (
 )
 
 OWNER, OPERATOR = 1, 2
+CHAIN_ID = encode_short_string("PERPCHAIN_TEST")
 DELAY_SECONDS = 3_600
 ORDER = Order("olga", "a drill", 1_700_000_000_000)
 
@@ -56,7 +59,14 @@ def contract_at(store: Store, clock: ManualClock) -> SimulatedSettlement:
     genesis = store.view.block(0)
     assert genesis is not None
     posts = (TimedPost(post_of(genesis), clock.ms // 1_000),)
-    state = ContractState(OWNER, OPERATOR, DELAY_SECONDS, posts)
+    state = ContractState(
+        OWNER,
+        OPERATOR,
+        DELAY_SECONDS,
+        posts,
+        exchange=EXCHANGE_ADDRESS,
+        chain_id=CHAIN_ID,
+    )
     return SimulatedSettlement(SimulatedChain(state, clock), OPERATOR)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from sequencer.chain.exchange_views import margin_figures
 from sequencer.engine import impact as impact_module
+from sequencer.engine.deposit_facts import DepositFacts
 from sequencer.engine.impact import (
     BalanceChange,
     DepositUndone,
@@ -34,6 +35,7 @@ from sequencer.model.rows import Guard, System
 from sequencer.model.units import ONE
 from sequencer.starknet.names import selector
 from tests.unit.chain.network import MARKET, address_of, exchange_call, key_of
+from tests.unit.engine.builders import Rig
 from tests.unit.engine.rolling import Act, Chain, deposit, drill_disk, events
 
 ALICE, BOB, OPERATOR = address_of("alice"), address_of("bob"), address_of("op")
@@ -141,7 +143,7 @@ def test_the_same_two_states_differ_in_nothing() -> None:
     chain = busy()
     view = chain.store.view
     state = state_at(view, find_block(view, "latest"))
-    impact = measure_impact([], state, state)
+    impact = measure_impact([], state, state, DepositFacts(lambda: Rig().store.view))
     assert (impact.blocks, impact.accounts, impact.security) == (0, 0, ())
 
 
@@ -265,7 +267,8 @@ def test_events_of_the_reopening_say_what_was_done_again() -> None:
 
 def test_what_cannot_be_read_is_said_and_stops_nothing() -> None:
     state = State(System(1, 2, 3))
-    impact = measure_impact([None, None], None, state)
+    facts = DepositFacts(lambda: Rig().store.view)
+    impact = measure_impact([None, None], None, state, facts)
     assert (impact.blocks, impact.unread, impact.transactions) == (2, 2, 0)
     assert not impact.is_compared
     assert impact.accounts == 0

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from sequencer.chain.calls import command_call, write_calls
+from sequencer.engine.deposit_facts import DepositFacts
 from sequencer.engine.filling import Filling
 from sequencer.engine.items import Item
 from sequencer.engine.opening import Opened, Opener
@@ -45,7 +46,9 @@ class Opening:
         self.rig.gate.halts += halts
         producer, gate, store = self.rig.producer, self.rig.gate, self.rig.store
         view = LatchedView(store.view, latch)
-        self.opener = Opener(producer, gate, lambda: view, self.rig.space)
+        self.opener = Opener(
+            producer, gate, lambda: view, self.rig.space, DepositFacts(lambda: view)
+        )
         self.filling = Filling(producer)
 
     def ask(self, *commands: Command) -> list[Item]:

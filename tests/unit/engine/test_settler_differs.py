@@ -14,6 +14,7 @@ from sequencer.model.settlement import Post, Standing, TimedPost
 from sequencer.settlement.contract_rules import (
     Finalize,
     HoldFinality,
+    ReleaseFinality,
     RevertState,
     UpdateState,
 )
@@ -158,6 +159,24 @@ async def test_an_aborted_plans_hold_is_released() -> None:
         await world.restart(group)
         await world.until(lambda: world.standing.hold == 0)
     assert any("released" in line for line in world.said)
+
+
+async def test_an_aborted_plans_hold_that_the_owner_renewed_is_tried_once() -> None:
+    world = World()
+    async with settling(world) as group:
+        await world.idle()
+        await world.roll_back(1, crash=True)
+        plan_hash = world.standing.hold
+        world.chain.carry_out(HoldFinality(plan_hash), OWNER)
+        await world.restart(group)
+        await world.until(lambda: any("the owner's" in line for line in world.said))
+        await looked(world)
+        world.grow(1)
+        await world.idle()
+        await looked(world)
+    assert world.standing.newest == world.post(world.view.head.height)
+    assert world.standing.hold == plan_hash
+    assert sent(world, ReleaseFinality) == [ReleaseFinality()]
 
 
 async def test_a_settlement_reorg_is_said_once_and_posted_again() -> None:

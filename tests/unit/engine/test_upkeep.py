@@ -75,6 +75,28 @@ def test_what_is_old_goes_and_what_is_young_stays() -> None:
     assert store.view.seen(hash_of("message", 3 * ROUND)) is not None
 
 
+@pytest.mark.parametrize(
+    ("final", "nodes", "rows"),
+    [(-1, 0, 0), (0, 0, 0), (5, 5, 5), (9, 9, 9), (11, 10, 9), (99, 10, 9)],
+)
+def test_the_newest_final_block_and_all_above_it_stay(final: int, nodes: int, rows: int) -> None:
+    store = simulated(SimulatedDisk())
+    keeping = Keeping(trie_blocks=2, row_blocks=3, effects=2, finalized_height=lambda: final)
+    grow(store, 3 * ROUND + 1, keeping)
+    retention = store.view.retention()
+    assert (retention.nodes.height, retention.rows.height) == (nodes, rows)
+
+
+def test_what_is_final_later_lets_the_next_round_go_on() -> None:
+    store, final = simulated(SimulatedDisk()), [-1]
+    grow(store, 1)
+    keeping = Keeping(trie_blocks=2, row_blocks=3, effects=2, finalized_height=lambda: final[0])
+    for known, kept_height in ((-1, 0), (3, 3), (6, 6), (6, 6), (19, 18)):
+        final[0] = known
+        grow(store, ROUND, keeping)
+        assert store.view.retention().nodes.height == kept_height
+
+
 def test_rows_are_kept_as_long_as_nodes() -> None:
     store = simulated(SimulatedDisk())
     grow(store, 2 * ROUND + 1, Keeping(trie_blocks=5, row_blocks=1, effects=1))

@@ -14,11 +14,13 @@ from sequencer.model.commands import (
     CancelOrder,
     Command,
     Deposit,
+    EthereumSignature,
     Fault,
     FaultKind,
     OpenIsolated,
     OrderPolicy,
     PlaceOrder,
+    RegisterEthereumKey,
     Reopen,
     RevokeSubkey,
     SetGuard,
@@ -27,17 +29,19 @@ from sequencer.model.commands import (
     SetRisk,
     SetRulesVersion,
     Transfer,
+    UnmakeDeposit,
     Withdraw,
 )
 from sequencer.model.orders import Side
 from sequencer.model.refusals import Reason
-from sequencer.model.rows import Guard, Mode, Risk, Subkey
+from sequencer.model.rows import DepositRow, Guard, Mode, Risk, Subkey
 from sequencer.model.units import ONE
 from tests.unit.exchange.builders import (
     ALICE,
     BOB,
     BTC,
     ETH,
+    INSURANCE,
     OPERATOR,
     STRANGER,
     add_market,
@@ -53,6 +57,7 @@ from tests.unit.exchange.builders import (
 
 USD = ONE
 KEY, ISOLATED, ORDER_CLIENT_ID = 0x5EC, 0x150, 42
+SIGNED = EthereumSignature(1, 2, 3, 4, y_parity=True)
 
 Signer: TypeAlias = tuple[int, int]
 """Account, and the key that signed for it (0: its own)."""
@@ -66,6 +71,8 @@ ACTORS: dict[str, Signer] = {
     "another trader": (BOB, 0),
     "another trader's subkey": (BOB, KEY),
     "isolated account": (ISOLATED, 0),
+    "insurance": (INSURANCE, 0),
+    "insurance's subkey": (INSURANCE, KEY),
     "stranger": (STRANGER, 0),
     "settlement chain": (0, 0),
     "settlement chain with a key": (0, KEY),
@@ -82,11 +89,13 @@ ALLOWED: tuple[tuple[Command, frozenset[str]], ...] = (
     (Transfer(ISOLATED, ALICE, 1), OWNER),
     (AddSubkey(ALICE, 0xAB), OWNER),
     (RevokeSubkey(ALICE, KEY), OWNER),
+    (RegisterEthereumKey(ALICE, 0xE7, SIGNED), OWNER),
     (OpenIsolated(ALICE, 0x151, ETH), OWNER),
     (CancelAll(ALICE), TRADERS),
     (CancelAll(ISOLATED), TRADERS),
     (CancelClientOrder(ALICE, BTC, ORDER_CLIENT_ID), TRADERS),
     (Deposit(1, 2, ALICE, 1), frozenset({"settlement chain"})),
+    (UnmakeDeposit(0), frozenset({"insurance"})),
     (SetMode(Mode.CANCEL_ONLY), THE_OPERATOR),
     (Reopen(1, OrderPolicy.KEEP, (RevokeSubkey(ALICE, KEY),)), THE_OPERATOR),
     (SetGuard(Guard.HEALTH, False), THE_OPERATOR),
@@ -106,6 +115,8 @@ def common_state() -> State:
         fund(state, account, 1_000 * USD)
         put(state, Table.SUBKEY, (account, KEY), Subkey(0))
     fund(state, ISOLATED, 50 * USD, owner=ALICE, market=BTC)
+    fund(state, INSURANCE, USD)
+    put(state, Table.DEPOSIT, 0, DepositRow(ALICE, USD, 1))
     rest(state, make_order(ALICE, Side.BUY, ONE, 90 * USD, client_id=ORDER_CLIENT_ID))
     return state
 

@@ -21,7 +21,16 @@ from sequencer.model.events import GuardViolated
 from sequencer.model.laws import Law, LawBroken
 from sequencer.model.markets import MarketStatus
 from sequencer.model.orders import OrderType, Side
-from sequencer.model.rows import Account, Arrival, Guard, Position, Price, Subkey, UsedOrder
+from sequencer.model.rows import (
+    Account,
+    Arrival,
+    EthereumKey,
+    Guard,
+    Position,
+    Price,
+    Subkey,
+    UsedOrder,
+)
 from sequencer.model.units import INDEX_ONE, ONE
 from tests.unit.exchange.builders import (
     ALICE,
@@ -65,6 +74,7 @@ def make_exchange() -> State:
     stop = make_order(ALICE, Side.SELL, ONE, 0, type=OrderType.STOP_MARKET, trigger_price=ONE)
     rest(state, stop, waiting=True)
     put(state, Table.SUBKEY, (ALICE, 1), Subkey(NOW_MS))
+    put(state, Table.ETHEREUM_KEY, 0xE7, EthereumKey(ALICE))
     put(state, Table.USED_ORDER, 5, UsedOrder(NOW_MS))
     return state
 
@@ -231,6 +241,7 @@ _DRIFTS: list[tuple[str, Callable[[State], object], Law]] = [
     ("forgetting", lambda s: s.forgetting[NOW_MS // 1_000].clear(), Law.DERIVED),
     ("isolated", lambda s: s.isolated.clear(), Law.DERIVED),
     ("subkey_counts", lambda s: s.subkey_counts.update({ALICE: 2}), Law.DERIVED),
+    ("ethereum_addresses", lambda s: s.ethereum_addresses.clear(), Law.DERIVED),
     ("expiring", lambda s: s.expiring.clear(), Law.DERIVED),
     ("margin_rates", lambda s: s.margin_rates.update({BTC: s.margin_rates[ETH]}), Law.DERIVED),
 ]

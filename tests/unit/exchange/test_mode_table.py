@@ -16,10 +16,12 @@ from sequencer.model.commands import (
     Command,
     CreateMarket,
     Deposit,
+    EthereumSignature,
     Fault,
     FaultKind,
     OpenIsolated,
     OrderPolicy,
+    RegisterEthereumKey,
     RegisterPublisher,
     RemovePublisher,
     Reopen,
@@ -33,19 +35,21 @@ from sequencer.model.commands import (
     SetRulesVersion,
     Tick,
     Transfer,
+    UnmakeDeposit,
     UpdateMarket,
     Withdraw,
 )
 from sequencer.model.markets import MarketStatus
 from sequencer.model.orders import Instruction, OrderType, Side
 from sequencer.model.refusals import Reason
-from sequencer.model.rows import Extreme, Guard, Mode, Publisher, Risk, Subkey
+from sequencer.model.rows import DepositRow, Extreme, Guard, Mode, Publisher, Risk, Subkey
 from sequencer.model.units import ONE
 from tests.unit.exchange.builders import (
     ALICE,
     BOB,
     BTC,
     ETH,
+    INSURANCE,
     NOW_MS,
     OPERATOR,
     add_market,
@@ -64,6 +68,7 @@ from tests.unit.exchange.builders import (
 USD = ONE
 KEY, ISOLATED, CLIENT_ID, RESTING = 0x5EC, 0x150, 42, 0xFFFF
 UNSEEDED = "NEW-USD-PERP"
+SIGNED = EthereumSignature(1, 2, 3, 4, y_parity=True)
 
 ALWAYS = frozenset(Mode)
 WITH_BLOCKS = ALWAYS - {Mode.HALTED}
@@ -89,11 +94,14 @@ MODES: dict[str, tuple[Command, int, frozenset[Mode]]] = {
     "cancel all": (CancelAll(ALICE), ALICE, WITH_BLOCKS),
     "add subkey": (AddSubkey(ALICE, 0xAB), ALICE, WITH_BLOCKS),
     "revoke subkey": (RevokeSubkey(ALICE, KEY), ALICE, WITH_BLOCKS),
+    "register Ethereum key": (RegisterEthereumKey(ALICE, 0xE7, SIGNED), ALICE, WITH_BLOCKS),
     "open isolated": (OpenIsolated(ALICE, 0x151, ETH), ALICE, WITH_BLOCKS),
     "margin into isolated": (Transfer(ALICE, ISOLATED, 1), ALICE, WITH_BLOCKS),
     "margin out of isolated": (Transfer(ISOLATED, ALICE, 1), ALICE, OPEN),
     "transfer": (Transfer(ALICE, BOB, 1), ALICE, OPEN),
+    "transfer to insurance": (Transfer(ALICE, INSURANCE, 1), ALICE, WITH_BLOCKS),
     "deposit": (Deposit(1, 2, ALICE, 1), 0, WITH_BLOCKS),
+    "unmake deposit": (UnmakeDeposit(0), INSURANCE, WITH_BLOCKS),
     "withdraw": (Withdraw(ALICE, 0x1EC, 100, 0x77), ALICE, OPEN),
     "tick": (Tick(NOW_MS + 1_000), OPERATOR, WITH_BLOCKS),
     "halt": (SetMode(Mode.HALTED), OPERATOR, ALWAYS),
@@ -128,6 +136,8 @@ def common_state(mode: Mode) -> State:
     for account in (ALICE, BOB):
         fund(state, account, 1_000 * USD)
     fund(state, ISOLATED, 50 * USD, owner=ALICE, market=BTC)
+    fund(state, INSURANCE, USD)
+    put(state, Table.DEPOSIT, 0, DepositRow(ALICE, USD, 1))
     put(state, Table.SUBKEY, (ALICE, KEY), Subkey(0))
     put(state, Table.PUBLISHER, "one", Publisher(1))
     resting = rest(state, make_order(ALICE, Side.BUY, ONE, 99 * USD, client_id=CLIENT_ID))

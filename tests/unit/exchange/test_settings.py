@@ -11,7 +11,16 @@ from sequencer.model.limits import ADDRESS_MAX, FELT_MAX, QUOTE_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Guard, Risk
 from sequencer.model.units import ONE
-from tests.unit.exchange.builders import BOB, OPERATOR, guards_off, make_state, refused, run
+from tests.unit.exchange.builders import (
+    BOB,
+    FEES,
+    INSURANCE,
+    OPERATOR,
+    guards_off,
+    make_state,
+    refused,
+    run,
+)
 
 
 def test_a_guard_goes_off_in_a_drill_alone() -> None:
@@ -74,6 +83,8 @@ def test_the_operator_hands_over_at_once() -> None:
     state = make_state()
     for operator in (0, -1, ADDRESS_MAX + 1):
         assert refused(state, SetOperator(operator), OPERATOR) is Reason.PARAMETER_INVALID
+    for operator in (INSURANCE, FEES):
+        assert refused(state, SetOperator(operator), OPERATOR) is Reason.ACCOUNT_INVALID
     assert run(state, SetOperator(BOB), OPERATOR) == [SettingChanged("operator")]
     assert refused(state, SetOperator(OPERATOR), OPERATOR) is Reason.NOT_OPERATOR
     run(state, SetOperator(ADDRESS_MAX), BOB)

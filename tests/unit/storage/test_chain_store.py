@@ -234,7 +234,7 @@ MALFORMED: dict[str, dict[str, Unchecked]] = {
     "seen hash": {"seen": [(b"short", 1)]},
     "seen time": {"seen": [(bytes(32), 2**64)]},
     "plugin": {"buckets": [("p" * 256, b"k", b"v")]},
-    "nonce": {"inbox": [InboxFact(-1, bytes(32), 1, bytes(32), b"")]},
+    "nonce": {"inbox": [InboxFact(-1, bytes(32), bytes(32), b"")]},
 }
 
 

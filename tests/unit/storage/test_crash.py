@@ -68,7 +68,7 @@ def pruned(history: History) -> Step:
     return lambda store: store.prune(history, 3, 99, 2)
 
 
-FACT = InboxFact(1, hash_of("fact"), 1, hash_of("source"), b"deposit")
+FACT = InboxFact(1, hash_of("fact"), hash_of("all"), b"deposit")
 
 SETTLED_FOR_GOOD = (advanced(Stage.SETTLED), advanced(Stage.NOTIFIED), advanced(Stage.DONE))
 

@@ -51,7 +51,7 @@ def test_a_checkpoint_takes_no_sequence(store: ChainStore) -> None:
     assert store.head == head
 
 
-FACT = InboxFact(7, hash_of("message"), 100, hash_of("source"), b"deposit")
+FACT = InboxFact(7, hash_of("message"), hash_of("all"), b"deposit")
 
 
 def test_inbox_facts_are_retracted_and_come_again(disk: SimulatedDisk, store: ChainStore) -> None:
@@ -63,7 +63,7 @@ def test_inbox_facts_are_retracted_and_come_again(disk: SimulatedDisk, store: Ch
         b"deposit": True,
         b"another": False,
     }
-    again = msgspec.structs.replace(FACT, source_block=105)
+    again = msgspec.structs.replace(FACT, chain_hash=hash_of("otherwise"))
     store.record_inbox([again])
     assert again in store.view.inbox(0, 9)
     assert store.view.inbox(8, 9) == []

@@ -207,6 +207,8 @@ async def test_the_mode_says_what_stands_in_the_way(tmp_path: Path) -> None:
         told = await world.call("getMode")
         assert (told["mode"], told["halts"], told["guards_off"]) == ("OPEN", [], [])
         assert told["time_ms"] == world.state.system.time_ms
+        inbox = told["deposits_next_nonce"], told["deposits_pending"], told["deposits_unmade"]
+        assert inbox == (len(world.state.deposits), 0, [])
         target = await world.tick()
         await world.tick()
         reorg_id = await world.back(target)

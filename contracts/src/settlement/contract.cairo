@@ -1,87 +1,3 @@
-// The appchain's state roots on the settlement chain.
-//
-// Promises
-// - A root is replaced only by a post that names the current epoch, the stored block and its root.
-// - An unfinalized post can be taken back, down to any live post; a finalized one never can.
-// - Finality moves only by `finalize`: forward, after the delay, never under a hold.
-// - Each revert raises the epoch, so that a post still in flight is refused; roots themselves are
-//   never remembered against anybody, and may be posted again.
-// - The owner never posts. An operator can't renew a hold; it can revert again and again, which
-//   stops finality too, until the owner removes it.
-//
-// The roots are not proven: an operator is believed about them until the delay has passed.
-
-use starknet::ContractAddress;
-
-#[derive(Drop, Copy, Serde, PartialEq)]
-pub enum BlockStatus {
-    NotPosted,
-    Live,
-    Finalized,
-}
-
-#[derive(Drop, Copy, Serde, PartialEq, starknet::Store)]
-pub struct Post {
-    pub block_number: u64,
-    pub state_root: felt252,
-    pub block_hash: felt252,
-    pub posted_at: u64,
-}
-
-// The contract at one moment: what one call reads, no other transaction can part. `hold` and
-// `hold_until` are 0 when nothing is held, or no longer; `time` is the block's timestamp.
-#[derive(Drop, Copy, Serde, PartialEq)]
-pub struct Standing {
-    pub epoch: u64,
-    pub newest: Post,
-    pub finalized: Post,
-    pub hold: felt252,
-    pub hold_until: u64,
-    pub finality_delay: u64,
-    pub time: u64,
-}
-
-#[starknet::interface]
-pub trait ISettlement<TState> {
-    fn update_state(
-        ref self: TState,
-        epoch: u64,
-        prev_block_number: u64,
-        prev_root: felt252,
-        new_block_number: u64,
-        new_root: felt252,
-        new_block_hash: felt252,
-    );
-    fn revert_state_to(
-        ref self: TState,
-        epoch: u64,
-        block_number: u64,
-        expected_root: felt252,
-        reason_hash: felt252,
-    );
-    fn finalize(ref self: TState, block_number: u64);
-    fn hold(ref self: TState, plan_hash: felt252);
-    fn release(ref self: TState);
-    fn raise_finality_delay(ref self: TState, seconds: u64);
-    fn register_operator(ref self: TState, address: ContractAddress);
-    fn unregister_operator(ref self: TState, address: ContractAddress);
-    fn transfer_ownership(ref self: TState, new_owner: ContractAddress);
-    fn accept_ownership(ref self: TState);
-    fn get_state(self: @TState) -> (felt252, felt252, felt252);
-    fn finalized_state(self: @TState) -> (felt252, felt252, felt252);
-    fn state_at(self: @TState, block_number: u64) -> (felt252, felt252, u64, BlockStatus);
-    fn get_standing(self: @TState) -> Standing;
-    fn newest_post_up_to(self: @TState, block_number: u64) -> Option<Post>;
-    fn oldest_post_above(self: @TState, block_number: u64) -> Option<Post>;
-    fn get_epoch(self: @TState) -> u64;
-    fn get_hold(self: @TState) -> (felt252, u64);
-    fn get_finality_delay(self: @TState) -> u64;
-    fn is_drill(self: @TState) -> bool;
-    fn is_operator(self: @TState, address: ContractAddress) -> bool;
-    fn owner(self: @TState) -> ContractAddress;
-    fn pending_owner(self: @TState) -> ContractAddress;
-}
-
 #[starknet::contract]
 pub mod settlement {
     use starknet::storage::{
@@ -91,7 +7,13 @@ pub mod settlement {
     use starknet::{
         ContractAddress, contract_address_const, get_block_timestamp, get_caller_address,
     };
-    use super::{BlockStatus, Post, Standing};
+    use super::{BlockStatus, Bridge, Post, Standing, money};
+
+    component!(path: money, storage: money, event: MoneyEvent);
+
+    #[abi(embed_v0)]
+    impl MoneyImpl = money::MoneyImpl<ContractState>;
+    impl MoneyInner = money::Inner<ContractState>;
 
     pub const FINALITY_DELAY_SECONDS_MIN: u64 = 3600;
     // A raise can't be taken back, so a slip of the hand must not stop finality for ever.
@@ -99,11 +21,13 @@ pub mod settlement {
     pub const HOLD_SECONDS: u64 = 86400;
 
     // `plan_hash` is 0 when nothing is held. After a release by an operator `expires_at` stays:
-    // it bounds the next hold by an operator.
+    // it bounds the next hold by an operator. `by_owner` says whether the owner made the hold, or
+    // renewed it.
     #[derive(Drop, Copy, Serde, starknet::Store)]
     struct Hold {
         plan_hash: felt252,
         expires_at: u64,
+        by_owner: bool,
     }
 
     // The live posts are `posts[0 ..= head]`, in rising order of block number, and those up to
@@ -123,6 +47,8 @@ pub mod settlement {
         head: u64,
         finalized: u64,
         current_hold: Hold,
+        #[substorage(v0)]
+        money: money::Storage,
     }
 
     #[event]
@@ -138,6 +64,8 @@ pub mod settlement {
         OperatorUnregistered: OperatorUnregistered,
         OwnershipTransferStarted: OwnershipTransferStarted,
         OwnershipTransferred: OwnershipTransferred,
+        #[flat]
+        MoneyEvent: money::Event,
     }
 
     #[derive(Drop, PartialEq, starknet::Event)]
@@ -227,6 +155,10 @@ pub mod settlement {
         block_hash: felt252,
         finality_delay: u64,
         drill: bool,
+        token: ContractAddress,
+        exchange: felt252,
+        chain_id: felt252,
+        l1_bridge: felt252,
     ) {
         assert(owner != nobody(), 'ADDRESS_ZERO');
         assert(drill || finality_delay >= FINALITY_DELAY_SECONDS_MIN, 'DELAY_TOO_SHORT');
@@ -239,6 +171,28 @@ pub mod settlement {
         self.finality_delay.write(finality_delay);
         self.drill.write(drill);
         self.put_post(0, Post { block_number, state_root, block_hash, posted_at: now() });
+        self.money.fix(Bridge { token, exchange, chain_id, l1_bridge });
+    }
+
+    #[l1_handler]
+    fn deposit_from_l1(
+        ref self: ContractState, from_address: felt252, account: felt252, amount: u128,
+    ) {
+        self.money.deposit_from_l1(from_address, account, amount);
+    }
+
+    impl RootsForMoney of money::Roots<ContractState> {
+        fn require_owner(self: @ContractState) {
+            self.assert_owner();
+        }
+
+        fn finalized_root(self: @ContractState, block_number: u64) -> felt252 {
+            let place = self.live_place(block_number);
+            assert(place.is_some(), 'BLOCK_NOT_POSTED');
+            let place = place.unwrap();
+            assert(place <= self.finalized.read(), 'BLOCK_NOT_FINALIZED');
+            self.posts.read(place).state_root
+        }
     }
 
     #[abi(embed_v0)]
@@ -298,7 +252,9 @@ pub mod settlement {
                         reason_hash,
                     },
                 );
-            self.end_hold(caller, 0);
+            if !self.is_held_against(caller) {
+                self.end_hold(caller, 0);
+            }
         }
 
         fn finalize(ref self: ContractState, block_number: u64) {
@@ -317,7 +273,7 @@ pub mod settlement {
             assert(age >= self.finality_delay.read(), 'FINALITY_TOO_EARLY');
             self.finalized.write(place);
             // Finality has moved: an operator may hold for a whole day again.
-            self.current_hold.write(Hold { plan_hash: 0, expires_at: 0 });
+            self.current_hold.write(Hold { plan_hash: 0, expires_at: 0, by_owner: false });
             self
                 .emit(
                     LogStateFinalized {
@@ -329,7 +285,8 @@ pub mod settlement {
         }
 
         // An operator can't extend a hold: not while it runs, not after it has lapsed, and not by
-        // releasing it and holding again. The owner can, and may name another plan in doing so.
+        // releasing it and holding again. The owner can, and may name another plan in doing so; the
+        // hold is the owner's from then on.
         fn hold(ref self: ContractState, plan_hash: felt252) {
             let caller = self.assert_operator_or_owner();
             assert(plan_hash != 0, 'PLAN_HASH_ZERO');
@@ -337,7 +294,8 @@ pub mod settlement {
             let now = now();
             let running = now < last.expires_at;
             let mut expires_at = now + HOLD_SECONDS;
-            if caller != self.owner.read() {
+            let by_owner = caller == self.owner.read();
+            if !by_owner {
                 let spent = last.plan_hash != 0;
                 assert(!(spent && running), 'HELD');
                 assert(!spent, 'HOLD_LAPSED');
@@ -345,7 +303,7 @@ pub mod settlement {
                     expires_at = last.expires_at;
                 }
             }
-            self.current_hold.write(Hold { plan_hash, expires_at });
+            self.current_hold.write(Hold { plan_hash, expires_at, by_owner });
             self.emit(LogHold { plan_hash, by: caller, expires_at });
         }
 
@@ -353,6 +311,7 @@ pub mod settlement {
             let caller = self.assert_operator_or_owner();
             let expires_at = self.current_hold.read().expires_at;
             assert(self.is_held(), 'NOT_HELD');
+            assert(!self.is_held_against(caller), 'HELD_BY_OWNER');
             self.end_hold(caller, if caller == self.owner.read() {
                 0
             } else {
@@ -518,6 +477,11 @@ pub mod settlement {
             hold.plan_hash != 0 && now() < hold.expires_at
         }
 
+        // The owner's hold binds operators; the owner's own calls end it.
+        fn is_held_against(self: @ContractState, caller: ContractAddress) -> bool {
+            self.is_held() && self.current_hold.read().by_owner && caller != self.owner.read()
+        }
+
         fn live_place(self: @ContractState, block_number: u64) -> Option<u64> {
             let place = self.place_of.read(block_number);
             let live = place <= self.head.read();
@@ -567,7 +531,7 @@ pub mod settlement {
         fn end_hold(ref self: ContractState, by: ContractAddress, expires_at: u64) {
             let held = self.is_held();
             let plan_hash = self.current_hold.read().plan_hash;
-            self.current_hold.write(Hold { plan_hash: 0, expires_at });
+            self.current_hold.write(Hold { plan_hash: 0, expires_at, by_owner: false });
             if held {
                 self.emit(LogRelease { plan_hash, by });
             }

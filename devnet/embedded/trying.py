@@ -1,0 +1,158 @@
+"""Transactions that are only tried out: estimates and simulations, executed and taken back.
+
+Laws
+- Fees and gas are 0, at the price of 1 that every header names.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from devnet.embedded.chain import Chain
+from devnet.embedded.classes import Classes
+from devnet.embedded.execution import Outcome, execute
+from devnet.embedded.reading import BLOCK_ID, state_of
+from devnet.embedded.state import CLASS, Overlay, diff_of
+from sequencer.api.json_rpc import Method, Parameter, RpcError
+from sequencer.api.starknet_rpc.broadcast import Broadcast, OfAccount
+from sequencer.api.starknet_rpc.errors import EXECUTION_ERROR, starknet_error
+from sequencer.api.starknet_rpc.values import BlockId, read_flags, read_list
+from sequencer.api.starknet_rpc.wire import Fields, event_fields, felts, state_diff_fields, type_of
+from sequencer.model.api_limits import SIMULATION_TRANSACTIONS_MAX
+from sequencer.model.refusals import Reason, Refused
+from sequencer.starknet.felt import Felt, format_felt
+from sequencer.starknet.names import selector
+from sequencer.starknet.transactions import DeployAccountV3, InvokeV3
+
+_SKIP_VALIDATE, _SKIP_FEE = "SKIP_VALIDATE", "SKIP_FEE_CHARGE"
+_NO_GAS = {"l1_gas": 0, "l1_data_gas": 0, "l2_gas": 0}
+_EXECUTE, _CONSTRUCTOR = selector("__execute__"), selector("constructor")
+
+
+def trying_methods(chain: Chain, classes: Classes) -> Sequence[Method]:
+    """Return the methods that leave nothing behind."""
+    read = partial(_read_broadcasts, classes)
+    flags = Parameter("simulation_flags", read_flags(_SKIP_VALIDATE, _SKIP_FEE), frozenset())
+    estimate = (Parameter("request", read), flags, BLOCK_ID)
+    simulate = (BLOCK_ID, Parameter("transactions", read), flags)
+    estimated, simulated = partial(_estimate, chain), partial(_simulate, chain)
+    return (
+        Method("starknet_estimateFee", estimate, estimated, is_large=True),
+        Method("starknet_simulateTransactions", simulate, simulated, is_large=True),
+    )
+
+
+def _read_broadcasts(classes: Classes, value: object) -> Sequence[Broadcast]:
+    read = read_list(classes.read_broadcast)(value)
+    if len(read) > SIMULATION_TRANSACTIONS_MAX:
+        words = f"{len(read)} transactions, {SIMULATION_TRANSACTIONS_MAX} allowed"
+        raise Refused(Reason.PARAMETER_INVALID, words)
+    return read
+
+
+async def _estimate(
+    chain: Chain,
+    _: object,
+    request: Sequence[Broadcast],
+    simulation_flags: frozenset[str],
+    block_id: BlockId,
+) -> list[Fields]:
+    tried = _tried(chain, request, simulation_flags, block_id)
+    for index, outcome in enumerate(tried):
+        if outcome.receipt.revert_reason is not None:
+            raise _execution_error(index, outcome.receipt.revert_reason)
+    return [_fee() for _ in tried]
+
+
+async def _simulate(
+    chain: Chain,
+    _: object,
+    block_id: BlockId,
+    transactions: Sequence[Broadcast],
+    simulation_flags: frozenset[str],
+) -> list[Fields]:
+    state = state_of(chain, block_id)
+    tried = _tried(chain, transactions, simulation_flags, block_id)
+    return [
+        {
+            "transaction_trace": _trace(
+                broadcast.transaction, outcome, lambda place: state.get((CLASS, place, 0))
+            ),
+            "fee_estimation": _fee(),
+        }
+        for broadcast, outcome in zip(transactions, tried, strict=True)
+    ]
+
+
+def _tried(
+    chain: Chain, sent: Sequence[Broadcast], flags: frozenset[str], block_id: BlockId
+) -> Sequence[Outcome]:
+    overlay = Overlay(state_of(chain, block_id))
+    around = chain.around(chain.next_time())
+    outcomes = []
+    for index, each in enumerate(sent):
+        try:
+            hash_ = chain.hash_of(each.transaction, is_query=each.is_query)
+            validates = _SKIP_VALIDATE not in flags
+            done = execute(overlay, around, each.transaction, hash_, validates=validates)
+        except RpcError as error:
+            raise _execution_error(index, f"{error.message}: {error.data}") from None
+        except Refused as refused:
+            raise _execution_error(index, str(refused)) from None
+        for place, value in done.changes.items():
+            overlay.put(place, value)
+        outcomes.append(done)
+    return outcomes
+
+
+def _trace(transaction: OfAccount, outcome: Outcome, class_of: Callable[[Felt], Felt]) -> Fields:
+    """Write what a transaction did, in one call: those within it are not told apart."""
+    trace: Fields = {
+        "type": type_of(transaction),
+        "state_diff": state_diff_fields(diff_of(outcome.changes)),
+        "execution_resources": _NO_GAS,
+    }
+    reason = outcome.receipt.revert_reason
+    if isinstance(transaction, DeployAccountV3):
+        place = (transaction.address(), transaction.class_hash, _CONSTRUCTOR)
+        trace["constructor_invocation"] = _invocation(*place, transaction.calldata, outcome)
+    elif isinstance(transaction, InvokeV3) and reason is not None:
+        trace["execute_invocation"] = {"revert_reason": reason}
+    elif isinstance(transaction, InvokeV3):
+        place = (transaction.sender, class_of(transaction.sender), _EXECUTE)
+        trace["execute_invocation"] = _invocation(*place, transaction.calldata, outcome)
+    return trace
+
+
+def _invocation(
+    contract: Felt, class_hash: Felt, entry_point: Felt, calldata: Sequence[Felt], outcome: Outcome
+) -> Fields:
+    events = [event_fields(event) for event in outcome.receipt.events]
+    return {
+        "contract_address": format_felt(contract),
+        "entry_point_selector": format_felt(entry_point),
+        "calldata": felts(calldata),
+        "caller_address": "0x0",
+        "class_hash": format_felt(class_hash),
+        "entry_point_type": "CONSTRUCTOR" if entry_point == _CONSTRUCTOR else "EXTERNAL",
+        "call_type": "CALL",
+        "result": [],
+        "calls": [],
+        "events": [
+            {"order": order, "keys": event["keys"], "data": event["data"]}
+            for order, event in enumerate(events)
+        ],
+        "messages": [],
+        "execution_resources": {"l1_gas": 0, "l2_gas": 0},
+        "is_reverted": False,
+    }
+
+
+def _fee() -> Fields:
+    consumed = {f"{name}_consumed": "0x0" for name in _NO_GAS}
+    prices = {f"{name}_price": "0x1" for name in _NO_GAS}
+    return {**consumed, **prices, "overall_fee": "0x0", "unit": "FRI"}
+
+
+def _execution_error(index: int, words: str) -> RpcError:
+    data = {"transaction_index": index, "execution_error": words}
+    return starknet_error(EXECUTION_ERROR, data)

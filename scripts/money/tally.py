@@ -1,0 +1,57 @@
+"""What becomes of many seeds, and what they add up to.
+
+Laws
+- A silent test is a failed test: what is wanted and never came about in a whole campaign fails it.
+"""
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+import msgspec
+
+_CHUNK_SEEDS = 20
+"""Seeds that share a devnet: to start one takes as long as several of them."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of a seed: what was violated, "" for nothing, how often what happened, and when."""
+
+    seed: int
+    violated: str
+    counts: dict[str, int]
+    log: tuple[str, ...] = ()
+
+
+Play = Callable[[Sequence[int]], list[Outcome]]
+"""Plays seeds one after the other, in a process that does nothing else."""
+
+
+class Tally(msgspec.Struct):
+    """What outcomes add up to."""
+
+    seeds: int = 0
+    counts: Counter[str] = msgspec.field(default_factory=Counter)
+    failed: list[Outcome] = msgspec.field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        """Add one outcome."""
+        self.seeds += 1
+        self.counts.update(outcome.counts)
+        if outcome.violated:
+            self.failed.append(outcome)
+
+    def missing(self, wanted: Sequence[str]) -> list[str]:
+        """List what never came about."""
+        return [name for name in wanted if not self.counts[name]]
+
+
+def play_many(play: Play, seeds: Sequence[int], jobs: int) -> Iterator[Outcome]:
+    """Play seeds in so many processes; outcomes come in the order of the seeds."""
+    chunks = [seeds[at : at + _CHUNK_SEEDS] for at in range(0, len(seeds), _CHUNK_SEEDS)]
+    # A process of its own from the start: what is replaced by name there is not replaced here.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        for outcomes in pool.map(play, chunks):
+            yield from outcomes

@@ -1,0 +1,182 @@
+"""The numbers that the unit tests in Cairo compare with, worked out by the node's own Python.
+
+python -m tests.contracts.cairo_vectors     write contracts/tests/settlement/money/vectors.cairo
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from contracts.artifacts import FOLDER
+from sequencer.starknet.felt import Felt, encode_short_string
+from sequencer.starknet.felt_hash import pedersen, poseidon_array
+from sequencer.starknet.names import selector, storage_address
+from sequencer.starknet.state import ContractLeaf, contract_leaf_hash, state_root
+from sequencer.starknet.transactions import L1Handler, transaction_hash
+from sequencer.starknet.trie import Binary, Node, no_nodes, root_of, update
+from sequencer.starknet.trie_proof import prove
+from sequencer.starknet.version import STATE_ROOT_ALWAYS_COMBINED
+
+VECTORS = FOLDER / "tests" / "settlement" / "money" / "vectors.cairo"
+HEIGHT = 251
+
+CHAIN_ID = encode_short_string("PERPCHAIN")
+EXCHANGE = 0x5C0FFEE5C0FFEE5C0FFEE5C0FFEE5C0FFEE5C0FFEE5C0FFEE5C0FFEE5C0FFE0
+CLASS_HASH = encode_short_string("exchange class")
+CLASSES_ROOT = encode_short_string("classes root")
+EXCHANGE_NONCE = 3
+SETTLEMENT = encode_short_string("settlement")
+RECIPIENT = encode_short_string("recipient")
+AMOUNT = 2_500_000
+ABSENT_ID = encode_short_string("absent")
+PRESENT_ID = encode_short_string("withdrawal 7")
+WITHDRAWALS = {
+    encode_short_string(f"withdrawal {place}"): AMOUNT + place - 7 for place in range(40)
+}
+ACCOUNT_MAX = 2**251 - 257
+DEPOSITS = ((encode_short_string("trader"), 1), (ACCOUNT_MAX, 10**15), (1, 77_000_000))
+
+
+class Trie(msgspec.Struct, frozen=True):
+    """A trie in memory: its nodes by position, and its root."""
+
+    nodes: Mapping[tuple[int, int], Node]
+    root: Felt
+
+
+class World(msgspec.Struct, frozen=True):
+    """A state of the appchain: the exchange's storage, its neighbour's, and all contracts."""
+
+    exchange: Trie
+    neighbour: Trie
+    contracts: Trie
+
+    @property
+    def state_root(self) -> Felt:
+        """Return what is posted."""
+        return state_root(self.contracts.root, CLASSES_ROOT, STATE_ROOT_ALWAYS_COMBINED)
+
+
+def build_trie(leaves: Mapping[int, Felt]) -> Trie:
+    """Build a trie from its leaves."""
+    done = update(no_nodes, leaves, HEIGHT, pedersen)
+    nodes = {position: node for position, node in done.changes.items() if node is not None}
+    assert root_of(nodes.get, HEIGHT, pedersen) == done.root
+    return Trie(nodes, done.root)
+
+
+def path_to(trie: Trie, key: int) -> list[Node]:
+    """Return the nodes from the root down that prove a key's value, or its absence."""
+    return list(prove(trie.nodes.get, [key], HEIGHT, pedersen).values())
+
+
+def withdrawal_slot(withdrawal_id: Felt) -> Felt:
+    """Return where the exchange keeps a withdrawal."""
+    return storage_address("withdrawals", withdrawal_id)
+
+
+def withdrawal_leaf(withdrawal_id: Felt, recipient: Felt, amount: int) -> Felt:
+    """Return what the exchange keeps of a withdrawal."""
+    return poseidon_array((withdrawal_id, recipient, amount))
+
+
+def build_world(withdrawals: Mapping[Felt, tuple[Felt, int]]) -> World:
+    """Build a state in which these withdrawals, recipient and amount by id, are requested.
+
+    Another contract, whose address differs in the last bit only, has a row for the absent one, too.
+    """
+    slots = {
+        withdrawal_slot(each): withdrawal_leaf(each, recipient, amount)
+        for each, (recipient, amount) in withdrawals.items()
+    }
+    others = {withdrawal_slot(ABSENT_ID): withdrawal_leaf(ABSENT_ID, RECIPIENT, AMOUNT)}
+    storage, neighbour = build_trie(slots), build_trie(slots | others)
+    leaves = {
+        # The last node of the exchange's path is a branch.
+        EXCHANGE: leaf_of(storage),
+        EXCHANGE ^ 1: leaf_of(neighbour),
+        **{pedersen(place, place) % 2**HEIGHT: place for place in range(1, 30)},
+    }
+    return World(storage, neighbour, build_trie(leaves))
+
+
+def leaf_of(storage: Trie) -> Felt:
+    """Return the leaf of a contract with this storage."""
+    return contract_leaf_hash(
+        ContractLeaf(class_hash=CLASS_HASH, storage_root=storage.root, nonce=EXCHANGE_NONCE)
+    )
+
+
+def message_hashes(settlement: Felt) -> list[Felt]:
+    """Return the hash of each deposit's L1 handler transaction on the appchain."""
+    return [
+        transaction_hash(
+            L1Handler(EXCHANGE, selector("deposit"), (settlement, nonce, account, amount), nonce),
+            CHAIN_ID,
+        )
+        for nonce, (account, amount) in enumerate(DEPOSITS)
+    ]
+
+
+def deposit_hashes(messages: Sequence[Felt]) -> list[Felt]:
+    """Return the hash chain over messages."""
+    chain: list[Felt] = []
+    for message in messages:
+        chain.append(poseidon_array((chain[-1] if chain else 0, message)))
+    return chain
+
+
+def render() -> str:
+    """Return the text of vectors.cairo."""
+    world = build_world({each: (RECIPIENT, amount) for each, amount in WITHDRAWALS.items()})
+    messages = message_hashes(SETTLEMENT)
+    numbers = {
+        "CHAIN_ID": CHAIN_ID,
+        "EXCHANGE": EXCHANGE,
+        "CLASS_HASH": CLASS_HASH,
+        "CLASSES_ROOT": CLASSES_ROOT,
+        "EXCHANGE_NONCE": EXCHANGE_NONCE,
+        "PRESENT_ID": PRESENT_ID,
+        "ABSENT_ID": ABSENT_ID,
+        "PRESENT_SLOT": withdrawal_slot(PRESENT_ID),
+        "PRESENT_LEAF": withdrawal_leaf(PRESENT_ID, RECIPIENT, AMOUNT),
+        "STATE_ROOT": world.state_root,
+        **{f"MESSAGE_HASH_{place}": value for place, value in enumerate(messages)},
+        **{f"DEPOSIT_HASH_{place}": value for place, value in enumerate(deposit_hashes(messages))},
+    }
+    paths = {
+        "present": path_to(world.exchange, withdrawal_slot(PRESENT_ID)),
+        "absent": path_to(world.exchange, withdrawal_slot(ABSENT_ID)),
+        "of_neighbour": path_to(world.neighbour, withdrawal_slot(ABSENT_ID)),
+        "contract": path_to(world.contracts, EXCHANGE),
+    }
+    lines = [line for name, value in numbers.items() for line in _constant(name, value)]
+    functions = [line for name, nodes in paths.items() for line in _function(name, nodes)]
+    head = "// Written by tests/contracts/cairo_vectors.py, which says what is what."
+    opening = ["#[cfg(test)]", "mod vectors {", "    use super::ProofNode;", ""]
+    return "\n".join([head, *opening, *lines, *functions, "}", ""])
+
+
+def _constant(name: str, value: int) -> list[str]:
+    head = f"    pub const {name}: felt252 ="
+    line = f"{head} {value:#x};"
+    return [line] if len(line) <= 100 else [head, f"        {value:#x};"]
+
+
+def _function(name: str, nodes: Sequence[Node]) -> list[str]:
+    shown = [f"            {line}" for node in nodes for line in _shown(node)]
+    head = ["", f"    pub fn {name}() -> Array<ProofNode> {{", "        array!["]
+    return [*head, *shown, "        ]", "    }"]
+
+
+def _shown(node: Node) -> list[str]:
+    if isinstance(node, Binary):
+        kind, fields = "Binary", [f"{node.left:#x}", f"{node.right:#x}"]
+    else:
+        kind, fields = "Edge", [f"{node.path:#x}", str(node.length), f"{node.child:#x}"]
+    inner = [f"        {field}," for field in fields]
+    return [f"ProofNode::{kind}(", "    (", *inner, "    ),", "),"]
+
+
+if __name__ == "__main__":
+    VECTORS.write_text(render(), "utf-8", newline="\n")

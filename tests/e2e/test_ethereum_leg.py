@@ -1,0 +1,207 @@
+"""`perpchain devnet --ethereum`: from Ethereum to the appchain and back to the settlement chain."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from devnet.ethereum_node import ETHEREUM_FILE
+from devnet.starknet_devnet import DEVNET_FILE, RunningDevnet, is_running
+from sequencer.settlement.ethereum import connect_ethereum, disconnect_ethereum
+from sequencer.settlement.ethereum_relay import L1_DEPOSIT_UNMADE
+from tests.contracts.devnet import BINARY, NEEDS_DEVNET
+from tests.e2e.ethereum_chains import EthereumUser, anvil_binary
+from tests.e2e.local_devnet import LOOK_SECONDS, PATIENCE_SECONDS, ROOT, LocalDevnet, seen
+from tests.e2e.user_scripts import finished
+
+REAL = ("--settlement", "devnet")
+BACKENDS = ("embedded", pytest.param("devnet", marks=NEEDS_DEVNET))
+OPTIONS = ("--ethereum", "--accounts", "1", "--balance", "1")
+RECIPIENT = "0x4ec1"
+
+
+@asynccontextmanager
+async def three_layers(
+    folder: Path, *options: str
+) -> AsyncIterator[tuple[LocalDevnet, EthereumUser]]:
+    """Run all of them, with a user on Ethereum who has tokens."""
+    anvil_binary()
+    with LocalDevnet(folder, *OPTIONS, *options) as devnet:
+        facts = devnet.line(1)
+        node = connect_ethereum(facts["ethereum_url"])
+        user = EthereumUser(node, facts["ethereum_lock"], facts["ethereum_token"])
+        assert user.account.address == facts["ethereum_account"]
+        try:
+            await user.begin()
+            yield devnet, user
+        finally:
+            await disconnect_ethereum(node)
+        assert devnet.end() == 0
+    assert "Traceback" not in "\n".join(devnet.log)
+    assert not folders_left(folder)
+
+
+def folders_left(folder: Path) -> list[Path]:
+    return list(folder.glob("perpchain-devnet-*"))
+
+
+async def cash(devnet: LocalDevnet, account: str) -> str:
+    told = await devnet.call("perp_getAccount", [account])
+    return str(told["account"]["cash"])
+
+
+async def until_cash(devnet: LocalDevnet, account: str, expected: str) -> None:
+    found = ""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while found != expected:
+                found = await cash(devnet, account)
+                await asyncio.sleep(LOOK_SECONDS)
+    except TimeoutError:
+        raise AssertionError(f"{found}, not {expected}: {devnet.log}") from None
+
+
+async def blocks_later(devnet: LocalDevnet, count: int) -> None:
+    """Wait until the appchain has made so many blocks more."""
+    height = await devnet.call("starknet_blockNumber")
+    last = height + count
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while height < last:
+            await asyncio.sleep(LOOK_SECONDS)
+            height = await devnet.call("starknet_blockNumber")
+
+
+def withdraw(*words: object) -> dict[str, Any]:
+    """Run `perpchain withdraw` to its end."""
+    command = [sys.executable, "-m", "sequencer", "withdraw", *map(str, words), "--json"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = msgspec.json.decode(done.stdout)
+    return told
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_a_deposit_on_ethereum_is_credited_and_withdrawn_to_the_settlement_chain(
+    tmp_path: Path, backend: str
+) -> None:
+    key = tmp_path / "account.key"
+    async with three_layers(tmp_path, "--settlement", backend) as (devnet, user):
+        account = devnet.facts["accounts"][0]
+        key.write_text(account["private_key"])
+        key.chmod(0o600)
+        await user.deposit(250_000_000, int(account["address"], 16))
+        await until_cash(devnet, account["address"], "251")
+        place = devnet.facts["data_dir"]
+        who = ("--account", account["address"], "--key-file", key)
+        asked = withdraw("request", place, *who, "--recipient", RECIPIENT, "--amount", "200")
+        assert await cash(devnet, account["address"]) == "51"
+        claimed = withdraw("claim", place, asked["withdrawal_id"], "--wait", "--advance")
+        assert claimed["recipient_has"] == "200.000000"
+        assert await user.token.balance(devnet.line(1)["ethereum_lock"]) == 250_000_000
+
+
+async def test_the_script_shows_the_leg(tmp_path: Path) -> None:
+    options = ("--settlement", "embedded", "--ethereum-depth", "1")
+    async with three_layers(tmp_path, *options) as (devnet, _):
+        told = devnet.line(1)
+        assert told["ethereum_depth_blocks"] == "1"
+        where = (told["ethereum_url"], told["ethereum_lock"], told["ethereum_private_key"])
+        done = await finished("ethereum_deposit", *where, "--url", devnet.facts["http"])
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "credited: the account has 101 USDC" in done.stdout
+        done = await finished(
+            "ethereum_deposit", *where, "--amount", "2000000000", "--url", devnet.facts["http"]
+        )
+        assert done.returncode == 2
+        assert "AMOUNT_TOO_LARGE" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.devnet
+@pytest.mark.skipif(BINARY is None, reason="needs starknet-devnet: make devnet-real")
+async def test_a_deposit_that_ethereum_loses_before_its_depth_never_comes(
+    tmp_path: Path,
+) -> None:
+    async with three_layers(tmp_path, *REAL, "--ethereum-depth", "20") as (
+        devnet,
+        user,
+    ):
+        address = devnet.facts["accounts"][0]["address"]
+        lost = await user.deposit(5_000_000, int(address, 16))
+        await user.lose(lost)
+        kept = await user.deposit(7_000_000, int(address, 16))
+        assert kept.nonce == lost.nonce
+        await user.mine(20)
+        await until_cash(devnet, address, "8")
+        assert devnet.logged("message 0 of Ethereum handed over: 7000000")
+        assert not any(L1_DEPOSIT_UNMADE in line for line in devnet.log)
+
+
+@pytest.mark.devnet
+@pytest.mark.skipif(BINARY is None, reason="needs starknet-devnet: make devnet-real")
+async def test_a_deposit_that_ethereum_loses_after_its_depth_is_named_and_nothing_more_comes(
+    tmp_path: Path,
+) -> None:
+    async with three_layers(tmp_path, *REAL) as (devnet, user):
+        address = devnet.facts["accounts"][0]["address"]
+        deposit = await user.deposit(5_000_000, int(address, 16))
+        await until_cash(devnet, address, "6")
+        await user.lose(deposit)
+        assert devnet.logged(f"{L1_DEPOSIT_UNMADE}: Ethereum has lost message {deposit.nonce}")
+        await user.deposit(7_000_000, int(address, 16))
+        await user.mine(10)
+        await blocks_later(devnet, 5)
+        assert await cash(devnet, address) == "6"
+
+
+def running_there(data: Path) -> list[RunningDevnet]:
+    files = [data / name for name in (DEVNET_FILE, ETHEREUM_FILE)]
+    return [msgspec.json.decode(file.read_bytes(), type=RunningDevnet) for file in files]
+
+
+@pytest.mark.parametrize(
+    ("backend", "number"),
+    [("embedded", signal.SIGKILL), pytest.param("devnet", signal.SIGTERM, marks=NEEDS_DEVNET)],
+)
+def test_nothing_stays_of_it(tmp_path: Path, backend: str, number: signal.Signals) -> None:
+    anvil_binary()
+    with LocalDevnet(tmp_path, *OPTIONS, "--settlement", backend) as devnet:
+        assert devnet.line(1)["ethereum_url"]
+        started = running_there(Path(devnet.facts["data_dir"]))
+        assert all(is_running(each) for each in started)
+        devnet.end(number)
+        assert seen(lambda: not any(is_running(each) for each in started))
+        assert seen(lambda: not any(tmp_path.iterdir()))
+
+
+async def test_a_named_folder_keeps_ethereum(tmp_path: Path) -> None:
+    """What was handed over is not handed over again; what was not is."""
+    options = ("--settlement", "embedded", "--data-dir", str(tmp_path / "kept"))
+    async with three_layers(tmp_path, *options) as (devnet, user):
+        address = devnet.facts["accounts"][0]["address"]
+        await user.deposit(5_000_000, int(address, 16))
+        await until_cash(devnet, address, "6")
+        await user.deposit(7_000_000, int(address, 16))
+    async with three_layers(tmp_path, *options) as (devnet, user):
+        await until_cash(devnet, address, "13")
+        assert not any("message 0 of" in line for line in devnet.log)
+        assert not any(L1_DEPOSIT_UNMADE in line for line in devnet.log)
+
+
+@pytest.mark.parametrize("choice", ["none", "http://127.0.0.1:1"])
+def test_a_settlement_chain_that_is_not_its_own_is_refused(tmp_path: Path, choice: str) -> None:
+    with LocalDevnet(tmp_path, "--ethereum", "--settlement", choice) as devnet:
+        assert devnet.process.wait(PATIENCE_SECONDS) == 2
+    assert devnet.log == [
+        "perpchain devnet: SETTLEMENT_ABSENT: --ethereum needs a settlement chain of its own,"
+        f" not {choice!r}"
+    ]
