@@ -35,6 +35,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run a devnet until it is told to stop; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
+        if options.data is not None and options.data.exists() and not options.data.is_dir():
+            return _failed(f"{options.data} is no folder")
         faults = [read_fault(text) for text in options.fault]
         asyncio.run(_serve(options, dict(faults)))
     except Refused as refused:
@@ -77,11 +79,13 @@ def _failed(words: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m devnet.embedded", description=__doc__)
+    what = "A Starknet chain in Python, in the place of starknet-devnet; it runs no Cairo."
+    parser = argparse.ArgumentParser("python -m devnet.embedded", description=what)
     number = _number(0, _PORT_MAX)
     parser.add_argument("--port", type=number, default=0, help="0 is a free one")
     accounts = _number(1, len(ACCOUNTS))
-    parser.add_argument("--accounts", type=accounts, default=len(ACCOUNTS))
+    many = f"how many there are, 1 .. {len(ACCOUNTS)}"
+    parser.add_argument("--accounts", type=accounts, default=len(ACCOUNTS), help=many)
     parser.add_argument("--data", type=Path, help="a folder to keep the chain in")
     names = ", ".join(LIMITS)
     parser.add_argument("--fault", action="append", default=[], help=f"NAME=NUMBER of {names}")

@@ -6,6 +6,8 @@ import typer
 
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.cli.money_options import (
+    MAY_BE_SENT,
+    TOKEN_DECIMALS,
     ContractAddress,
     KeyFile,
     Place,
@@ -15,18 +17,24 @@ from sequencer.cli.money_options import (
     done,
     felt_option,
     node_of,
+    stopping,
     token_amount,
     token_text,
 )
 from sequencer.cli.settlement import SettlementPath
 from sequencer.cli.stored import AsJson, fail, print_facts
+from sequencer.model.bridge_limits import DEPOSIT_MAX
 from sequencer.model.halts import ExitCode
-from sequencer.model.refusals import Refused
+from sequencer.model.limits import ADDRESS_MAX
+from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.felt import format_felt
 
 if TYPE_CHECKING:
+    from sequencer.model.settlement import SentDeposit
     from sequencer.settlement.connection import StarknetAccess
     from sequencer.settlement.money import Deposited, Payment
+
+_REMEDIES = {"BALANCE_INSUFFICIENT": "on a devnet add --mint"}
 
 
 def deposit(
@@ -34,7 +42,7 @@ def deposit(
     account: Annotated[str, typer.Option(help="The appchain's account that gets it, 0x...")],
     amount: Annotated[str, typer.Option(help="How much, in USDC: 100 or 0.5.")],
     mint: Annotated[
-        bool, typer.Option("--mint", help="Have the test token's faucet make the money first.")
+        bool, typer.Option("--mint", help="Have the test token's faucet make the money, too.")
     ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until the appchain has credited it.")
@@ -48,8 +56,9 @@ def deposit(
 ) -> None:
     """Pay into the settlement contract, for an account of the appchain.
 
-    The sender's money is approved and deposited in one transaction. The appchain
-    credits it by itself; the message hash is that of its transaction there.
+    The sender's money is made (--mint), approved and deposited in one transaction.
+    The appchain credits it by itself; the message hash is that of its transaction
+    there. Ctrl-C ends the waiting alone.
     Example: perpchain deposit CHAIN --account 0x5ab1 --amount 100 --mint --wait
     """
     try:
@@ -58,10 +67,13 @@ def deposit(
         options = SettlementOptions(place, settlement, settlement_url, contract)
         access, address = options.sender(sender, key)
         payment = Payment(felt_option("--account", account), token_amount(amount))
+        _require_taken(payment)
         node = node_of(place) if wait else ""
     except Refused as refused:
         fail("deposit", str(refused), ExitCode.INPUT)
-    made = done("deposit", _deposited(access, address, payment, mint))
+    remedies = {} if mint else _REMEDIES
+    paying = _deposited(access, address, payment, mint)
+    made = done("deposit", paying, stopped=MAY_BE_SENT, remedies=remedies)
     (found,) = made.deposits
     facts: dict[str, object] = {
         "nonce": found.nonce,
@@ -71,13 +83,39 @@ def deposit(
         "transaction": format_felt(made.sent.transaction_hash),
         "message_hash": format_felt(found.message_hash),
     }
-    credited = done("deposit", _credited(node, found.message_hash)) if wait else None
-    if isinstance(credited, int):
-        facts["credited_in_block"] = credited
-    print_facts(facts, as_json)
-    if isinstance(credited, Refused):
-        # The money has moved: its facts come first.
-        fail("deposit", str(credited), ExitCode.INPUT)
+    if wait:
+        _print_and_wait(facts, found, node, as_json)
+    else:
+        print_facts(facts, as_json)
+
+
+def _print_and_wait(
+    facts: dict[str, object], found: "SentDeposit", node: str, as_json: bool
+) -> None:
+    """Print what has happened, whatever becomes of the wait: the money has moved."""
+    hash_ = format_felt(found.message_hash)
+    stopped = f"deposit {found.nonce} stands, credited by {hash_}; stopped waiting"
+    try:
+        with stopping("deposit", stopped):
+            if not as_json:
+                print_facts(facts, as_json)
+            credited = done("deposit", _credited(node, found.message_hash), stopped=stopped)
+    except typer.Exit:
+        if as_json:
+            print_facts(facts, as_json)
+        raise
+    block: dict[str, object] = {"credited_in_block": credited}
+    print_facts({**facts, **block} if as_json else block, as_json)
+
+
+def _require_taken(payment: "Payment") -> None:
+    """Refuse what the contract would, before anything is sent."""
+    if not 0 < payment.account <= ADDRESS_MAX:
+        words = f"--account: {format_felt(payment.account)} is no address of an account"
+        raise Refused(Reason.ACCOUNT_INVALID, words)
+    if payment.amount > DEPOSIT_MAX:
+        most = f"{DEPOSIT_MAX // 10**TOKEN_DECIMALS:,}"
+        raise Refused(Reason.AMOUNT_INVALID, f"one deposit is at most {most} USDC")
 
 
 async def _deposited(
@@ -88,21 +126,19 @@ async def _deposited(
     purse = Purse(access, contract)
     try:
         if mint:
-            await purse.mint(access.account_address, payment.amount)
+            return await purse.deposit_minted(payment)
         (made,) = await purse.deposit([payment])
     finally:
         await purse.close()
     return made
 
 
-async def _credited(node: str, message_hash: int) -> int | Refused:
+async def _credited(node: str, message_hash: int) -> int:
     from sequencer.settlement.appchain import Appchain
     from sequencer.settlement.connection import reader_of
 
     appchain = Appchain(reader_of(node), EXCHANGE_ADDRESS)
     try:
         return await appchain.credited(message_hash)
-    except Refused as refused:
-        return refused
     finally:
         await appchain.close()

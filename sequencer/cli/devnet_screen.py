@@ -24,6 +24,7 @@ from sequencer.model.units import ONE
 
 _LINE_SECONDS = 10.0
 _REFRESHES_PER_SECOND = 4
+_WARNINGS = ("HALTED", "L1_DEPOSIT_UNMADE")
 
 
 class DevnetScreen:
@@ -66,8 +67,8 @@ class DevnetScreen:
         self._log.info("settlement chain", **facts)
 
     def say(self, words: str) -> None:
-        """Log a line; what the node says of a halt is a warning."""
-        log = self._log.warning if words.startswith("HALTED") else self._log.info
+        """Log a line; what is said of a halt, or of a lost deposit, is a warning."""
+        log = self._log.warning if words.startswith(_WARNINGS) else self._log.info
         log(plain(words))
 
     def moment(self, moment: Moment) -> None:

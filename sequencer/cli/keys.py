@@ -80,7 +80,8 @@ def register(
     try:
         given = _read_signature(signature) if signature else None
         by_wallet = given is not None or (print_message and bool(ethereum_address))
-        ethereum_key = None if by_wallet else _ethereum_key(ethereum_key_file)
+        _require_files(key_file, ethereum_key_file)
+        ethereum_key = None if by_wallet else _ethereum_key(ethereum_key_file, print_message)
         asked = _Asked(
             url=_read_url(url),
             account=parse_felt(account),
@@ -183,10 +184,23 @@ def _wallet(key: Secret) -> Any:  # noqa: ANN401
     return Account.from_key(key.value.to_bytes(32, "big"))
 
 
-def _ethereum_key(path: Path | None) -> Secret:
+def _require_files(*paths: Path | None) -> None:
+    """Name a key file that is missing before anything else that is."""
+    for path in paths:
+        if path is not None and not path.exists():
+            raise Refused(Reason.FILE_UNREADABLE, f"{path}: no such file")
+
+
+def _ethereum_key(path: Path | None, for_message: bool) -> Secret:
     from sequencer.starknet.ethereum_key import ETHEREUM_CURVE_ORDER
 
-    key = read_ethereum_key(path)
+    try:
+        key = read_ethereum_key(path)
+    except Refused as refused:
+        if path is not None or not for_message:
+            raise
+        words = f"--print-message needs --ethereum-address; or {refused.detail}"
+        raise Refused(Reason.PARAMETER_INVALID, words) from None
     if not 0 < key.value < ETHEREUM_CURVE_ORDER:
         words = "a private key of Ethereum is in 1 .. curve order - 1"
         raise Refused(Reason.PRIVATE_KEY_OUT_OF_RANGE, words)

@@ -7,13 +7,15 @@ Promises
 """
 
 import asyncio
-from collections.abc import Coroutine
+import shlex
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from sequencer.cli.stored import fail
+from sequencer.cli.stored import fail, plain
 from sequencer.config import SettlementConfig, find_clients, read_account_key, read_settlement
 from sequencer.model.halts import ExitCode
 from sequencer.model.refusals import Reason, Refused, shown
@@ -46,8 +48,14 @@ KeyFile = Annotated[
 
 TOKEN_DECIMALS = 6
 
+MAY_BE_SENT = "stopped; it may have been sent: look before sending it again"
+"""What is said where Ctrl-C breaks off a command that sends."""
+
 _T = TypeVar("_T")
 _SCHEMES = ("http://", "https://")
+_INTERRUPTED = 130
+_DEVNET_FILE = "local.json"
+"""What a devnet of ours keeps in its folder."""
 _HOW_TO_NAME = "name a data folder with settlement.json, or --settlement-url and --contract"
 
 
@@ -76,14 +84,35 @@ class SettlementOptions:
         """
         from sequencer.settlement.connection import StarknetAccess
 
+        # A key file that is missing is said first.
+        given = None if key is None else read_account_key(key)
         url, contract = self._place()
         if account is not None:
             address = felt_option("--sender", account)
-            return StarknetAccess(url, address, read_account_key(key)), contract
+            return StarknetAccess(url, address, given or read_account_key(None)), contract
         kept = None if self._url else self._kept()
         if kept is None or key is not None:
             raise Refused(Reason.PARAMETER_INVALID, "whose key is it? --sender ADDRESS is missing")
         return StarknetAccess(url, kept.account, kept.key), contract
+
+    def sender_words(self, account: str | None, key: Path | None) -> str:
+        """Return the options that name who sends, as `words` does for the chain."""
+        if account is None and self._url is None and (self._file or self._folder):
+            return ""
+        file = "FILE" if key is None else shlex.quote(str(key))
+        return f" --sender {account or 'ACCOUNT'} --key-file {file}"
+
+    def words(self) -> str:
+        """Return the options that name the same chain again, as a shell reads them.
+
+        What only its owner can fill in is in capitals.
+        """
+        if self._url is None and self._file is not None:
+            return f" --settlement {shlex.quote(str(self._file))}"
+        if self._url is None and self._folder is not None:
+            return "" if self._contract is None else f" --contract {self._contract}"
+        url = "URL" if self._url is None else shlex.quote(self._url)
+        return f" --settlement-url {url} --contract {self._contract or 'ADDRESS'}"
 
     def _place(self) -> tuple[str, int]:
         """Return the address of the chain, and of the contract."""
@@ -104,6 +133,8 @@ class SettlementOptions:
         folder = self._folder or Path()
         if self._file is None and self._folder is None:
             return None
+        if self._file is None:
+            _require_running_devnet(folder)
         return read_settlement(folder, self._file)
 
 
@@ -116,11 +147,21 @@ def node_of(place: str) -> str:
     """Return the address of the node at a place. Refusal: NODE_NOT_RUNNING."""
     if is_address(place):
         return place
+    _require_running_devnet(Path(place))
     found = find_clients(Path(place))
     if not found:
         words = f"no node that answers clients runs in {place}; or give its address, http://..."
         raise Refused(Reason.NODE_NOT_RUNNING, words)
     return found
+
+
+def _require_running_devnet(folder: Path) -> None:
+    """Refuse a folder that is none, and one of a devnet that has ended: both its chains have."""
+    if not folder.exists():
+        raise Refused(Reason.NODE_NOT_RUNNING, f"no folder {folder}")
+    if (folder / _DEVNET_FILE).exists() and not find_clients(folder):
+        again = f"perpchain devnet --data-dir {shlex.quote(str(folder))}"
+        raise Refused(Reason.NODE_NOT_RUNNING, f"{folder}: its devnet is stopped; {again}")
 
 
 def felt_option(name: str, text: str) -> int:
@@ -133,7 +174,11 @@ def felt_option(name: str, text: str) -> int:
 
 def token_amount(text: str) -> int:
     """Read an amount of the token in 1e-6. Refusal: AMOUNT_INVALID, for nothing, too."""
-    amount = parse_units(text, TOKEN_DECIMALS)
+    try:
+        amount = parse_units(text, TOKEN_DECIMALS)
+    except Refused:
+        words = f"{text!r:.60} is no amount: digits, at most {TOKEN_DECIMALS} behind the point"
+        raise Refused(Reason.AMOUNT_INVALID, f"--amount: {words}") from None
     if amount == 0:
         raise Refused(Reason.AMOUNT_INVALID, "--amount: nothing to move")
     return amount
@@ -145,14 +190,36 @@ def token_text(amount: int) -> str:
     return f"{amount // one}.{amount % one:0{TOKEN_DECIMALS}d}"
 
 
-def done(command: str, work: Coroutine[None, None, _T]) -> _T:
-    """Do a command's work; whatever fails ends it with one line and code 2."""
+def done(
+    command: str,
+    work: Coroutine[None, None, _T],
+    *,
+    stopped: str = "",
+    remedies: Mapping[str, str] | None = None,
+) -> _T:
+    """Do a command's work; whatever fails ends it with one line and code 2.
+
+    Ctrl-C ends it with code 130 and what `stopped` says, if anything. `remedies` say by the
+    settlement chain's code what helps.
+    """
     try:
-        return asyncio.run(work)
+        with stopping(command, stopped):
+            return asyncio.run(work)
     except Refused as refused:
         fail(command, str(refused), ExitCode.INPUT)
     except SettlementError as error:
         words = f"{error.code}: the settlement chain refuses it, and nothing changed"
+        remedy = (remedies or {}).get(error.code, "")
+        words = f"{words}; {remedy}" if remedy else words
         fail(command, words if error.code else str(error), ExitCode.INPUT)
+
+
+@contextmanager
+def stopping(command: str, words: str) -> Iterator[None]:
+    """End a command that Ctrl-C breaks off with code 130, and with words if there are any."""
+    try:
+        yield
     except KeyboardInterrupt:
-        raise typer.Exit(int(ExitCode.DIFFERS)) from None
+        if words:
+            typer.echo(plain(f"perpchain {command}: {words}"), err=True)
+        raise typer.Exit(_INTERRUPTED) from None

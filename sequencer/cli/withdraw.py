@@ -1,6 +1,8 @@
 """`perpchain withdraw`: money from the appchain back to the settlement chain, in three steps."""
 
 import asyncio
+import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +10,7 @@ import typer
 
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.cli.money_options import (
+    MAY_BE_SENT,
     ContractAddress,
     KeyFile,
     Place,
@@ -42,6 +45,10 @@ withdraw = typer.Typer(
     help="Withdraw money: request it, prove it, claim it.",
     no_args_is_help=True,
 )
+_ASKED_OF_CASH = re.compile(r"([0-9]+) of (-?[0-9]+)")
+_HOW_TO_WAIT = "--wait waits for it, --advance lets a devnet's time pass"
+_STOPPED = "stopped waiting; the withdrawal stands, and can be claimed when its block is final"
+
 WithdrawalId = Annotated[str, typer.Argument(metavar="ID", help="The withdrawal's id, 0x...")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until its block is final.")]
 Advance = Annotated[
@@ -70,12 +77,14 @@ def request_withdrawal(
         from sequencer.settlement.connection import StarknetAccess
 
         sender = felt_option("--account", account)
-        access = StarknetAccess(node_of(place), sender, read_account_key(key))
+        account_key = read_account_key(key)
+        access = StarknetAccess(node_of(place), sender, account_key)
         receiver = felt_option("--recipient", recipient)
         quote = token_amount(amount) * QUOTE_PER_TOKEN
     except Refused as refused:
         fail("withdraw request", str(refused), ExitCode.INPUT)
-    found = done("withdraw request", _requested(access, receiver, quote))
+    asking = _requested(access, receiver, quote)
+    found = done("withdraw request", asking, stopped=MAY_BE_SENT)
     id_ = format_felt(found.withdrawal_id)
     facts: dict[str, object] = {
         "withdrawal_id": id_,
@@ -85,7 +94,7 @@ def request_withdrawal(
         "requested": decimal(found.owed.requested),
         "payout": decimal(found.owed.payout),
         "transaction": format_felt(found.transaction_hash),
-        "next": f"perpchain withdraw prove {place} {id_} --wait",
+        "next": _proving(place, id_),
     }
     print_facts(facts, as_json)
 
@@ -119,17 +128,19 @@ def prove_withdrawal(
         id_, node = felt_option("ID", withdrawal_id), node_of(place)
     except Refused as refused:
         fail("withdraw prove", str(refused), ExitCode.INPUT)
-    found = done("withdraw prove", _found((node, access, address), id_, wait, advance))
+    looking = _found((node, access, address), id_, wait, advance)
+    found = done("withdraw prove", looking, stopped=_STOPPED)
     file = out or Path(f"withdrawal-{format_felt(id_)[2:10]}.json")
     _write("withdraw prove", file, found)
-    claiming = f"perpchain withdraw claim {file} --settlement-url {access.url}"
+    named = "" if is_address(place) or settlement_url else f" {shlex.quote(place)}"
+    claiming = f"perpchain withdraw claim{named} {shlex.quote(str(file))}{options.words()}"
     facts: dict[str, object] = {
         **_claim_facts(found),
         "block": found.height,
         "state_root": format_felt(found.state_root),
         "settlement_contract": format_felt(found.contract),
         "file": str(file),
-        "next": f"{claiming} --sender ACCOUNT --key-file FILE",
+        "next": f"{claiming}{options.sender_words(sender, key)}",
     }
     print_facts(facts, as_json)
 
@@ -170,8 +181,9 @@ def claim_withdrawal(
     except Refused as refused:
         fail("withdraw claim", str(refused), ExitCode.INPUT)
     if claim is None:
-        claim = done("withdraw claim", _found((node, access, address), id_, wait, advance))
-    paid = done("withdraw claim", _paid(access, address, claim))
+        looking = _found((node, access, address), id_, wait, advance)
+        claim = done("withdraw claim", looking, stopped=_STOPPED)
+    paid = done("withdraw claim", _paid(access, address, claim), stopped=MAY_BE_SENT)
     print_facts({**_claim_facts(claim), **paid}, as_json)
 
 
@@ -181,6 +193,8 @@ async def _requested(access: "StarknetAccess", recipient: int, amount: int) -> "
     appchain = Appchain(access, EXCHANGE_ADDRESS)
     try:
         return await appchain.request(recipient, amount)
+    except Refused as refused:
+        raise _in_tokens(refused) from None
     finally:
         await appchain.close()
 
@@ -211,7 +225,7 @@ async def _waited(chains: "Chains", withdrawal_id: int, wait: bool, advance: boo
 
     said = ""
     while isinstance(found := await find_claim(chains, withdrawal_id), Unfinalized):
-        words = found.words()
+        words = f"{found.words()}; {_HOW_TO_WAIT}"
         if not (wait or advance):
             raise Refused(Reason.NOT_FINALIZED, words)
         is_due = found.post is not None and not found.hold_until
@@ -220,7 +234,7 @@ async def _waited(chains: "Chains", withdrawal_id: int, wait: bool, advance: boo
             continue
         if not said:
             said = words
-            typer.echo(plain(words), err=True)
+            typer.echo(plain(found.words() if advance else words), err=True)
         await asyncio.sleep(CLAIM_POLL_MS / MS_PER_SECOND)
     return found
 
@@ -257,7 +271,31 @@ def _named(place: str, withdrawal: str | None) -> tuple["Claim | None", int]:
     if withdrawal is None:
         words = f"{text} is no file; or name a node and the withdrawal's id"
         raise Refused(Reason.FILE_UNREADABLE, words)
+    if not withdrawal.startswith("0x"):
+        raise Refused(Reason.FILE_UNREADABLE, f"{text}: no such file, and no id (0x...)")
     return None, felt_option("ID", withdrawal)
+
+
+def _in_tokens(refused: Refused) -> Refused:
+    """Say in USDC what the exchange says in units of quote."""
+    amounts = _ASKED_OF_CASH.fullmatch(refused.detail.strip())
+    if refused.reason is not Reason.CASH_INSUFFICIENT or amounts is None:
+        return refused
+    asked, cash = (decimal(int(text)) for text in amounts.groups())
+    return Refused(refused.reason, f"{asked} USDC asked for, and the account has {cash}")
+
+
+def _proving(place: str, id_: str) -> str:
+    """Return the command that goes on, as it can be pasted; a devnet's time is let pass."""
+    from sequencer.settlement.connection import is_devnet_at
+
+    options = SettlementOptions(place, None, None, None)
+    try:
+        access, _ = options.reader()
+        waiting = "--advance" if asyncio.run(is_devnet_at(access.url)) else "--wait"
+    except Refused:
+        waiting = "--wait"
+    return f"perpchain withdraw prove {shlex.quote(place)} {id_}{options.words()} {waiting}"
 
 
 def _claim_facts(claim: "Claim") -> dict[str, object]:

@@ -98,3 +98,6 @@ DEPOSIT_PAGES_TOGETHER_MAX = 1_000
 
 DEPOSIT_PAGES_AT_START_MAX = 10
 """Pages of deposits that the look before a node's first block takes, some 100 ms each."""
+
+ORPHANED_TIPS_MAX = 16
+"""The highest tip with which a call is signed anew, where rollbacks undid it with those below."""

@@ -3,6 +3,8 @@
 Promises
 - A call is sent once. OUTCOME_UNKNOWN says that it went out and nobody knows: look for it before
   another one is sent.
+- What a rollback undid is signed anew when it is asked for again: with the next tip, for the same
+  signature is refused for ever. Execution is free, so that a tip costs nothing.
 """
 
 import re
@@ -14,10 +16,11 @@ from starknet_py.net.client import Client
 from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMapping
 from starknet_py.net.models.transaction import InvokeV3
 
+from sequencer.model.bridge_limits import ORPHANED_TIPS_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.settlement import SettlementError, SettlementProblem
 from sequencer.settlement.connection import Connection, Patience, Rejected, StarknetAccess
-from sequencer.settlement.refusals import REVERTED
+from sequencer.settlement.refusals import ACCOUNT_ABSENT, REVERTED
 from sequencer.starknet.felt import Felt, parse_felt
 from sequencer.starknet.names import selector
 
@@ -62,8 +65,7 @@ class AccountCalls:
         except Rejected as rejected:
             if rejected.code not in (_CONTRACT_NOT_FOUND, _ENTRY_POINT_NOT_FOUND):
                 raise Refused(Reason.NODE_UNREACHABLE, str(rejected)) from None
-            words = f"{self._address:#x} is no account there; an account has to be deployed first"
-            raise Refused(Reason.ACCOUNT_UNKNOWN, words) from None
+            raise _no_account(self._address) from None
         except SettlementError as error:
             raise Refused(Reason.NODE_UNREACHABLE, error.detail) from None
         except ValueError:
@@ -73,22 +75,40 @@ class AccountCalls:
     async def call(self, contract: Felt, entry_point: Felt, calldata: Sequence[Felt]) -> Called:
         """Send a call, and wait until a block on the disk holds it.
 
-        Refusals: those of the contract and the node, by their codes; OUTCOME_UNKNOWN.
+        Refusals: those of the contract and the node, by their codes; OUTCOME_UNKNOWN;
+        ORPHANED_COMMAND where rollbacks undid it with every tip up to the limit.
         """
         call = Call(contract, entry_point, list(calldata))
-
-        async def sign(account: Account, nonce: int) -> InvokeV3:
-            return await account.sign_invoke_v3(call, nonce=nonce, resource_bounds=_NO_FEES)
-
-        try:
-            receipt = await self._connection.transact(sign)
-        except SettlementError as error:
-            raise _refusal(error) from None
-        return Called(receipt.block_number, receipt.transaction_hash)
+        for tip in range(ORPHANED_TIPS_MAX):
+            try:
+                return await self._call(call, tip)
+            except Refused as refused:
+                if refused.reason is not Reason.ORPHANED_COMMAND:
+                    raise
+        return await self._call(call, ORPHANED_TIPS_MAX)
 
     async def close(self) -> None:
         """Let go of the connection. Can be repeated."""
         await self._connection.close()
+
+    async def _call(self, call: Call, tip: int) -> Called:
+        async def sign(account: Account, nonce: int) -> InvokeV3:
+            return await account.sign_invoke_v3(
+                call, nonce=nonce, resource_bounds=_NO_FEES, tip=tip
+            )
+
+        try:
+            receipt = await self._connection.transact(sign)
+        except SettlementError as error:
+            if error.code == ACCOUNT_ABSENT:
+                raise _no_account(self._address) from None
+            raise _refusal(error) from None
+        return Called(receipt.block_number, receipt.transaction_hash)
+
+
+def _no_account(address: Felt) -> Refused:
+    words = f"{address:#x} is no account there; an account has to be deployed first"
+    return Refused(Reason.ACCOUNT_UNKNOWN, words)
 
 
 def _refusal(error: SettlementError) -> Refused:

@@ -14,6 +14,7 @@ Laws
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -75,6 +76,18 @@ class StarknetAccess(msgspec.Struct, frozen=True):
 def reader_of(url: str) -> StarknetAccess:
     """Return the access of somebody who only reads: no account has this address."""
     return StarknetAccess(url, _NOBODY, Secret(_NOBODY))
+
+
+async def is_devnet_at(url: str) -> bool:
+    """Say whether a chain's time can be let pass; not of one that does not answer."""
+    connection = Connection(reader_of(url))
+    try:
+        await connection.read(lambda client: client.get_chain_id())
+    except (Rejected, SettlementError):
+        return False
+    finally:
+        await connection.close()
+    return connection.is_devnet
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -214,8 +227,9 @@ class Connection:
         try:
             async with asyncio.timeout(milliseconds / 1000):
                 return await ask(await self._open())
-        except aiohttp.ClientConnectorError as error:
-            raise SettlementError(SettlementProblem.UNREACHABLE, _words(error)) from None
+        except aiohttp.ClientConnectorError:
+            words = f"nobody answers at {_host_of(self._access.url)}"
+            raise SettlementError(SettlementProblem.UNREACHABLE, words) from None
         except ClientError as error:
             # The library hands on the number of an RPC error as one, a status of HTTP as a text.
             if isinstance(error.code, int):
@@ -258,6 +272,12 @@ class Connection:
 
     def _devnet(self) -> RpcHttpClient:
         return RpcHttpClient(self._access.url, self._session, method_prefix="devnet")
+
+
+def _host_of(url: str) -> str:
+    """Return an address without what may be secret in it: a name, a word, a path."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _words(error: Exception) -> str:

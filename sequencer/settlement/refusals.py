@@ -13,6 +13,9 @@ REVERTED = "REVERTED"
 CLASS_DECLARED = "CLASS_DECLARED"
 """The code of a declaration that somebody else made first."""
 
+ACCOUNT_ABSENT = "ACCOUNT_ABSENT"
+"""The code of a transaction whose sender is no account there."""
+
 _CONTRACT_NOT_FOUND = 20
 _OF_NODE = {
     51: CLASS_DECLARED,
@@ -51,8 +54,8 @@ def refusal_of_revert(reason: str) -> SettlementError:
 def refusal_before_sending(code: int, words: str) -> SettlementError:
     """Say what a node's refusal to read our account means; nothing was sent."""
     if code == _CONTRACT_NOT_FOUND:
-        name = "ACCOUNT_ABSENT"
-        return SettlementError(SettlementProblem.REFUSED, f"{name}: {words}", name)
+        words = f"{ACCOUNT_ABSENT}: {words}"
+        return SettlementError(SettlementProblem.REFUSED, words, ACCOUNT_ABSENT)
     return SettlementError(SettlementProblem.UNREACHABLE, words)
 
 

@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import signal
 import socket
 import subprocess
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,15 +90,17 @@ def test_money_goes_in_and_out(mover: Mover) -> None:
     words = ("--account", mover.account, "--amount", "100.5")
     made = shown("deposit", mover.data, *words, "--mint", "--wait")
     assert (made["amount"], made["account"]) == ("100.500000", mover.account)
+    assert isinstance(made["credited_in_block"], int)
     assert asyncio.run(mover.cash()) == before + 100_500_000
 
     found = mover.request("12.25")
     assert (found["payout"], found["recipient"]) == ("12.25000000", RECIPIENT)
     assert asyncio.run(mover.cash()) == before + 88_250_000
     id_ = found["withdrawal_id"]
-    assert f"block {found['block']}" in refused(
-        "NOT_FINALIZED", "withdraw", "prove", mover.data, id_
-    )
+    assert found["next"] == f"perpchain withdraw prove {mover.data} {id_} --advance"
+    line = refused("NOT_FINALIZED", "withdraw", "prove", mover.data, id_)
+    assert f"block {found['block']}" in line
+    assert line.endswith("; --wait waits for it, --advance lets a devnet's time pass")
 
     paid = shown("withdraw", "claim", mover.data, id_, "--advance")
     assert (paid["amount"], paid["recipient"]) == ("12.250000", RECIPIENT)
@@ -106,7 +111,9 @@ def test_money_goes_in_and_out(mover: Mover) -> None:
 
 def test_a_stranger_claims_by_the_file_alone(mover: Mover) -> None:
     id_ = mover.request("3")["withdrawal_id"]
-    shown("withdraw", "prove", mover.data, id_, "--advance", "--out", mover.folder / "one.json")
+    file = mover.folder / "one.json"
+    told = shown("withdraw", "prove", mover.data, id_, "--advance", "--out", file)
+    assert told["next"] == f"perpchain withdraw claim {mover.data} {file}"
     node, other = mover.devnet.http, mover.folder / "other.json"
     place = ("--settlement-url", mover.url, "--contract", mover.contract)
     told = shown("withdraw", "prove", node, id_, *place, "--out", other)
@@ -129,14 +136,20 @@ def test_a_stranger_claims_by_the_file_alone(mover: Mover) -> None:
 def test_what_the_exchange_and_the_contracts_refuse(mover: Mover) -> None:
     request = ("withdraw", "request", mover.data, "--recipient", RECIPIENT)
     account = ("--account", mover.account, "--key-file", mover.key)
-    refused("CASH_INSUFFICIENT", *request, *account, "--amount", "10000000")
+    line = refused("CASH_INSUFFICIENT", *request, *account, "--amount", "10000000")
+    assert "10000000.00000000 USDC asked for, and the account has " in line
+    stranger = ("--account", "0x123", "--key-file", mover.key, "--amount", "1")
+    refused("ACCOUNT_UNKNOWN", *request, *stranger)
     bad = mover.folder / "bad.key"
     bad.write_text("0x123")
     wrong = ("--account", mover.account, "--key-file", bad, "--amount", "1")
     refused("SIGNATURE_INVALID", *request, *wrong)
     refused("WITHDRAWAL_UNKNOWN", "withdraw", "prove", mover.data, "0x123")
     deposit = ("deposit", mover.data, "--account")
-    refused("BALANCE_INSUFFICIENT", *deposit, mover.account, "--amount", "1000000")
+    line = refused("BALANCE_INSUFFICIENT", *deposit, mover.account, "--amount", "1000000")
+    assert line.endswith("; on a devnet add --mint")
+    line = refused("AMOUNT_INVALID", *deposit, mover.account, "--amount", "1000000000.1")
+    assert "at most 1,000,000,000 USDC" in line
     refused("ACCOUNT_INVALID", *deposit, "0x0", "--amount", "1", "--mint")
     line = refused_line("withdraw", "prove", mover.devnet.http, "0x1", *absent(mover))
     assert "SETTLEMENT_CONTRACT_ABSENT" in line
@@ -163,6 +176,28 @@ def test_the_scripts_move_money(mover: Mover) -> None:
     assert "paid 25 USDC to 0x" in done.stdout.splitlines()[-1]
 
 
+async def test_a_wait_that_is_broken_off_leaves_the_deposit(mover: Mover) -> None:
+    before = await mover.cash()
+    await mover.devnet.mode("halted", "--reason", "nothing is credited")
+    words = ("--account", mover.account, "--amount", "3", "--mint", "--wait")
+    program = [sys.executable, "-m", "sequencer", "deposit", str(mover.data), *words]
+    deposit = await asyncio.create_subprocess_exec(*program, stdout=PIPE, stderr=PIPE)
+    assert deposit.stdout is not None
+    facts = [(await deposit.stdout.readline()).decode().split() for _ in range(6)]
+    assert [fact[0] for fact in facts][::5] == ["nonce", "message_hash"]
+    deposit.send_signal(signal.SIGINT)
+    rest, said = await deposit.communicate()
+    assert (deposit.returncode, rest) == (130, b"")
+    stands = f"deposit {facts[0][1]} stands, credited by {facts[5][1]}; stopped waiting"
+    assert said.decode() == f"perpchain deposit: {stands}\n"
+    await mover.devnet.reopen()
+
+    async def credited() -> bool:
+        return await mover.cash() == before + 3_000_000
+
+    await eventually(credited)
+
+
 async def test_a_rollback_keeps_the_deposit_and_undoes_the_withdrawal(mover: Mover) -> None:
     # The last one here: after a rollback nobody withdraws for a minute.
     client = mover.devnet.client()
@@ -187,6 +222,10 @@ async def test_a_rollback_keeps_the_deposit_and_undoes_the_withdrawal(mover: Mov
     assert await mover.cash() == before
     again = await asyncio.to_thread(run, "withdraw", "prove", mover.data, id_)
     assert "WITHDRAWAL_UNKNOWN" in again.stderr
+    # The same once more is signed anew: it reaches a block, and what makes everybody wait.
+    request = ("withdraw", "request", mover.data, "--account", mover.account, "--amount", "2")
+    owner = ("--recipient", RECIPIENT, "--key-file", mover.key)
+    await asyncio.to_thread(refused, "WITHDRAWAL_WAITS", *request, *owner)
 
 
 async def test_a_lost_deposit_is_unmade_by_insurance(tmp_path: Path) -> None:

@@ -80,6 +80,14 @@ def test_a_terminal_has_a_table_and_a_pipe_has_none() -> None:
             assert (word in file.getvalue()) is terminal, word
 
 
+def test_what_is_lost_is_said_also_where_all_is_quiet() -> None:
+    shown, file = screen(quiet=True)
+    shown.say("message 0 handed over")
+    shown.say("L1_DEPOSIT_UNMADE: Ethereum has lost message 0")
+    (line,) = file.getvalue().splitlines()
+    assert "[warning] L1_DEPOSIT_UNMADE: Ethereum has lost message 0" in line
+
+
 def test_changes_of_mode_and_epoch_are_logged_once() -> None:
     shown, file = screen()
     for each in (moment(), moment(), moment(Mode.HALTED, 6), moment(Mode.HALTED, 3, 1)):

@@ -45,7 +45,8 @@ def require_one_line(done: Result, words: str) -> None:
     ("options", "words"),
     [
         ((), "$PERPCHAIN_ETHEREUM_KEY is not set"),
-        (("--print-message",), "$PERPCHAIN_ETHEREUM_KEY is not set"),
+        (("--print-message",), "--print-message needs --ethereum-address"),
+        (("--key-file", "/nowhere/a.key"), "FILE_UNREADABLE: /nowhere/a.key: no such file"),
         (("--signature", SIGNATURE), "--signature needs --ethereum-address"),
         (("--signature", "0x55"), "ETHEREUM_SIGNATURE_INVALID"),
         (("--signature", SIGNATURE[:-2] + "1d"), "ETHEREUM_SIGNATURE_INVALID"),
@@ -86,7 +87,7 @@ def test_an_address_of_another_key_is_one_line(key: Path) -> None:
 
 def test_nobody_there_is_one_line(key: Path) -> None:
     done = register("--ethereum-key-file", key, "--key-file", key)
-    require_one_line(done, "NODE_UNREACHABLE: ClientConnectorError")
+    require_one_line(done, "NODE_UNREACHABLE: nobody answers at http://127.0.0.1:1")
 
 
 def test_no_other_process_gets_the_key(monkeypatch: pytest.MonkeyPatch) -> None:

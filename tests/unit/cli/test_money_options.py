@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
+from devnet.devnet_folder import DevnetFolder
 from sequencer.cli.application import application
 from sequencer.cli.money_options import (
     SettlementOptions,
+    done,
     node_of,
     token_amount,
     token_text,
@@ -181,3 +184,73 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(application, ["withdraw", "claim", str(tmp_path / "claim.json")])
     assert (done.exit_code, done.stdout) == (2, "")
     assert "CLAIM_MALFORMED" in done.stderr
+    done = CliRunner().invoke(application, ["withdraw", "claim", NODE, "absent.json"])
+    assert "absent.json: no such file, and no id" in done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words[:2]))
+def test_a_folder_that_is_none_is_named(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ACCOUNT_KEY_VARIABLE, hex(OTHER_KEY))
+    done = typed(command, str(tmp_path / "nowhere"))
+    assert done.exit_code == 2
+    assert done.stderr.endswith(f"NODE_NOT_RUNNING: no folder {tmp_path / 'nowhere'}\n")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words[:2]))
+def test_a_devnet_that_is_stopped_is_named(
+    command: tuple[str, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ACCOUNT_KEY_VARIABLE, hex(OTHER_KEY))
+    DevnetFolder(folder / "chain").begin({})
+    leave_settlement(folder / "chain", KEPT)
+    done = typed(command, str(folder / "chain"))
+    assert done.exit_code == 2
+    words = f"its devnet is stopped; perpchain devnet --data-dir {folder / 'chain'}"
+    assert done.stderr.endswith(f"NODE_NOT_RUNNING: {folder / 'chain'}: {words}\n")
+
+
+@pytest.mark.parametrize(
+    ("account", "amount", "code"),
+    [("0x0", "1", "ACCOUNT_INVALID"), ("0x5", "1000000000.000001", "AMOUNT_INVALID")],
+)
+def test_a_deposit_that_the_contract_refuses_is_not_sent(
+    folder: Path, account: str, amount: str, code: str
+) -> None:
+    words = ("deposit", str(folder), "--account", account, "--amount", amount, "--mint")
+    done = CliRunner().invoke(application, words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"perpchain deposit: {code}: " in done.stderr
+
+
+def test_words_name_the_same_places_again(folder: Path) -> None:
+    given = options(folder)
+    assert (given.words(), given.sender_words(None, None)) == ("", "")
+    assert given.sender_words("0x5", Path("a b")) == " --sender 0x5 --key-file 'a b'"
+    stranger = options(NODE, CHAIN, "0xc1")
+    assert stranger.words() == f" --settlement-url {CHAIN} --contract 0xc1"
+    assert stranger.sender_words(None, None) == " --sender ACCOUNT --key-file FILE"
+    assert options(NODE).words() == " --settlement-url URL --contract ADDRESS"
+    file = SettlementOptions(NODE, Path("there.json"), None, None)
+    assert file.words() == " --settlement there.json"
+
+
+def test_a_key_file_that_is_missing_is_said_first(tmp_path: Path) -> None:
+    for place in (NODE, tmp_path / "nowhere"):
+        with refused(Reason.FILE_UNREADABLE):
+            options(place).sender("0x5", tmp_path / "absent.key")
+        words = ("--account", "0x5", "--recipient", "0x6", "--amount", "1")
+        key = ("--key-file", str(tmp_path / "absent.key"))
+        ended = CliRunner().invoke(application, ["withdraw", "request", str(place), *words, *key])
+        assert f"FILE_UNREADABLE: {tmp_path / 'absent.key'}: " in ended.stderr
+
+
+def test_ctrl_c_says_what_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    async def broken_off() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(typer.Exit) as ended:
+        done("deposit", broken_off(), stopped="deposit 4 stands")
+    assert ended.value.exit_code == 130
+    assert capsys.readouterr().err == "perpchain deposit: deposit 4 stands\n"

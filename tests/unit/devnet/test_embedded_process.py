@@ -102,6 +102,15 @@ def test_options_that_cannot_be_used_are_said(options: tuple[str, str]) -> None:
     assert options[1] in said
 
 
+def test_a_file_is_no_folder_and_help_is_short(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    words = f"embedded devnet: {tmp_path / 'file'} is no folder\n"
+    assert failing("--data", str(tmp_path / "file")) == (2, words)
+    told = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True)
+    assert "it runs no Cairo" in told.stdout
+    assert "Promises" not in told.stdout
+
+
 def test_there_is_nothing_to_go_back_to_at_the_beginning() -> None:
     assert failing("--fault", "reorg=1") == (2, "embedded devnet: Genesis block can't be aborted\n")
 

@@ -211,6 +211,16 @@ async def test_the_faucet_is_asked_in_parts(contract: Contract, purse: Purse) ->
     assert [call[2] for call in calls] == [[0x9, FAUCET_MAX, 0]] * MINTS_TOGETHER + [[0x9, 5, 0]]
 
 
+async def test_money_is_made_and_paid_in_together(contract: Contract, purse: Purse) -> None:
+    made = await purse.deposit_minted(Payment(4, 6))
+    assert [(each.account, each.amount) for each in made.deposits] == [(4, 6)]
+    (calls,) = contract.sent
+    assert [call[1] for call in calls] == [
+        selector(name) for name in ("mint", "approve", "deposit")
+    ]
+    assert calls[0] == (TOKEN, selector("mint"), [purse.account, 6, 0])
+
+
 async def test_a_refusal_keeps_the_tokens_word(contract: Contract, purse: Purse) -> None:
     reason = "0x1 ('BALANCE_INSUFFICIENT'), 0x2 ('ENTRYPOINT_FAILED'), 0x2 ('ENTRYPOINT_FAILED')"
     reverted = {"execution_status": "REVERTED", "revert_reason": reason}
