@@ -29,7 +29,7 @@ check: $(READY) ## lint, format, types, project rules and unit tests
 	$(BIN)/pytest -q -n auto tests/test_tidy.py $(wildcard tests/unit)
 
 test: $(READY) ## all tests
-	$(BIN)/pytest -q -n auto
+	$(BIN)/pytest -q -n auto --dist worksteal
 
 test-contracts: $(READY) ## unit tests in Cairo, half an hour; skipped by name without node
 	$(BIN)/python scripts/build_contracts.py test

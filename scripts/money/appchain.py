@@ -110,7 +110,8 @@ class Appchain:
     def invoke(self, name: str, command: Command) -> tuple[InvokeV3, Item]:
         """Sign a command and hand it to admission. Refusals are admission's."""
         nonce = self.state.contracts[self.cast.addresses[name]].nonce
-        signed = self.cast.invoke(name, command, nonce)
+        # What a rollback has undone is new with another tip.
+        signed = self.cast.invoke(name, command, nonce, tip=self.node.views.view.head.epoch)
         return signed, self.node.engine.admission.transaction(signed)
 
     def order(self, signed: SignedOrder) -> Item:

@@ -349,8 +349,7 @@ class History:
     async def _make_final(self) -> None:
         """Have the head posted, let the delay pass, and wait until it is final.
 
-        A reorg over there may have taken a post back that the node does not miss yet: then its
-        delay begins again.
+        A reorg over there may take a post back before the node misses it: its delay begins again.
         """
         chain, settler = self._chain, self._chain.node.settler
         if settler is None:
@@ -362,7 +361,9 @@ class History:
             words = f"block {height} is posted: {settler.status()}"
             await until(lambda: settler.status().settled_height >= height, words)
             await self._settlement.pass_time(DELAY_SECONDS + 1)
-            if await came(lambda: settler.status().finalized_height >= height, _FINAL_SECONDS):
+            seen = await came(lambda: settler.status().finalized_height >= height, _FINAL_SECONDS)
+            # A reorg may have taken what the node has seen.
+            if seen and (await self._standing()).finalized.height >= height:
                 self._count("made final")
                 return
         raise Violated(f"block {height} does not become final: {settler.status()}")

@@ -93,10 +93,10 @@ class Cast:
         hash_ = cancel_hash(address, order_id, address, CHAIN_ID)
         return SignedCancel(address, order_id, address, 0, *self._sign(name, hash_))
 
-    def invoke(self, name: str, command: Command, nonce: int) -> InvokeV3:
+    def invoke(self, name: str, command: Command, nonce: int, tip: int = 0) -> InvokeV3:
         """Sign a command as a transaction."""
         calls = write_calls((command_call(command),))
-        bare = InvokeV3(self.addresses[name], calls, Terms(nonce, (ResourceBound(),) * 3))
+        bare = InvokeV3(self.addresses[name], calls, Terms(nonce, (ResourceBound(),) * 3, tip))
         signature = self._sign(name, transaction_hash(bare, CHAIN_ID))
         return msgspec.structs.replace(bare, signature=signature)
 
