@@ -92,10 +92,10 @@ desk_rollback.hold_finality = forgotten
 
 def test_a_hold_that_stays_is_found() -> None:
     change = """
-from sequencer.engine import settler
+from sequencer.engine import settling
 async def forgotten(*arguments):
     return ""
-settler.release_aborted = forgotten
+settling.release_aborted = forgotten
 """
     _, words = played([*_HALTED, ("apply", ["rollback begins"])], change, 3.0)
     assert "waited in vain" in words

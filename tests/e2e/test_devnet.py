@@ -124,7 +124,7 @@ def test_what_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     assert "SETTLEMENT_ABSENT" in devnet.log[0]
     with LocalDevnet(tmp_path, "--settlement", "http://127.0.0.1:1") as devnet:
         assert devnet.process.wait(PATIENCE_SECONDS) == 2
-    assert "SETTLEMENT_ABSENT: no starknet-devnet answers" in devnet.log[0]
+    assert "SETTLEMENT_ABSENT: no devnet answers" in devnet.log[0]
     assert is_empty(tmp_path)
 
 

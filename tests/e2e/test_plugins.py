@@ -151,6 +151,7 @@ def test_a_devnet_that_is_killed_leaves_no_plugin_behind(elsewhere: Path, use: s
         started.strike(signal.SIGKILL)
         started.process.wait(PATIENCE_SECONDS)
     with devnet(elsewhere, "watch:Watch") as started:
+        assert started.facts
         assert seen(lambda: "5 +4" in noted(elsewhere)), started.log
         assert started.end() == 0
 
