@@ -4,10 +4,15 @@ Laws
 - Only `State` changes them, with the rows that they follow.
 """
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import msgspec
 
 from sequencer.model.limits import PRICE_MAX
-from sequencer.model.rows import OrderRow, Position
+from sequencer.model.markets import MarketParameters
+from sequencer.model.rows import OrderRow, Position, Price
+from sequencer.model.units import ONE
 
 
 class Exposure:
@@ -41,16 +46,6 @@ class Exposure:
         return not self.resting and not self.waiting
 
 
-class Holding:
-    """What an account has, by market."""
-
-    __slots__ = ("exposures", "positions")
-
-    def __init__(self) -> None:
-        self.positions: dict[str, Position] = {}
-        self.exposures: dict[str, Exposure] = {}
-
-
 class Sums(msgspec.Struct):
     """Running sums of the laws. `funding` is the sum of size x cached index, in 1e-26."""
 
@@ -71,6 +66,43 @@ class MarginRates(msgspec.Struct, frozen=True, gc=False):
 
     initial: int
     maintenance: int
+
+
+def margin_rates_of(parameters: MarketParameters) -> MarginRates:
+    """Return the rates of a market."""
+    initial, fee = parameters.initial_margin, parameters.taker_fee
+    return MarginRates(initial + fee, initial * parameters.maintenance_factor + fee * ONE)
+
+
+class Reference(msgspec.Struct, frozen=True, eq=False):
+    """Prices from which moves are measured, and the rates that margin is worked out with there."""
+
+    prices: Mapping[str, Price]
+    rates: Mapping[str, MarginRates]
+
+
+class Calm(NamedTuple):
+    """How far prices may move from a reference before an account could be low; see `calm`."""
+
+    reference: Reference
+    room: int
+
+
+def is_resize(before: OrderRow, after: OrderRow) -> bool:
+    """Say whether an order in the book stays where it is, whatever is left of it."""
+    stays = before.price == after.price and before.sequence == after.sequence
+    return stays and not before.waiting and not after.waiting
+
+
+class Holding:
+    """What an account has, by market. `calm` is None where it has not been looked at since."""
+
+    __slots__ = ("calm", "exposures", "positions")
+
+    def __init__(self) -> None:
+        self.positions: dict[str, Position] = {}
+        self.exposures: dict[str, Exposure] = {}
+        self.calm: Calm | None = None
 
 
 NO_EXPOSURE = Exposure()

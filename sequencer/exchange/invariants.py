@@ -18,6 +18,7 @@ from itertools import islice
 from typing import Any, TypeAlias, cast
 
 from sequencer.exchange.book import BookSide
+from sequencer.exchange.calm import move_since, restless
 from sequencer.exchange.derived import Exposure, Holding
 from sequencer.exchange.losses import insurance_cash
 from sequencer.exchange.margin import Margin, is_healthy, margin_of
@@ -105,6 +106,17 @@ def recount(state: State) -> None:
     for account, holding in sorted(state.holdings.items()):
         for market, exposure in sorted(holding.exposures.items()):
             _check_bounds(account, market, exposure)
+    _check_calm(state)
+
+
+def _check_calm(state: State) -> None:
+    """Look at everyone whom the sweep would pass over at the present prices."""
+    move = move_since(state)
+    calm = () if move is None else state.holdings.keys() - restless(state, state.holdings, move)
+    for account in sorted(calm):
+        margin = margin_of(state, account)
+        detail = f"account {account:#x} is low and would be passed over"
+        check(margin.adds_risk() and margin.is_healthy(), Law.DERIVED, detail)
 
 
 def _check_money(state: State) -> None:

@@ -14,10 +14,19 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from sequencer.exchange.book import Book
-from sequencer.exchange.derived import NOTHING, Exposure, Holding, MarginRates, MarketSums, Sums
+from sequencer.exchange.derived import (
+    NOTHING,
+    Exposure,
+    Holding,
+    MarginRates,
+    MarketSums,
+    Reference,
+    Sums,
+    is_resize,
+    margin_rates_of,
+)
 from sequencer.exchange.waiting import WaitingOrders
 from sequencer.model.limits import PRICE_MAX
-from sequencer.model.markets import MarketParameters
 from sequencer.model.orders import Side
 from sequencer.model.rows import (
     Account,
@@ -42,7 +51,7 @@ from sequencer.model.rows import (
     UsedOrder,
     Withdrawal,
 )
-from sequencer.model.units import MS_PER_SECOND, ONE
+from sequencer.model.units import MS_PER_SECOND
 
 
 class Table(StrEnum):
@@ -115,6 +124,7 @@ class State:
         self.sums = Sums()
         self.market_sums: dict[str, MarketSums] = {}
         self.margin_rates: dict[str, MarginRates] = {}
+        self.reference: Reference | None = None
         self._derive = self._derivations()
 
     def _tables(self) -> dict[Table, dict[Any, Any]]:
@@ -197,6 +207,7 @@ class State:
         return before
 
     def _derive_account(self, key: int, before: Account | None, after: Account | None) -> None:
+        self._stir(key)
         if before is not None:
             self.sums.cash -= before.cash
             if before.owner:
@@ -233,6 +244,7 @@ class State:
         self, key: tuple[int, str], before: Position | None, after: Position | None
     ) -> None:
         account, market = key
+        self._stir(account)
         sums, of_market = self.sums, self.market_sums[market]
         if before is not None:
             size = before.size
@@ -252,6 +264,11 @@ class State:
         if before is None:
             self.holders[market][account] = None
 
+    def _stir(self, account: int) -> None:
+        holding = self.holdings.get(account)
+        if holding is not None:
+            holding.calm = None
+
     def _drop_position(self, account: int, market: str) -> None:
         holding = self.holdings.get(account)
         if holding is not None and holding.positions.pop(market, None) is not None:
@@ -269,7 +286,8 @@ class State:
         return holding
 
     def _derive_order(self, order_id: int, before: OrderRow | None, after: OrderRow | None) -> None:
-        if before is not None and after is not None and _is_resize(before, after):
+        self._stir((after or before).order.account)  # type: ignore[union-attr]
+        if before is not None and after is not None and is_resize(before, after):
             self._resize_order(order_id, before, after)
             return
         if before is not None:
@@ -347,22 +365,12 @@ class State:
             del self.books[market], self.holders[market], self.market_sums[market]
             del self.margin_rates[market], self.waiting[market]
             return
-        self.margin_rates[market] = _margin_rates(after.parameters)
+        self.margin_rates[market] = margin_rates_of(after.parameters)
         if before is None:
             self.books[market] = Book()
             self.waiting[market] = WaitingOrders()
             self.holders[market] = {}
             self.market_sums[market] = MarketSums()
-
-
-def _margin_rates(parameters: MarketParameters) -> MarginRates:
-    initial, fee = parameters.initial_margin, parameters.taker_fee
-    return MarginRates(initial + fee, initial * parameters.maintenance_factor + fee * ONE)
-
-
-def _is_resize(before: OrderRow, after: OrderRow) -> bool:
-    stays = before.price == after.price and before.sequence == after.sequence
-    return stays and not before.waiting and not after.waiting
 
 
 class Journal:

@@ -2,8 +2,9 @@
 
 Laws
 - Outside OPEN nothing is cancelled or liquidated here.
-- Every account with a position in a market that moved is looked at, and everyone whom the tripwire
-  watches: whoever was over the cap at the last tick is among them.
+- Every account with a position in a market that moved is looked at, but for those that `calm`
+  proves not to be low, and everyone whom the tripwire watches: whoever was over the cap at the last
+  tick is among them.
 - An account that holds a market at a stale index price is left alone: not counted, not liquidated,
   its orders stay. A market that is paused but has fresh prices is no reason to wait.
 - Insurance is an account like others, but never unhealthy: there is nobody to take its positions.
@@ -16,6 +17,7 @@ named number; the rest goes at the next that moves the market.
 
 from collections.abc import Iterator, Sequence
 
+from sequencer.exchange.calm import move_since, note, refer, restless
 from sequencer.exchange.closing import close_order, orders_of
 from sequencer.exchange.derived import NO_EXPOSURE
 from sequencer.exchange.freshness import stale_held
@@ -29,6 +31,9 @@ from sequencer.model.limits import CANCELLED_PER_TICK_MAX
 from sequencer.model.orders import Side
 from sequencer.model.rows import Guard, Mode, OrderRow
 
+# When more than one in so many is looked at, all are, and moves are measured anew.
+_RESTLESS_PART_MAX = 4
+
 
 def sweep_accounts(step: Step, moved: Sequence[str], tick_hash: int) -> None:
     """Look at the accounts in markets that moved; watch, liquidate and cancel as the laws say.
@@ -39,7 +44,7 @@ def sweep_accounts(step: Step, moved: Sequence[str], tick_hash: int) -> None:
     state = step.state
     if state.system.mode is not Mode.OPEN:
         return
-    margins = {account: margin_of(state, account) for account in _concerned(state, moved)}
+    margins = _restless(state, _concerned(state, moved))
     low = [account for account in sorted(margins) if _is_low(margins[account])]
     low = [account for account in low if not _is_frozen(step, account)]
     unhealthy = {
@@ -60,6 +65,22 @@ def _concerned(state: State, moved: Sequence[str]) -> set[int]:
     for market in moved:
         accounts.update(state.holders[market])
     return accounts
+
+
+def _restless(state: State, concerned: set[int]) -> dict[int, Margin]:
+    """Work out the figures of those who may be low, and of all that the tripwire watches."""
+    move = move_since(state)
+    accounts = concerned
+    if move is not None:
+        accounts = restless(state, concerned, move) | state.unhealthy.keys()
+    if move is None or len(accounts) * _RESTLESS_PART_MAX > len(concerned):
+        # Too many are near it, or there is none: from here on moves are measured from here.
+        refer(state)
+        move, accounts = 0, concerned
+    margins = {account: margin_of(state, account) for account in accounts}
+    for account, margin in margins.items():
+        note(state, account, margin, move)
+    return margins
 
 
 def _is_low(margin: Margin) -> bool:

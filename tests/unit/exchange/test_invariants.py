@@ -289,7 +289,8 @@ def test_every_derived_part_and_nothing_else_is_recounted() -> None:
         for name, part in vars(state).items()
         if name != "rows" and not name.startswith("_") and id(part) not in tables
     }
-    assert derived == set(VIEWS)
+    # Where the sweep measures moves from follows from no row: a law of its own checks what it says.
+    assert derived - {"reference"} == set(VIEWS)
     assert all(view(state) for _, view in VIEWS.values())
     assert {name for name, _, _ in _DRIFTS} == set(VIEWS)
 
