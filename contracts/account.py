@@ -9,7 +9,7 @@ Laws
   `PUBLIC_KEY`; inside a call there is no signature, so `__validate__` refuses every call.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import msgspec
@@ -33,7 +33,9 @@ _ACCOUNT_ID = 0x2CECCEF7F994940B3962A6C67E0BA4FCD37DF7D131417C604F91E03CAECC1CD
 _OUTSIDE_ID = 0x1D1144BB2138366FF28D8E9AB57456B1D332AC42196230C3A602003C89872
 _VALID = encode_short_string("VALID")
 _SIGNATURE_FELTS = 2
-_SIGNATURE_INVALID = "Account: invalid signature"
+
+SIGNATURE_INVALID = "Account: invalid signature"
+"""What an account says of a signature that its key did not make."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -55,6 +57,11 @@ def account_slots(public_key: Felt) -> Mapping[Felt, Felt]:
     return {PUBLIC_KEY.slot: public_key, _INTERFACES.slot(_ACCOUNT_ID): 1}
 
 
+def is_signed(public_key: Felt, hash_: Felt, signature: Sequence[Felt]) -> bool:
+    """Say whether an account's key made a signature of a hash."""
+    return len(signature) == _SIGNATURE_FELTS and verify(public_key, hash_, *signature)
+
+
 def execute(frame: Frame, calls: tuple[Call, ...]) -> tuple[FeltSpan, ...]:
     require(frame.caller == 0, "Account: invalid caller")
     require(frame.machine.transaction_hash != 0, "Account: invalid tx version")
@@ -65,22 +72,21 @@ def execute(frame: Frame, calls: tuple[Call, ...]) -> tuple[FeltSpan, ...]:
 
 
 def validate(frame: Frame, calls: tuple[Call, ...]) -> Felt:
-    raise Reverted(_SIGNATURE_INVALID)
+    raise Reverted(SIGNATURE_INVALID)
 
 
 def validate_declare(frame: Frame, class_hash: Felt) -> Felt:
-    raise Reverted(_SIGNATURE_INVALID)
+    raise Reverted(SIGNATURE_INVALID)
 
 
 def validate_deploy(
     frame: Frame, class_hash: Felt, contract_address_salt: Felt, public_key: Felt
 ) -> Felt:
-    raise Reverted(_SIGNATURE_INVALID)
+    raise Reverted(SIGNATURE_INVALID)
 
 
 def is_valid_signature(frame: Frame, hash: Felt, signature: tuple[Felt, ...]) -> Felt:
-    sound = len(signature) == _SIGNATURE_FELTS
-    return _VALID if sound and verify(PUBLIC_KEY.read(frame), hash, *signature) else 0
+    return _VALID if is_signed(PUBLIC_KEY.read(frame), hash, signature) else 0
 
 
 def supports_interface(frame: Frame, interface_id: Felt) -> bool:

@@ -7,15 +7,13 @@ Promises
 """
 
 from collections.abc import Mapping
-from typing import Annotated
 
-import msgspec
-
-from contracts.cairo_types import U8, U256, Address, Key, Text
+from contracts.cairo_types import U8, U256, Address, Text
 from contracts.entry_points import emit, named
 from contracts.served import Served, served_twin
 from contracts.storage import Map, Variable
 from contracts.twin import Frame, Twin, require
+from contracts.usdc import Approval, Transfer
 from sequencer.starknet.felt import Felt, encode_short_string
 
 STRK_CLASS_HASH = 0x2E77EE61D4DF3D988EE1F42EA5442E913862CC82C2584D212ECDA76666498FC
@@ -35,22 +33,6 @@ _NAME_WORD = 0x35B0C37F7F34BE47076C6CFBCF811AD0769DBC81F4C509EE9613E0B0C648CA9
 _SYMBOL = Variable[int]("ERC20_symbol", Felt)
 _SYMBOL_WORD = 0x1C789464AD40743BC8A10C1B00FB11A9C2A6FB9697600ED12F48DF50A9CC740
 _UNBOUNDED = 2**256 - 1
-
-
-class Transfer(msgspec.Struct, frozen=True):
-    """Tokens that moved; from 0 where they are new."""
-
-    from_: Annotated[Address, Key()]
-    to: Annotated[Address, Key()]
-    value: U256
-
-
-class Approval(msgspec.Struct, frozen=True):
-    """What a spender may move from now on."""
-
-    owner: Annotated[Address, Key()]
-    spender: Annotated[Address, Key()]
-    value: U256
 
 
 def token_slots(

@@ -2,11 +2,11 @@
 
 Promises
 - A twin sees the chain through one `Frame`; whoever executes it is a `Machine`.
-- What a call wrote and emitted counts only if the outermost call returns.
+- What a call wrote and emitted counts only if it returns, and every call around it.
 
 Laws
 - A twin keeps nothing between calls but storage slots, at the addresses that Cairo would use.
-- `Reverted` carries the felts that Cairo would panic with; a code is a short string.
+- `Reverted` carries the code that Cairo would panic with, a short string.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,10 +38,6 @@ class Machine(Protocol):
     @property
     def timestamp(self) -> int:
         """Return the block's time in seconds."""
-
-    @property
-    def chain_id(self) -> Felt:
-        """Return the settlement chain's own id."""
 
     @property
     def transaction_hash(self) -> Felt:
@@ -106,7 +102,8 @@ Run: TypeAlias = Callable[[Frame, Sequence[Felt]], Sequence[Felt]]
 class Twin(msgspec.Struct, frozen=True):
     """A class of contracts bound to Python; entry points are by selector.
 
-    `sierra` is the class as JSON text, as it is declared and served; it hashes to `class_hash`.
+    `sierra` is the class as JSON text, as it is declared and served. It hashes to `class_hash`,
+    but where `contracts/served.py` made it for a class of other authors.
     """
 
     name: str

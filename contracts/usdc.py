@@ -25,7 +25,7 @@ _ALLOWANCES = Map[int]("allowances", U256)
 
 
 class Transfer(msgspec.Struct, frozen=True):
-    """Money that moved; from 0 where it is new."""
+    """Tokens that moved; from 0 where they are new."""
 
     from_: Annotated[Address, Key()]
     to: Annotated[Address, Key()]

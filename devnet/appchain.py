@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from devnet.appchain_facts import AppchainFacts
+from devnet.appchain_facts import AppchainFacts, facts_of
 from devnet.bots import Bots
 from devnet.devnet_facts import Moment, Watch, ready_facts
 from devnet.devnet_folder import DevnetFolder, DevnetOptions, devnet_folder
@@ -31,6 +31,7 @@ from devnet.local_cast import make_local_cast, make_local_genesis
 from devnet.publishers import Publishers, SpotLoop
 from sequencer.config import NodeConfig
 from sequencer.engine.settler import SettlePace
+from sequencer.engine.settling import post_of
 from sequencer.exchange.modes import opening_problems
 from sequencer.feeds.recorded import Recording, read_recording
 from sequencer.model.api_limits import ServerLimits
@@ -40,7 +41,7 @@ from sequencer.model.plugins import PluginConfig
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Mode, ModeCause
 from sequencer.model.secret import Secret
-from sequencer.model.settlement import Post, Standing
+from sequencer.model.settlement import Standing
 from sequencer.node import Given, Node, start_node
 from sequencer.ports import Settlement
 from sequencer.serve import answered, commanded, run_noting
@@ -244,8 +245,7 @@ class _Appchain:
 
         Refusal: SETTLEMENT_ABSENT where somebody else's is not there.
         """
-        facts = _facts_of(node)
-        if opener is None or late is None or facts is None:
+        if opener is None or late is None:
             yield
             return
         if told.is_set():
@@ -253,6 +253,7 @@ class _Appchain:
             yield
             return
         loop, data_dir = asyncio.get_running_loop(), self._folder.data_dir
+        facts = facts_of(node.store.view, node.engine.writer.state)
         salt = self._options.seed if opener.is_new else self._folder.salt
 
         def say(words: str) -> None:
@@ -283,8 +284,7 @@ class _Appchain:
         is_kept = holds_chain(self._folder.data_dir)
         if first is None or opener is None or not opener.is_new or is_kept:
             return None
-        root, hash_ = (int.from_bytes(part, "big") for part in (first.state_root, first.block_hash))
-        return standing_at(Post(first.height, root, hash_))
+        return standing_at(post_of(first))
 
     def _config(self) -> NodeConfig:
         genesis = make_local_genesis(self._recording, self._cast, self._options.balance)
@@ -308,14 +308,6 @@ class _Appchain:
             say=self._teller.say,
             methods=lambda service: faucet_methods(service, faucet),
         )
-
-
-def _facts_of(node: Node) -> AppchainFacts | None:
-    """Return what a contract has to know of this chain."""
-    first, state = node.store.view.block(0), node.engine.writer.state
-    if first is None:
-        return None
-    return AppchainFacts(first, state.system.chain_id, state.totals.genesis_deposited)
 
 
 async def _until(told: asyncio.Event, node: Node) -> None:

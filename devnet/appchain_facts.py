@@ -2,7 +2,10 @@
 
 import msgspec
 
+from sequencer.exchange.state import State
 from sequencer.model.records import BlockRecord
+from sequencer.model.refusals import Reason, Refused
+from sequencer.ports import ChainView
 from sequencer.starknet.felt import Felt
 
 
@@ -16,3 +19,11 @@ class AppchainFacts(msgspec.Struct, frozen=True):
     chain_id: Felt
     genesis_deposited: int
     l1_bridge: int = 0
+
+
+def facts_of(view: ChainView, state: State, l1_bridge: int = 0) -> AppchainFacts:
+    """Return the facts of a chain, by any state of it. Refusal: RUN_BROKEN without block 0."""
+    first = view.block(0)
+    if first is None:
+        raise Refused(Reason.RUN_BROKEN, "the chain has no block 0")
+    return AppchainFacts(first, state.system.chain_id, state.totals.genesis_deposited, l1_bridge)

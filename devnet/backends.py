@@ -45,6 +45,7 @@ from sequencer.config import (
     leave_settlement,
     read_limited,
 )
+from sequencer.engine.settling import post_of
 from sequencer.model.limits import RUN_FILE_BYTES_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.settlement.connection import StarknetAccess
@@ -54,6 +55,7 @@ from sequencer.settlement.deployment import (
     deploy_settlement,
 )
 from sequencer.settlement.starknet import StarknetSettlement
+from sequencer.starknet.felt import Felt
 
 AUTO, NONE, DEVNET, EMBEDDED = "auto", "none", "starknet-devnet", "embedded"
 FINALITY_DELAY_SECONDS = 3_600
@@ -104,6 +106,33 @@ async def open_backend(
         contract = await _contract(devnet.url, folder, facts, salt)
         started.pop_all()
     return Backend(contract, devnet, replaced)
+
+
+async def deploy_contract(
+    deployer: StarknetAccess,
+    roles: tuple[DevnetAccount, DevnetAccount],
+    facts: AppchainFacts,
+    salt: int,
+) -> Felt:
+    """Deploy a chain's contract at its block 0, or find it; returns its address.
+
+    `roles` are its owner and its operator. Failure: SettlementError.
+    """
+    owner, operator = roles
+    first = post_of(facts.first)
+    constructor = SettlementConstructor(
+        owner=owner.address,
+        operator=operator.address,
+        state_root=first.state_root,
+        block_number=first.height,
+        block_hash=first.block_hash,
+        finality_delay=FINALITY_DELAY_SECONDS,
+        exchange=EXCHANGE_ADDRESS,
+        chain_id=facts.chain_id,
+        l1_bridge=facts.l1_bridge,
+    )
+    classes = SettlementClasses(load_artifact("settlement"), load_artifact("usdc"))
+    return await deploy_settlement(deployer, classes, constructor, salt, facts.genesis_deposited)
 
 
 def stop_backend(backend: Backend, folder: Path) -> None:
@@ -169,21 +198,7 @@ async def _contract(url: str, folder: Path, facts: AppchainFacts, salt: int) -> 
     except _NO_DEVNET as error:
         words = f"no devnet answers at {url}: {str(error) or type(error).__name__:.120}"
         raise Refused(Reason.SETTLEMENT_ABSENT, words) from None
-    first = facts.first
-    constructor = SettlementConstructor(
-        owner=owner.address,
-        operator=operator.address,
-        state_root=int.from_bytes(first.state_root, "big"),
-        block_number=first.height,
-        block_hash=int.from_bytes(first.block_hash, "big"),
-        finality_delay=FINALITY_DELAY_SECONDS,
-        exchange=EXCHANGE_ADDRESS,
-        chain_id=facts.chain_id,
-        l1_bridge=facts.l1_bridge,
-    )
-    classes = SettlementClasses(load_artifact("settlement"), load_artifact("usdc"))
-    given = facts.genesis_deposited
-    address = await deploy_settlement(_access(url, owner), classes, constructor, salt, given)
+    address = await deploy_contract(_access(url, owner), (owner, operator), facts, salt)
     # For commands of the operator while no run goes on.
     leave_settlement(folder, SettlementConfig(url, address, operator.address, operator.private_key))
     return StarknetSettlement(_access(url, operator), address)

@@ -74,10 +74,8 @@ class Claimant:
             height = (await self._settlement.standing()).finalized.height
             amount, problems = await self._claim_all(view, height)
             surplus, problem = await self._miscounted(view)
-        except SettlementError as error:
+        except (SettlementError, Refused) as error:
             return Claimed(problems=(str(error),))
-        except Refused as refused:
-            return Claimed(problems=(str(refused),))
         more = (problem,) if problem else ()
         return Claimed(amount, not problem, surplus, (*problems, *more))
 
@@ -111,7 +109,7 @@ class Claimant:
         if surplus < 0:
             counted = f"{given} of genesis, {money.deposited} deposited, {money.paid} paid"
             return 0, f"the contract has {balance}, and counts {counted}"
-        credited, owed = stored_deposits(view), dict(_withdrawals(view.state()))
+        credited, owed = stored_deposits(view.state()), dict(_withdrawals(view.state()))
         sent = await self._settlement.deposits(0, money.deposits)
         waiting = [
             Content(contract, each.account, each.amount)

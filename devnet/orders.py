@@ -16,8 +16,9 @@ from sequencer.model.commands import PriceReport, Withdraw
 from sequencer.model.limits import POST_ONLY_BAND
 from sequencer.model.orders import Instruction, Order, OrderType, SelfTrade, Side
 from sequencer.model.units import BASIS_ONE, ONE
+from sequencer.starknet.deposits import withdrawal_id_of
 from sequencer.starknet.felt import Felt
-from sequencer.starknet.felt_hash import poseidon_array, sign
+from sequencer.starknet.felt_hash import sign
 from sequencer.starknet.messages import cancel_hash, order_hash, price_report_hash
 from sequencer.starknet.transactions import InvokeV3, ResourceBound, Terms, transaction_hash
 
@@ -26,7 +27,6 @@ _REPORT_SCALE = 10**10
 """From 1e-8 to the 18 decimals of reports."""
 
 _NO_FEES = (ResourceBound(),) * 3
-_FIRST_CALL = 0
 
 
 def limit_order(
@@ -94,7 +94,7 @@ def sign_withdrawal(
     unsigned = InvokeV3(player.address, calldata, Terms(nonce, _NO_FEES))
     hash_ = transaction_hash(unsigned, chain_id)
     signed = msgspec.structs.replace(unsigned, signature=sign(player.key, hash_))
-    withdrawal_id = poseidon_array((hash_, _FIRST_CALL))
+    withdrawal_id = withdrawal_id_of(hash_)
     return signed, msgspec.structs.replace(wanted, withdrawal_id=withdrawal_id)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from devnet.appchain_facts import AppchainFacts
+from devnet.appchain_facts import AppchainFacts, facts_of
 from devnet.backends import (
     AUTO,
     FINALITY_DELAY_SECONDS,
@@ -47,7 +47,7 @@ from sequencer.config import NodeConfig, devnet_url
 from sequencer.engine.settler import SettlePace
 from sequencer.engine.writer import Pace
 from sequencer.feeds.recorded import read_recording
-from sequencer.model.refusals import Reason, Refused
+from sequencer.model.refusals import Refused
 from sequencer.model.rows import DepositRow
 from sequencer.model.secret import Secret
 from sequencer.model.settlement import SettlementError
@@ -164,7 +164,7 @@ class Run:
     @asynccontextmanager
     async def _paying(self, backend: Backend) -> AsyncIterator[Purse | None]:
         """Give whoever pays the traders' money in and claims it, None where genesis gives it."""
-        if not _is_funded(self._options) or backend.settlement is None:
+        if backend.settlement is None:
             yield None
             return
         purse = await open_purse(self._data_dir)
@@ -358,11 +358,7 @@ def _begun(config: NodeConfig) -> _Begun:
     """Begin the chain where there is none, and look at it."""
     store, recovered = open_chain(config)
     try:
-        first = store.view.block(0)
-        if first is None:
-            raise Refused(Reason.RUN_BROKEN, "the chain has no block 0")
         state = recovered.state
-        known = AppchainFacts(first, state.system.chain_id, state.totals.genesis_deposited)
-        return _Begun(known, dict(state.deposits))
+        return _Begun(facts_of(store.view, state), dict(state.deposits))
     finally:
         store.close()

@@ -23,7 +23,6 @@ from sequencer.ports import StoreFailed, StoreProblem
 RUN_FILE = "run.json"
 LOCK_FILE = "run.lock"
 
-
 _SALT_BITS = 128
 
 

@@ -39,7 +39,6 @@ _POLL_SECONDS = 0.05
 _VERSION_SECONDS_MAX = 10
 _ZOMBIE = "Z"
 
-
 DEVNET_FILE = "devnet.json"
 """Where whoever started a devnet keeps which process it is, in a folder of its own."""
 

@@ -35,7 +35,7 @@ from contracts.artifacts import (
     source_hash,
 )
 from contracts.sierra import repair
-from devnet.npm_packages import has_npm
+from devnet.npm_packages import PackagesAbsent, has_npm, install
 from sequencer.config import cache_folder
 
 SETTLEMENT_PARTS = ("interface", "proof", "money", "contract")
@@ -54,7 +54,6 @@ CAIRO_PACKAGE = "wasm-cairo"
 SIERRA_COMPILER = "universal-sierra-compiler"
 SIERRA_COMPILER_VERSION = "2.8.0"
 NODE_FOLDER = FOLDER.parent / "build" / "contracts"
-NODE_FILES = ("package.json", "package-lock.json")
 
 
 class StepFailed(Exception):
@@ -177,28 +176,12 @@ def compact(value: object) -> str:
 
 
 def run_cairo(action: str, *sources: Path) -> str:
-    modules = node_modules()
+    try:
+        modules = install(FOLDER, NODE_FOLDER)
+    except PackagesAbsent as absent:
+        raise StepFailed(str(absent), exit_code=2) from None
     command = ["node", str(FOLDER / "compile.mjs"), str(modules), action]
     return run([*command, *map(str, sources)])
-
-
-def node_modules() -> Path:
-    """Install the pinned packages under build/ unless these very pins are there."""
-    if not has_npm():
-        raise StepFailed("node and npm are not on PATH", exit_code=2)
-    modules = NODE_FOLDER / "node_modules"
-    wanted = {name: (FOLDER / name).read_text("utf-8") for name in NODE_FILES}
-    present = {name: NODE_FOLDER / name for name in NODE_FILES}
-    if not modules.is_dir() or any(
-        not path.exists() or path.read_text("utf-8") != wanted[name]
-        for name, path in present.items()
-    ):
-        NODE_FOLDER.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(modules, ignore_errors=True)
-        for name, path in present.items():
-            path.write_text(wanted[name], "utf-8")
-        run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], NODE_FOLDER)
-    return modules
 
 
 def sierra_compiler() -> Path:
@@ -214,9 +197,9 @@ def sierra_compiler() -> Path:
     return binary
 
 
-def run(command: list[str], folder: Path | None = None) -> str:
+def run(command: list[str]) -> str:
     """Run a tool and return what it printed; a refusal is shown whole."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise StepFailed(f"{command[0]} refused:\n{done.stdout}\n{done.stderr}")
     return done.stdout

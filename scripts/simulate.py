@@ -41,7 +41,8 @@ _WORDS_SHOWN = 2_000
 def main() -> int:
     """Run one seed or many; returns the exit code."""
     parser = argparse.ArgumentParser(description="Race rollbacks, and follow the money.")
-    parser.add_argument("--only", nargs="+", choices=CAMPAIGNS, metavar="CAMPAIGN")
+    words = f"of {', '.join(CAMPAIGNS)}; default: all of them"
+    parser.add_argument("--only", nargs="+", choices=CAMPAIGNS, metavar="CAMPAIGN", help=words)
     words = f"default: {SEEDS_WHOLE} races, {campaign.HISTORIES_WHOLE} of the others"
     parser.add_argument("--seeds", type=int, help=words)
     parser.add_argument("--from", type=int, default=1, dest="first", help="default: 1")

@@ -124,25 +124,17 @@ def read_operator_key(path: Path | None) -> Secret:
 
     Refusals: FILE_UNREADABLE, PRIVATE_KEY_OUT_OF_RANGE; neither shows what was read.
     """
-    if path is not None:
-        return _read_secret(path, "private key")
-    return _secret_of(os.environ.get(KEY_VARIABLE, ""), f"${KEY_VARIABLE}", "private key")
+    return _read_key(path, KEY_VARIABLE, "private key")
 
 
 def read_account_key(path: Path | None) -> Secret:
     """Read the private key of an account that moves its money, as `read_operator_key` does."""
-    if path is not None:
-        return _read_secret(path, "private key")
-    variable = ACCOUNT_KEY_VARIABLE
-    return _secret_of(os.environ.get(variable, ""), f"${variable}", "private key")
+    return _read_key(path, ACCOUNT_KEY_VARIABLE, "private key")
 
 
 def read_ethereum_key(path: Path | None) -> Secret:
     """Read the private key of an Ethereum address, as `read_operator_key` does."""
-    kind, variable = "Ethereum private key", ETHEREUM_KEY_VARIABLE
-    if path is not None:
-        return _read_secret(path, kind)
-    return _secret_of(os.environ.get(variable, ""), f"${variable}", kind)
+    return _read_key(path, ETHEREUM_KEY_VARIABLE, "Ethereum private key")
 
 
 class SettlementConfig(msgspec.Struct, frozen=True):
@@ -308,6 +300,16 @@ def _write_secret(path: Path, secret: Secret) -> None:
         file.write(f"{secret.value:064x}\n")
 
 
+def _read_key(path: Path | None, variable: str, kind: str) -> Secret:
+    if path is not None:
+        return _read_secret(path, kind)
+    text = os.environ.get(variable, "")
+    if not text:
+        words = f"${variable} is not set; or give a file with the {kind}"
+        raise Refused(Reason.PRIVATE_KEY_OUT_OF_RANGE, words)
+    return _secret_of(text, f"${variable}", kind)
+
+
 def _read_secret(path: Path, kind: str) -> Secret:
     text = read_limited(path, KEY_FILE_BYTES_MAX).decode("ascii", "replace")
     return _secret_of(text, str(path), kind)
@@ -315,10 +317,6 @@ def _read_secret(path: Path, kind: str) -> Secret:
 
 def _secret_of(text: str, origin: str, kind: str) -> Secret:
     digits = text.strip().removeprefix("0x")
-    variables = (KEY_VARIABLE, ACCOUNT_KEY_VARIABLE, ETHEREUM_KEY_VARIABLE)
-    if not text and origin in [f"${variable}" for variable in variables]:
-        words = f"{origin} is not set; or give a file with the {kind}"
-        raise Refused(Reason.PRIVATE_KEY_OUT_OF_RANGE, words)
     if not digits or len(digits) > _KEY_DIGITS_MAX or not set(digits) <= _HEX_DIGITS:
         words = f"{origin} holds no {kind} in hexadecimal"
         raise Refused(Reason.PRIVATE_KEY_OUT_OF_RANGE, words)

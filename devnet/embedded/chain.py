@@ -100,7 +100,7 @@ class Chain:
 
     def around(self, timestamp: int) -> Surroundings:
         """Return what a machine has to know."""
-        return Surroundings(self.twins, CHAIN_ID, timestamp)
+        return Surroundings(self.twins, timestamp)
 
     def next_time(self) -> int:
         """Return the second of a block that is made now."""

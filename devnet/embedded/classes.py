@@ -12,15 +12,18 @@ import msgspec
 
 from contracts.twin import Twin
 from devnet.embedded.execution import require_known
-from sequencer.api.starknet_rpc.broadcast import Broadcast, read_deploy_account, read_invoke
-from sequencer.api.starknet_rpc.values import read_felt, read_object
-from sequencer.model.refusals import Reason, Refused, shown
+from sequencer.api.starknet_rpc.broadcast import (
+    Broadcast,
+    read_declaration,
+    read_deploy_account,
+    read_invoke,
+)
+from sequencer.api.starknet_rpc.values import read_object
+from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.felt import Felt, parse_felt
 from sequencer.starknet.names import EntryPoint, SierraClass, sierra_class_hash
-from sequencer.starknet.transactions import DeclareV3, InvokeV3
 
 _CLASS_FIELDS = ("sierra_program", "contract_class_version", "entry_points_by_type", "abi")
-_OF_DECLARATION = ("contract_class", "compiled_class_hash")
 
 
 class _Point(msgspec.Struct, frozen=True):
@@ -69,29 +72,13 @@ class Classes:
                 return read_invoke(value)
 
     def read_declare(self, value: object) -> Broadcast:
-        """Read a declaration. Refusals: TRANSACTION_MALFORMED, CLASS_MALFORMED. Error: 56."""
-        if not isinstance(value, dict) or value.get("type") != "DECLARE":
-            raise Refused(Reason.TRANSACTION_MALFORMED, f"no declaration: {shown(value)}")
-        missing = [name for name in _OF_DECLARATION if value.get(name) is None]
-        if missing:
-            raise Refused(Reason.TRANSACTION_MALFORMED, f"{missing[0]} is missing")
-        class_hash = _class_hash(value["contract_class"])
+        """Read a declaration. Refusals and errors: those of its reader; CLASS_MALFORMED, 56."""
+        return read_declaration(value, self._known_hash)
+
+    def _known_hash(self, value: object) -> Felt:
+        class_hash = _class_hash(value)
         require_known(class_hash, self._twins)
-        rest = {name: each for name, each in value.items() if name not in _OF_DECLARATION}
-        # But for its class, a declaration has the fields of a call.
-        read = read_invoke({**rest, "type": "INVOKE", "calldata": []})
-        call = read.transaction
-        if not isinstance(call, InvokeV3):
-            raise Refused(Reason.TRANSACTION_MALFORMED, "no declaration")
-        declaration = DeclareV3(
-            sender=call.sender,
-            class_hash=class_hash,
-            compiled_class_hash=read_felt(value["compiled_class_hash"]),
-            terms=call.terms,
-            account_deployment_data=call.account_deployment_data,
-            signature=call.signature,
-        )
-        return Broadcast(declaration, read.is_query)
+        return class_hash
 
 
 def _class_hash(value: object) -> Felt:

@@ -13,7 +13,7 @@ from typing import assert_never
 
 import msgspec
 
-from contracts.account import PUBLIC_KEY
+from contracts.account import PUBLIC_KEY, SIGNATURE_INVALID, is_signed
 from contracts.twin import Reverted, Twin
 from devnet.embedded.machine import Entered, Failure, Surroundings, TransactionMachine
 from devnet.embedded.reasons import panic_of, revert_reason
@@ -30,7 +30,6 @@ from sequencer.api.starknet_rpc.errors import (
 )
 from sequencer.starknet.block import Event, Receipt
 from sequencer.starknet.felt import Felt, format_felt
-from sequencer.starknet.felt_hash import verify
 from sequencer.starknet.names import selector
 from sequencer.starknet.transactions import (
     DeclareV3,
@@ -43,8 +42,6 @@ from sequencer.starknet.transactions import (
 )
 
 _EXECUTE, _VALIDATE = selector("__execute__"), selector("__validate__")
-_SIGNATURE_FELTS = 2
-_SIGNATURE_INVALID = "Account: invalid signature"
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -172,14 +169,11 @@ class _Execution:
         if not class_hash or not key:
             words = f"Requested contract address {sender:#066x} is not deployed."
             raise starknet_error(VALIDATION_FAILURE, words)
-        if self._validates and not self._is_signed(key, signature):
+        if self._validates and not is_signed(key, self._hash, signature):
             raise _signature_invalid(Entered(sender, class_hash, _VALIDATE))
-
-    def _is_signed(self, key: Felt, signature: Sequence[Felt]) -> bool:
-        return len(signature) == _SIGNATURE_FELTS and verify(key, self._hash, *signature)
 
 
 def _signature_invalid(account: Entered) -> RpcError:
-    failure = Failure(Reverted(_SIGNATURE_INVALID), (account,))
+    failure = Failure(Reverted(SIGNATURE_INVALID), (account,))
     words = f"The `validate` entry point panicked with:\n{panic_of(failure)}"
     return starknet_error(VALIDATION_FAILURE, words)

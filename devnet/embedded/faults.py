@@ -74,9 +74,9 @@ class Faults:
         self._down_seconds = seconds
         self._going_down.set()
 
-    def take_drop(self) -> bool:
-        """Say whether the transaction at hand is dropped."""
-        return self._take("drop")
+    def take_drop(self) -> None:
+        """Count a transaction that is dropped."""
+        self._take("drop")
 
     def take_lose(self) -> bool:
         """Say whether the answer to the transaction at hand is lost."""

@@ -52,7 +52,6 @@ class Surroundings(NamedTuple):
     """What a machine knows of the chain; `timestamp` in seconds."""
 
     twins: Mapping[Felt, Twin]
-    chain_id: Felt
     timestamp: int
 
 
@@ -71,11 +70,6 @@ class TransactionMachine:
     def timestamp(self) -> int:
         """Return the block's time in seconds."""
         return self._around.timestamp
-
-    @property
-    def chain_id(self) -> Felt:
-        """Return the chain's id."""
-        return self._around.chain_id
 
     @property
     def transaction_hash(self) -> Felt:

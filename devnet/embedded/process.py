@@ -8,9 +8,9 @@ Promises
 
 import argparse
 import asyncio
-import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from contracts.natives import NATIVES
@@ -19,6 +19,7 @@ from devnet.embedded.managing import set_fault
 from devnet.embedded.node import all_methods, open_chain
 from devnet.embedded.predeployed import ACCOUNTS
 from devnet.embedded.server import EmbeddedServer
+from devnet.stopping import interrupting
 from sequencer.api.json_rpc import RpcError
 from sequencer.engine.clock import SystemClock
 from sequencer.model.refusals import Refused
@@ -47,11 +48,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def _serve(options: argparse.Namespace, given: dict[str, int]) -> None:
-    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    chain = open_chain(NATIVES, options.data, options.accounts, _now)
-    try:
+    stopped = asyncio.Event()
+    with (
+        interrupting(stopped.set),
+        closing(open_chain(NATIVES, options.data, options.accounts, _now)) as chain,
+    ):
         faults = Faults()
         server = EmbeddedServer(all_methods(chain, faults), faults, HOST, options.port)
         set_fault(chain, faults, given)
@@ -65,8 +66,6 @@ async def _serve(options: argparse.Namespace, given: dict[str, int]) -> None:
                 serving.cancel()
         finally:
             await server.close()
-    finally:
-        chain.close()
 
 
 def _now() -> int:

@@ -29,20 +29,21 @@ from sequencer.api.starknet_rpc.errors import (
     starknet_error,
 )
 from sequencer.api.starknet_rpc.values import (
+    BLOCK_ID,
     L1_ACCEPTED,
     LATEST,
     PRE_CONFIRMED,
+    TRANSACTION_FLAGS,
     BlockId,
     read_address,
     read_addresses,
-    read_block_id,
     read_felt,
     read_felts,
-    read_flags,
     read_object,
 )
 from sequencer.api.starknet_rpc.wire import (
     ACCEPTED_ON_L2,
+    SPECIFICATION,
     Fields,
     felts,
     header_fields,
@@ -57,10 +58,6 @@ from sequencer.starknet.block import Receipt
 from sequencer.starknet.felt import Felt, format_felt
 from sequencer.starknet.state import StateDiff
 from sequencer.starknet.transactions import Transaction
-
-SPECIFICATION = "0.10.2"
-BLOCK_ID = Parameter("block_id", read_block_id)
-TRANSACTION_FLAGS = Parameter("response_flags", read_flags("INCLUDE_PROOF_FACTS"), frozenset())
 
 _CONTRACT = Parameter("contract_address", read_address)
 _CLASS_HASH = Parameter("class_hash", read_felt)

@@ -10,7 +10,7 @@ from sequencer.config import environment_for_others
 
 
 def start_embedded(
-    folder: Path,
+    folder: Path | None,
     log: Path,
     *,
     port: int = 0,
@@ -18,10 +18,11 @@ def start_embedded(
 ) -> RunningDevnet:
     """Start an embedded devnet as `start_devnet` does, on the chain of a data folder.
 
-    One that is not there is begun. Port 0 is a free one. Fails with DevnetFailed.
+    One that is not there is begun, in memory where the folder is None. Port 0 is a free one. Fails
+    with DevnetFailed.
     """
-    data = str((folder / CHAIN_FOLDER).absolute())
-    options = ["--port", str(port), "--data", data, "--accounts", str(ACCOUNTS)]
+    data = [] if folder is None else ["--data", str((folder / CHAIN_FOLDER).absolute())]
+    options = ["--port", str(port), "--accounts", str(ACCOUNTS), *data]
     command = [sys.executable, "-m", "devnet.embedded", *options]
     failure = f"no embedded devnet on port {port}"
     return start_process(command, log, LISTENING, failure, note, environment_for_others())

@@ -13,7 +13,7 @@ import msgspec
 from devnet.embedded.chain import Chain
 from devnet.embedded.classes import Classes
 from devnet.embedded.faults import Asked, Faults
-from devnet.embedded.reading import BLOCK_ID, TRANSACTION_FLAGS, find_block
+from devnet.embedded.reading import find_block
 from sequencer.api.json_rpc import Method, Parameter
 from sequencer.api.starknet_rpc.broadcast import Broadcast, read_deploy_account, read_invoke
 from sequencer.api.starknet_rpc.errors import (
@@ -23,19 +23,27 @@ from sequencer.api.starknet_rpc.errors import (
     from_refused,
     starknet_error,
 )
-from sequencer.api.starknet_rpc.values import BlockId, read_felt, read_integer, read_l1_hash
+from sequencer.api.starknet_rpc.values import (
+    BLOCK_ID,
+    TRANSACTION_FLAGS,
+    BlockId,
+    read_felt,
+    read_integer,
+    read_l1_hash,
+)
 from sequencer.api.starknet_rpc.wire import (
     ACCEPTED_ON_L2,
     Fields,
     execution_fields,
     receipt_fields,
+    sent_fields,
     transaction_fields,
 )
 from sequencer.chain.block import Block
 from sequencer.model.refusals import Refused
 from sequencer.starknet.block import Receipt
 from sequencer.starknet.felt import Felt, format_felt
-from sequencer.starknet.transactions import DeclareV3, DeployAccountV3, Transaction
+from sequencer.starknet.transactions import Transaction
 
 _INDEX_MAX = 2**63 - 1
 
@@ -71,12 +79,7 @@ class Sender:
                 caller.is_lost = self._faults.take_lose()
         except Refused as refused:
             raise from_refused(refused) from None
-        fields = {"transaction_hash": format_felt(hash_)}
-        if isinstance(transaction, DeclareV3):
-            fields["class_hash"] = format_felt(transaction.class_hash)
-        if isinstance(transaction, DeployAccountV3):
-            fields["contract_address"] = format_felt(transaction.address())
-        return fields
+        return sent_fields(transaction, hash_)
 
 
 def transaction_methods(chain: Chain, classes: Classes, faults: Faults) -> Sequence[Method]:

@@ -10,16 +10,23 @@ from functools import partial
 from devnet.embedded.chain import Chain
 from devnet.embedded.classes import Classes
 from devnet.embedded.execution import Outcome, execute
-from devnet.embedded.reading import BLOCK_ID, state_of
+from devnet.embedded.reading import state_of
 from devnet.embedded.state import CLASS, Overlay, diff_of
 from sequencer.api.json_rpc import Method, Parameter, RpcError
 from sequencer.api.starknet_rpc.broadcast import Broadcast, OfAccount
-from sequencer.api.starknet_rpc.errors import EXECUTION_ERROR, starknet_error
-from sequencer.api.starknet_rpc.values import BlockId, read_flags, read_list
-from sequencer.api.starknet_rpc.wire import Fields, event_fields, felts, state_diff_fields, type_of
+from sequencer.api.starknet_rpc.errors import execution_error
+from sequencer.api.starknet_rpc.values import BLOCK_ID, BlockId, read_flags, read_list
+from sequencer.api.starknet_rpc.wire import (
+    Fields,
+    fee_fields,
+    invocation_fields,
+    state_diff_fields,
+    type_of,
+)
+from sequencer.chain.trace import Called
 from sequencer.model.api_limits import SIMULATION_TRANSACTIONS_MAX
 from sequencer.model.refusals import Reason, Refused
-from sequencer.starknet.felt import Felt, format_felt
+from sequencer.starknet.felt import Felt
 from sequencer.starknet.names import selector
 from sequencer.starknet.transactions import DeployAccountV3, InvokeV3
 
@@ -59,8 +66,8 @@ async def _estimate(
     tried = _tried(chain, request, simulation_flags, block_id)
     for index, outcome in enumerate(tried):
         if outcome.receipt.revert_reason is not None:
-            raise _execution_error(index, outcome.receipt.revert_reason)
-    return [_fee() for _ in tried]
+            raise execution_error(index, outcome.receipt.revert_reason)
+    return [fee_fields("FRI") for _ in tried]
 
 
 async def _simulate(
@@ -77,7 +84,7 @@ async def _simulate(
             "transaction_trace": _trace(
                 broadcast.transaction, outcome, lambda place: state.get((CLASS, place, 0))
             ),
-            "fee_estimation": _fee(),
+            "fee_estimation": fee_fields("FRI"),
         }
         for broadcast, outcome in zip(transactions, tried, strict=True)
     ]
@@ -95,9 +102,9 @@ def _tried(
             validates = _SKIP_VALIDATE not in flags
             done = execute(overlay, around, each.transaction, hash_, validates=validates)
         except RpcError as error:
-            raise _execution_error(index, f"{error.message}: {error.data}") from None
+            raise execution_error(index, f"{error.message}: {error.data}") from None
         except Refused as refused:
-            raise _execution_error(index, str(refused)) from None
+            raise execution_error(index, str(refused)) from None
         for place, value in done.changes.items():
             overlay.put(place, value)
         outcomes.append(done)
@@ -111,48 +118,15 @@ def _trace(transaction: OfAccount, outcome: Outcome, class_of: Callable[[Felt], 
         "state_diff": state_diff_fields(diff_of(outcome.changes)),
         "execution_resources": _NO_GAS,
     }
-    reason = outcome.receipt.revert_reason
+    reason, events = outcome.receipt.revert_reason, outcome.receipt.events
     if isinstance(transaction, DeployAccountV3):
-        place = (transaction.address(), transaction.class_hash, _CONSTRUCTOR)
-        trace["constructor_invocation"] = _invocation(*place, transaction.calldata, outcome)
+        place = (transaction.address(), _CONSTRUCTOR, 0, transaction.class_hash)
+        called = Called(*place, transaction.calldata, (), events)
+        trace["constructor_invocation"] = invocation_fields(called, "CONSTRUCTOR")
     elif isinstance(transaction, InvokeV3) and reason is not None:
         trace["execute_invocation"] = {"revert_reason": reason}
     elif isinstance(transaction, InvokeV3):
-        place = (transaction.sender, class_of(transaction.sender), _EXECUTE)
-        trace["execute_invocation"] = _invocation(*place, transaction.calldata, outcome)
+        place = (transaction.sender, _EXECUTE, 0, class_of(transaction.sender))
+        called = Called(*place, transaction.calldata, (), events)
+        trace["execute_invocation"] = invocation_fields(called, "EXTERNAL")
     return trace
-
-
-def _invocation(
-    contract: Felt, class_hash: Felt, entry_point: Felt, calldata: Sequence[Felt], outcome: Outcome
-) -> Fields:
-    events = [event_fields(event) for event in outcome.receipt.events]
-    return {
-        "contract_address": format_felt(contract),
-        "entry_point_selector": format_felt(entry_point),
-        "calldata": felts(calldata),
-        "caller_address": "0x0",
-        "class_hash": format_felt(class_hash),
-        "entry_point_type": "CONSTRUCTOR" if entry_point == _CONSTRUCTOR else "EXTERNAL",
-        "call_type": "CALL",
-        "result": [],
-        "calls": [],
-        "events": [
-            {"order": order, "keys": event["keys"], "data": event["data"]}
-            for order, event in enumerate(events)
-        ],
-        "messages": [],
-        "execution_resources": {"l1_gas": 0, "l2_gas": 0},
-        "is_reverted": False,
-    }
-
-
-def _fee() -> Fields:
-    consumed = {f"{name}_consumed": "0x0" for name in _NO_GAS}
-    prices = {f"{name}_price": "0x1" for name in _NO_GAS}
-    return {**consumed, **prices, "overall_fee": "0x0", "unit": "FRI"}
-
-
-def _execution_error(index: int, words: str) -> RpcError:
-    data = {"transaction_index": index, "execution_error": words}
-    return starknet_error(EXECUTION_ERROR, data)

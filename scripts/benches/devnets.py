@@ -16,10 +16,10 @@ from typing import NamedTuple, TypeVar
 
 from devnet.appchain_facts import AppchainFacts
 from devnet.backends import DEVNET, open_backend, stop_backend
-from devnet.starknet_devnet import VERSION, find_binary
+from devnet.starknet_devnet import find_binary
 from scripts.benches.cache import DATA, ROOT
 from scripts.benches.measure import Skipped
-from sequencer.ports import Store
+from scripts.money.devnets import ABSENT
 from sequencer.settlement.starknet import StarknetSettlement
 
 _T = TypeVar("_T")
@@ -45,19 +45,11 @@ def on_devnet(
     `choice` is a backend's name. Skipped where that is the real one and there is none.
     """
     if choice == DEVNET and find_binary() is None:
-        raise Skipped(f"no starknet-devnet {VERSION} here: make devnet-real")
+        raise Skipped(ABSENT)
     build = ROOT / "build"
     build.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=build, prefix="bench-") as folder:
         return asyncio.run(_measured(choice, Path(folder), begin, measure))
-
-
-def facts_of(store: Store, chain_id: int, genesis_deposited: int) -> AppchainFacts:
-    """Return what a contract has to know of a chain; `genesis_deposited` in 1e-8 quote."""
-    first = store.view.block(0)
-    if first is None:
-        raise SystemExit("a chain without a first block")
-    return AppchainFacts(first, chain_id, genesis_deposited)
 
 
 async def _measured(

@@ -16,9 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from devnet.appchain_facts import AppchainFacts
+from devnet.appchain_facts import AppchainFacts, facts_of
 from devnet.backends import DEVNET, EMBEDDED
-from scripts.benches.devnets import Settling, facts_of, on_devnet
+from scripts.benches.devnets import Settling, on_devnet
 from scripts.benches.measure import Figure, Sizes, percentile_ms, spread
 from scripts.benches.world import OPERATOR_KEY, genesis_text
 from sequencer.config import NodeConfig
@@ -206,7 +206,7 @@ def _begun(data: Path) -> AppchainFacts:
     store, recovered = open_chain(config)
     try:
         state = recovered.state
-        return facts_of(store, state.system.chain_id, state.totals.genesis_deposited)
+        return facts_of(store.view, state)
     finally:
         store.close()
 

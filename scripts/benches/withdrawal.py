@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from devnet.appchain_facts import AppchainFacts
+from devnet.appchain_facts import AppchainFacts, facts_of
 from devnet.backends import DEVNET, FINALITY_DELAY_SECONDS
 from devnet.claiming import claim_of
-from scripts.benches.devnets import Settling, facts_of, on_devnet
+from scripts.benches.devnets import Settling, on_devnet
 from scripts.benches.measure import Figure, Sizes
 from scripts.benches.world import OPERATOR_KEY, SEED, account_address, genesis_text
 from sequencer.chain.block import close_block
@@ -92,7 +92,7 @@ def _owing(data: Path, owed: dict[Felt, Withdrawal]) -> AppchainFacts:
             _put(journal, withdrawal_id, row)
         closed = close_block(state, _HEIGHT, journal, ())
         Sealer(store, TrieCache(lambda: store.view)).seal(closed, Extras())
-        return facts_of(store, state.system.chain_id, state.totals.genesis_deposited)
+        return facts_of(store.view, state)
     finally:
         store.close()
 

@@ -19,10 +19,9 @@ import msgspec
 from devnet.backends import EMBEDDED, NONE
 from devnet.embedded.place import CHAIN_FOLDER
 from devnet.proof import EXPORT_FILE
-from devnet.starknet_devnet import RunningDevnet, is_running, stop_devnet
+from devnet.starknet_devnet import DEVNET_FILE, RunningDevnet, is_running, stop_devnet
 from scripts.crashing.runs import RunProcess, cut_record, small_options
 
-_DEVNET_FILE = "devnet.json"
 _FIELDS = ("settlement_reverted_to", "head_root", "blocks", "orders", "fills", "volume")
 _MONEY_FIELDS = ("deposits", "deposited", "withdrawal_claimed", "contract_balance_matches")
 _CREDITED = "block    10"
@@ -149,7 +148,7 @@ class RunKills:
 
 def devnet_of(data: Path) -> RunningDevnet | None:
     """Return the devnet that a run has left behind, None for none."""
-    path = data / _DEVNET_FILE
+    path = data / DEVNET_FILE
     if not path.exists():
         return None
     return msgspec.json.decode(path.read_bytes(), type=RunningDevnet)

@@ -18,7 +18,8 @@ from random import Random
 import aiohttp
 
 from contracts.artifacts import load_artifact
-from scripts.money.appchain import Violated
+from devnet.embedded.predeployed import DEPLOYERS
+from scripts.money.appchain import L1_BRIDGE, Violated
 from scripts.money.devnets import REAL, devnet_at
 from scripts.money.proven import EXCHANGE, OwingState, Withdrawn, bent
 from scripts.money.sides import CALLERS, Asked, Came, RealSide, TwinSide
@@ -51,9 +52,7 @@ HAPPENINGS = tuple(f"{name} {end}" for name in _WANTED for end in ("accepted", "
 
 _CALLS = 12
 _OWNER, _OPERATOR, _OTHER = range(3)
-_DEPLOYER = 0x2CEED65A4BD731034C01113685C831B01C15D7D432F71AFB1CF1634B53A2125
 _CHAIN_ID = encode_short_string("PERPCHAIN_ALIKE")
-_L1_BRIDGE = 0xE7
 _DELAY, _DAY = 3_600, 86_400
 _PLENTY = 10**13
 _SKEWS_SECONDS = (0, -1)
@@ -203,25 +202,23 @@ class Game:
             self._token,
             EXCHANGE,
             _CHAIN_ID,
-            choose.choice((0, _L1_BRIDGE, _L1_BRIDGE)),
+            choose.choice((0, L1_BRIDGE, L1_BRIDGE)),
         ]
         for place, value in wrong.items():
             arguments[place] = value
         class_hash = load_artifact("settlement").class_hash
         calldata = (class_hash, self._salt, 0, len(arguments), *arguments)
-        came = await self._pair.call(_OTHER, (_DEPLOYER, "deployContract", calldata))
+        came = await self._pair.call(_OTHER, (DEPLOYERS[0], "deployContract", calldata))
         if came.reason and not wrong:
             raise Violated(f"no contract: {came.reason}")
-        address = contract_address(self._salt, class_hash, arguments, 0)
-        self._salt += 1_000_000
-        return address
+        return contract_address(self._salt, class_hash, arguments, 0)
 
     async def _act(self) -> None:
         """Make a call of one kind or another."""
         choose = self._choose
         chance = choose.random()
         if chance < 0.08:
-            sender = choose.choice((_L1_BRIDGE, _L1_BRIDGE, 1))
+            sender = choose.choice((L1_BRIDGE, L1_BRIDGE, 1))
             await self._pair.message(self._contract, (sender, *self._payment()))
         elif chance < 0.16:
             caller, name, felts = self._of_token()
@@ -376,7 +373,7 @@ async def _play(seeds: Sequence[int], url: str) -> list[Outcome]:
         twin, real, owed = TwinSide(), RealSide(url, session), Owed()
         await real.declare()
         token_class = load_artifact("usdc").class_hash
-        deploying = (_DEPLOYER, "deployContract", (token_class, 0, 0, 0))
+        deploying = (DEPLOYERS[0], "deployContract", (token_class, 0, 0, 0))
         await Pair(twin, real).call(_OTHER, deploying)
         token = contract_address(0, token_class, (), 0)
         return [await _play_one(seed, Pair(twin, real), token, owed) for seed in seeds]

@@ -10,29 +10,30 @@ Laws
 
 import asyncio
 import shutil
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
+from devnet import appchain_facts
 from devnet.appchain_facts import AppchainFacts
 from devnet.market_feed import ScriptClock
-from scripts.simulating.cast import CHAIN_ID, OPENED_MS, PRICE, START_MS, Cast
+from scripts.simulating.cast import OPENED_MS, PRICE, START_MS, Cast
+from scripts.simulating.node import wait_for
 from scripts.simulating.signatures import Signatures
 from sequencer.chain.exchange_contract import SignedOrder
 from sequencer.config import NodeConfig
 from sequencer.engine.desk import Desk
 from sequencer.engine.items import Item
+from sequencer.engine.lookup import find_block, state_at
 from sequencer.engine.settler import SettlePace
-from sequencer.engine.state_reads import row_at
 from sequencer.engine.worker import ThreadWorker
 from sequencer.engine.writer import Pace
-from sequencer.exchange.state import ONLY, State, Table
+from sequencer.exchange.state import State
 from sequencer.model.commands import Command, Reopen, SetGuard, SetMode
 from sequencer.model.refusals import Reason, Refused
-from sequencer.model.rows import Guard, Mode, Totals
+from sequencer.model.rows import Guard, Mode
 from sequencer.model.secret import Secret
 from sequencer.node import Given, Node, start_node
 from sequencer.ports import Settlement
@@ -47,7 +48,6 @@ INSURANCE = "insurance"
 L1_BRIDGE = 0xE7
 """The bridge on Ethereum whose messages a contract takes."""
 
-_LOOK_SECONDS = 0.003
 _BLOCK_MS = 1_000
 _DATA = "data"
 _CLIMB_BLOCKS_MAX = 40
@@ -153,18 +153,8 @@ async def refusal_of(item: Item) -> str:
 
 async def until(holds: Callable[[], bool], words: str) -> None:
     """Wait until something holds. Error: Violated."""
-    if not await came(holds, PATIENCE_SECONDS):
+    if not await wait_for(holds, PATIENCE_SECONDS):
         raise Violated(f"it never came about that {words}")
-
-
-async def came(holds: Callable[[], bool], seconds: float) -> bool:
-    """Wait so long for something to hold; says whether it came to that."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(_LOOK_SECONDS)
-    return True
 
 
 def real_cast() -> Cast:
@@ -218,11 +208,8 @@ def facts_of(begun: Path) -> AppchainFacts:
     """Return what a contract has to know of the chain that was begun."""
     store = open_folder(begun / _DATA)
     try:
-        first = store.view.block(0)
-        totals = row_at(store.view.state(), Table.TOTALS, ONLY)
-        if first is None or not isinstance(totals, Totals):
-            raise Violated("the chain that was begun has no beginning")
-        return AppchainFacts(first, CHAIN_ID, totals.genesis_deposited, L1_BRIDGE)
+        state = state_at(store.view, find_block(store.view, "latest"))
+        return appchain_facts.facts_of(store.view, state, L1_BRIDGE)
     finally:
         store.close()
 

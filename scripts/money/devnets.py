@@ -1,25 +1,35 @@
 """Devnets of a campaign's or a test's own, by the name of what carries the contract."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from starknet_py.net.client_models import ResourceBounds, ResourceBoundsMapping
+
+from devnet.embedded.starting import start_embedded
 from devnet.starknet_devnet import (
-    ACCOUNTS,
-    LISTENING,
     VERSION,
     DevnetFailed,
     RunningDevnet,
     find_binary,
     start_devnet,
-    start_process,
     stop_devnet,
 )
-from sequencer.config import environment_for_others
 
 EMBEDDED, REAL = "embedded", "real"
 ABSENT = f"no starknet-devnet {VERSION} here: make devnet-real"
+
+# Far above what a call costs: nothing is estimated, so a refused call is really executed.
+BOUNDS = ResourceBoundsMapping(
+    l1_gas=ResourceBounds(10_000, 10**13),
+    l2_gas=ResourceBounds(100_000_000, 10**12),
+    l1_data_gas=ResourceBounds(100_000, 10**13),
+)
+DECLARE_BOUNDS = ResourceBoundsMapping(
+    l1_gas=ResourceBounds(10_000, 10**13),
+    l2_gas=ResourceBounds(2_000_000_000, 10**11),
+    l1_data_gas=ResourceBounds(100_000, 10**13),
+)
 
 
 @contextmanager
@@ -37,19 +47,7 @@ def devnet_at(backend: str, log: Path, port: int = 0) -> Iterator[str]:
 
 def _start(backend: str, log: Path, port: int) -> RunningDevnet:
     if backend == EMBEDDED:
-        command = [
-            sys.executable,
-            "-m",
-            "devnet.embedded",
-            "--accounts",
-            str(ACCOUNTS),
-            "--port",
-            str(port),
-        ]
-        environment = environment_for_others()
-        return start_process(
-            command, log, LISTENING, f"no embedded devnet on port {port}", environment=environment
-        )
+        return start_embedded(None, log, port=port)
     binary = find_binary()
     if binary is None:
         raise DevnetFailed(ABSENT)

@@ -10,23 +10,25 @@ Laws
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
+from devnet.backends import FINALITY_DELAY_SECONDS
 from devnet.claiming import ALREADY_PAID, claim_of
-from scripts.money.appchain import INSURANCE, Appchain, Violated, came, refusal_of, until
-from scripts.money.settlement import DELAY_SECONDS, SettlementChain
+from scripts.money.appchain import INSURANCE, Appchain, Violated, refusal_of, until
+from scripts.money.settlement import SettlementChain
 from scripts.simulating.cast import CHAIN_ID, GAMBLERS, MAKER, PRICE, TRADERS
+from scripts.simulating.node import wait_for
 from sequencer.model.commands import OrderPolicy, UnmakeDeposit, Withdraw
 from sequencer.model.orders import Instruction, Side
 from sequencer.model.refusals import Refused
-from sequencer.model.rows import Mode, Withdrawal
+from sequencer.model.rows import Mode
 from sequencer.model.settlement import SettlementError, Standing
 from sequencer.model.units import ONE, QUOTE_PER_TOKEN
 from sequencer.settlement.money import Payment
 from sequencer.settlement.proofs import Claim
+from sequencer.starknet.deposits import withdrawal_id_of
 from sequencer.starknet.felt import Felt
-from sequencer.starknet.felt_hash import poseidon_array
 from sequencer.starknet.transactions import transaction_hash
 
 _STRANGERS = (0xCAFE, 0xF00D)
@@ -165,11 +167,10 @@ class History:
             self._count(f"withdrawal refused: {refusal}")
             return
         await chain.stored()
-        self._note_withdrawal(poseidon_array((transaction_hash(signed, CHAIN_ID), 0)))
+        self._note_withdrawal(withdrawal_id_of(transaction_hash(signed, CHAIN_ID)))
 
     def _note_withdrawal(self, withdrawal_id: Felt) -> None:
-        row = self._chain.state.withdrawals[withdrawal_id]
-        self.requested[withdrawal_id] = self._proven(withdrawal_id, row, self._chain.height)
+        (self.requested[withdrawal_id],) = self._claims(self._chain.height, [withdrawal_id])
         self._count("withdrawal")
 
     async def _idle(self) -> None:
@@ -178,7 +179,7 @@ class History:
 
     async def _finalize(self) -> None:
         if self._random.random() < 0.3:
-            await self._settlement.pass_time(self._random.choice((1, DELAY_SECONDS // 2)))
+            await self._settlement.pass_time(self._random.choice((1, FINALITY_DELAY_SECONDS // 2)))
         await self._make_final()
 
     async def _claim(self) -> None:
@@ -360,8 +361,8 @@ class History:
             settler.request(height)
             words = f"block {height} is posted: {settler.status()}"
             await until(lambda: settler.status().settled_height >= height, words)
-            await self._settlement.pass_time(DELAY_SECONDS + 1)
-            seen = await came(lambda: settler.status().finalized_height >= height, _FINAL_SECONDS)
+            await self._settlement.pass_time(FINALITY_DELAY_SECONDS + 1)
+            seen = await wait_for(lambda: settler.finalized_height >= height, _FINAL_SECONDS)
             # A reorg may have taken what the node has seen.
             if seen and (await self._standing()).finalized.height >= height:
                 self._count("made final")
@@ -374,23 +375,17 @@ class History:
 
     def _owed_at(self, height: int) -> list[Claim]:
         """Return a claim for all that the final block's state owes."""
-        with self._chain.node.views.at_head() as view:
-            block = view.block(height)
-            if block is None:
-                raise Violated(f"block {height} is final over there, and not in the chain")
-            contract = self._settlement.contract
-            return [
-                claim_of(view, block, contract, withdrawal_id, row)
-                for withdrawal_id, row in self._chain.state.withdrawals.items()
-                if self.requested[withdrawal_id].height <= height
-            ]
+        live, claims = self._chain.state.withdrawals, self.requested
+        return self._claims(height, [each for each in live if claims[each].height <= height])
 
-    def _proven(self, withdrawal_id: Felt, row: Withdrawal, height: int) -> Claim:
+    def _claims(self, height: int, ids: Sequence[Felt]) -> list[Claim]:
+        """Prove withdrawals of the live chain under the root of a block."""
+        contract, rows = self._settlement.contract, self._chain.state.withdrawals
         with self._chain.node.views.at_head() as view:
             block = view.block(height)
             if block is None:
-                raise Violated(f"block {height} is not in the store")
-            return claim_of(view, block, self._settlement.contract, withdrawal_id, row)
+                raise Violated(f"block {height} is not in the chain")
+            return [claim_of(view, block, contract, each, rows[each]) for each in ids]
 
     def _count(self, what: str) -> None:
         self.counts[what] += 1

@@ -15,25 +15,17 @@ from contextlib import asynccontextmanager
 
 from starknet_py.net.http_client import RpcHttpClient
 
-from contracts.artifacts import load_artifact
 from devnet.appchain_facts import AppchainFacts
+from devnet.backends import deploy_contract
 from devnet.starknet_devnet import predeployed_accounts
 from scripts.money.appchain import L1_BRIDGE, Violated
 from scripts.money.devnets import EMBEDDED
-from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.model.settlement import Post, Sent, SettlementError, SettlementProblem
 from sequencer.settlement.connection import Patience, StarknetAccess
-from sequencer.settlement.deployment import (
-    SettlementClasses,
-    SettlementConstructor,
-    deploy_settlement,
-)
 from sequencer.settlement.money import Payment, Purse
 from sequencer.settlement.proofs import Claim
 from sequencer.settlement.starknet import StarknetSettlement
 from sequencer.starknet.names import selector
-
-DELAY_SECONDS = 3_600
 
 _PURSE_TOKENS = 10**13
 _TRIES_MAX = 60
@@ -211,23 +203,10 @@ async def contract_on(
 ) -> AsyncIterator[SettlementChain]:
     """Deploy a contract for a chain, and give everybody's way to it."""
     owner, operator, other = await predeployed_accounts(url)
-    first = facts.first
-    constructor = SettlementConstructor(
-        owner=owner.address,
-        operator=operator.address,
-        state_root=int.from_bytes(first.state_root, "big"),
-        block_number=first.height,
-        block_hash=int.from_bytes(first.block_hash, "big"),
-        finality_delay=DELAY_SECONDS,
-        exchange=EXCHANGE_ADDRESS,
-        chain_id=facts.chain_id,
-        l1_bridge=facts.l1_bridge,
-    )
     owns, operates, pays = (
         StarknetAccess(url, each.address, each.private_key) for each in (owner, operator, other)
     )
-    classes = SettlementClasses(load_artifact("settlement"), load_artifact("usdc"))
-    contract = await deploy_settlement(pays, classes, constructor, salt, facts.genesis_deposited)
+    contract = await deploy_contract(pays, (owner, operator), facts, salt)
     node = Doubling(operates, contract, _IMPATIENT)
     purses = (Purse(pays, contract, _IMPATIENT), Purse(owns, contract, _IMPATIENT))
     chain = SettlementChain(url, backend, node, purses)

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import msgspec
 from starknet_py.net.account.account import Account
-from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMapping
+from starknet_py.net.client_models import Call
 from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.http_client import RpcHttpClient
 
@@ -29,6 +29,7 @@ from devnet.embedded.machine import TransactionMachine
 from devnet.embedded.node import open_chain
 from devnet.embedded.predeployed import ACCOUNTS, CHAIN_ID, FEE_TOKENS, Predeployed
 from devnet.embedded.state import NONCE, Overlay
+from scripts.money.devnets import BOUNDS, DECLARE_BOUNDS
 from sequencer.settlement.signer import StarkSigner
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.names import selector
@@ -50,16 +51,6 @@ Asked = tuple[Felt, str, Sequence[Felt]]
 _LATEST = "latest"
 _NO_BOUNDS = (ResourceBound(),) * 3
 _L1_FEE = 0x123456789
-_BOUNDS = ResourceBoundsMapping(
-    l1_gas=ResourceBounds(10_000, 10**13),
-    l2_gas=ResourceBounds(100_000_000, 10**12),
-    l1_data_gas=ResourceBounds(100_000, 10**13),
-)
-_DECLARE_BOUNDS = ResourceBoundsMapping(
-    l1_gas=ResourceBounds(10_000, 10**13),
-    l2_gas=ResourceBounds(2_000_000_000, 10**11),
-    l1_data_gas=ResourceBounds(100_000, 10**13),
-)
 # Where it was in the program of a class of Cairo 0, such as the deployer's: a twin has no program.
 _WHERE_IN_PROGRAM = re.compile(r"Error at pc=.*?\n\n", re.DOTALL)
 # The sequencer's own contracts, and the tokens that fees are paid in.
@@ -163,7 +154,7 @@ class RealSide:
                 artifact.sierra,
                 artifact.compiled_class_hash,
                 nonce=self._nonces[0],
-                resource_bounds=_DECLARE_BOUNDS,
+                resource_bounds=DECLARE_BOUNDS,
             )
             self._nonces[0] += 1
             await account.client.declare(signed)
@@ -172,7 +163,7 @@ class RealSide:
         """Make calls in one transaction."""
         made = [Call(contract, selector(name), list(felts)) for contract, name, felts in calls]
         sent = await self._accounts[caller].execute_v3(
-            calls=made, nonce=self._nonces[caller], resource_bounds=_BOUNDS
+            calls=made, nonce=self._nonces[caller], resource_bounds=BOUNDS
         )
         self._nonces[caller] += 1
         return await self._came(sent.transaction_hash)

@@ -15,12 +15,11 @@ from scripts.simulating.node import wait_for
 from scripts.simulating.people import Post
 from scripts.simulating.records import Records
 from scripts.simulating.settlement import SettlementChain
-from sequencer.chain.exchange_contract import read_event
-from sequencer.engine.deposit_facts import DepositFacts, content_of, stored_deposits
-from sequencer.engine.lookup import find_block, live_blocks, rows_at
+from sequencer.engine.deposit_facts import DepositFacts, content_of
+from sequencer.engine.impact import events_of
+from sequencer.engine.lookup import find_block, live_blocks, state_at
 from sequencer.engine.money_law import money_difference
 from sequencer.engine.sealer import as_bytes
-from sequencer.exchange.state import State
 from sequencer.model.commands import SetMode, UnmakeDeposit
 from sequencer.model.events import Credited, DepositUnmade
 from sequencer.model.rows import Mode
@@ -75,8 +74,8 @@ async def credit_rest(post: Post, settlement: SettlementChain) -> None:
 
 def check_deposits(view: ChainView, settlement: SettlementChain, records: Records) -> None:
     """Hold the inbox, the exchange and the contract against each other."""
-    facts, deposits = DepositFacts(lambda: view), stored_deposits(view)
-    made = settlement.chain.ledger.state.deposits
+    facts, state = DepositFacts(lambda: view), state_at(view, find_block(view, "latest"))
+    deposits, made = state.deposits, settlement.chain.ledger.state.deposits
     live = facts.live(0, len(made) + 1)
     known = [(each.nonce, each.message_hash) for each in live]
     there = [(each.nonce, as_bytes(each.message_hash)) for each in made]
@@ -93,35 +92,19 @@ def check_deposits(view: ChainView, settlement: SettlementChain, records: Record
         records.count("ends with a lost deposit")
     else:
         records.require([*sorted(deposits)] == [*range(len(made))], "a deposit is not credited")
-    _check_money(view, settlement, sum(deposits[each].amount for each in unmade), records)
-
-
-def _check_money(
-    view: ChainView, settlement: SettlementChain, unmade: int, records: Records
-) -> None:
-    state, facts = _state_at_head(view), DepositFacts(lambda: view)
-    credited = {as_bytes(row.message_hash) for row in state.deposits.values()}
-    live = facts.live(0, facts.count)
+    credited = {as_bytes(row.message_hash) for row in deposits.values()}
     rest = [content_of(each) for each in live if each.message_hash not in credited]
     money = settlement.chain.ledger.state.money()
-    difference = money_difference(money, state.totals, state.withdrawals, (), rest)
-    records.require(difference == -unmade, f"the contract has {difference} more, {unmade} is lost")
-
-
-def _state_at_head(view: ChainView) -> State:
-    return State.rebuilt(rows_at(view, find_block(view, "latest")))
+    more = money_difference(money, state.totals, state.withdrawals, (), rest)
+    less = sum(deposits[each].amount for each in unmade)
+    records.require(more == -less, f"the contract has {more} more, {less} is lost")
 
 
 def _counted(view: ChainView, records: Records) -> set[int]:
     """Go through the live chain's credits, in order; returns what stays credited."""
     credited: set[int] = set()
-    events = [
-        read_event(event)
-        for block in live_blocks(view, 1)
-        for receipt in block.receipts
-        for event in receipt.events
-    ]
-    for event in events:
+    kinds = (Credited, DepositUnmade)
+    for event in (each for block in live_blocks(view, 1) for each in events_of(block, kinds)):
         match event:
             case Credited(nonce=nonce):
                 free = next(each for each in range(len(credited) + 1) if each not in credited)

@@ -5,7 +5,7 @@ Promises
   same table of types.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from sequencer.chain.calldata import read_all
@@ -18,11 +18,13 @@ from sequencer.chain.exchange_contract import (
     entry_point_of,
     snake_case,
 )
+from sequencer.chain.executor import read_calls
 from sequencer.exchange.transition import HANDLERS
 from sequencer.model.commands import Command, Deposit
 from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.names import selector
+from sequencer.starknet.transactions import InvokeV3
 
 ContractCall: TypeAlias = tuple[Felt, Felt, Sequence[Felt]]
 """A contract's address, the selector of an entry point, and its calldata."""
@@ -51,6 +53,22 @@ def exchange_call(entry_point: str, values: Mapping[str, Any]) -> ContractCall:
     for name, kind in EXCHANGE.entry_points[chosen].inputs:
         kind.write(values[name], data)
     return EXCHANGE_ADDRESS, chosen, data
+
+
+def exchange_calldata(transaction: InvokeV3, entry_point: Felt) -> Iterator[Sequence[Felt]]:
+    """Yield the calldata of a transaction's calls of one of the exchange's entry points.
+
+    There is none where the calls cannot be read: such a transaction is executed in vain.
+    """
+    if entry_point not in transaction.calldata:
+        return
+    try:
+        calls = read_calls(transaction.calldata)
+    except Refused:
+        return
+    for address, chosen, data in calls:
+        if (address, chosen) == (EXCHANGE_ADDRESS, entry_point):
+            yield data
 
 
 def command_call(command: Command, reports: Sequence[SignedReport] = ()) -> ContractCall:

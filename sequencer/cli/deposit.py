@@ -15,6 +15,7 @@ from sequencer.cli.money_options import (
     SettlementOptions,
     SettlementUrl,
     done,
+    failing,
     felt_option,
     node_of,
     stopping,
@@ -96,10 +97,10 @@ def _print_and_wait(
     hash_ = format_felt(found.message_hash)
     stopped = f"deposit {found.nonce} stands, credited by {hash_}; stopped waiting"
     try:
-        with stopping("deposit", stopped):
+        with failing("deposit"), stopping("deposit", stopped) as interrupts:
             if not as_json:
                 print_facts(facts, as_json)
-            credited = done("deposit", _credited(node, found.message_hash), stopped=stopped)
+            credited = interrupts.run(_credited(node, found.message_hash))
     except typer.Exit:
         if as_json:
             print_facts(facts, as_json)

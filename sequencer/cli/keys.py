@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from sequencer.cli.money_options import is_address
 from sequencer.cli.stored import AsJson, fail, print_facts
 from sequencer.config import read_account_key, read_ethereum_key
 from sequencer.model.commands import EthereumSignature, RegisterEthereumKey
@@ -237,7 +238,7 @@ def _halves(r: int, s: int, parity: bool) -> EthereumSignature:
 
 
 def _read_url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
+    if not is_address(text):
         words = f"{shown(text)} is no address that begins with http:// or https://"
         raise Refused(Reason.PARAMETER_INVALID, words)
     return text

@@ -6,7 +6,6 @@ Promises
 - Whoever only reads needs no key.
 """
 
-import asyncio
 import shlex
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from sequencer.cli.interrupts import Interrupts, interrupts_heard
 from sequencer.cli.stored import fail, plain
 from sequencer.config import SettlementConfig, find_clients, read_account_key, read_settlement
 from sequencer.model.halts import ExitCode
@@ -54,8 +54,6 @@ MAY_BE_SENT = "stopped; it may have been sent: look before sending it again"
 _T = TypeVar("_T")
 _SCHEMES = ("http://", "https://")
 _INTERRUPTED = 130
-_DEVNET_FILE = "local.json"
-"""What a devnet of ours keeps in its folder."""
 _HOW_TO_NAME = "name a data folder with settlement.json, or --settlement-url and --contract"
 
 
@@ -74,7 +72,7 @@ class SettlementOptions:
         """Return an access that only reads, and the contract. Refusals: those of `sender`."""
         from sequencer.settlement.connection import reader_of
 
-        url, contract = self._place()
+        url, contract, _ = self._place()
         return reader_of(url), contract
 
     def sender(self, account: str | None, key: Path | None) -> tuple["StarknetAccess", int]:
@@ -86,11 +84,10 @@ class SettlementOptions:
 
         # A key file that is missing is said first.
         given = None if key is None else read_account_key(key)
-        url, contract = self._place()
+        url, contract, kept = self._place()
         if account is not None:
             address = felt_option("--sender", account)
             return StarknetAccess(url, address, given or read_account_key(None)), contract
-        kept = None if self._url else self._kept()
         if kept is None or key is not None:
             raise Refused(Reason.PARAMETER_INVALID, "whose key is it? --sender ADDRESS is missing")
         return StarknetAccess(url, kept.account, kept.key), contract
@@ -114,8 +111,8 @@ class SettlementOptions:
         url = "URL" if self._url is None else shlex.quote(self._url)
         return f" --settlement-url {url} --contract {self._contract or 'ADDRESS'}"
 
-    def _place(self) -> tuple[str, int]:
-        """Return the address of the chain, and of the contract."""
+    def _place(self) -> tuple[str, int, SettlementConfig | None]:
+        """Return the addresses of the chain and of the contract, and the file that says so."""
         named = None if self._contract is None else felt_option("--contract", self._contract)
         if self._url is not None:
             if not is_address(self._url):
@@ -123,11 +120,11 @@ class SettlementOptions:
                 raise Refused(Reason.PARAMETER_INVALID, words)
             if named is None:
                 raise Refused(Reason.SETTLEMENT_ABSENT, _HOW_TO_NAME)
-            return self._url, named
+            return self._url, named, None
         kept = self._kept()
         if kept is None:
             raise Refused(Reason.SETTLEMENT_ABSENT, _HOW_TO_NAME)
-        return kept.url, kept.contract if named is None else named
+        return kept.url, kept.contract if named is None else named, kept
 
     def _kept(self) -> SettlementConfig | None:
         folder = self._folder or Path()
@@ -157,9 +154,11 @@ def node_of(place: str) -> str:
 
 def _require_running_devnet(folder: Path) -> None:
     """Refuse a folder that is none, and one of a devnet that has ended: both its chains have."""
+    from devnet.devnet_folder import OPTIONS_FILE
+
     if not folder.exists():
         raise Refused(Reason.NODE_NOT_RUNNING, f"no folder {folder}")
-    if (folder / _DEVNET_FILE).exists() and not find_clients(folder):
+    if (folder / OPTIONS_FILE).exists() and not find_clients(folder):
         again = f"perpchain devnet --data-dir {shlex.quote(str(folder))}"
         raise Refused(Reason.NODE_NOT_RUNNING, f"{folder}: its devnet is stopped; {again}")
 
@@ -202,9 +201,15 @@ def done(
     Ctrl-C ends it with code 130 and what `stopped` says, if anything. `remedies` say by the
     settlement chain's code what helps.
     """
+    with failing(command, remedies), stopping(command, stopped) as interrupts:
+        return interrupts.run(work)
+
+
+@contextmanager
+def failing(command: str, remedies: Mapping[str, str] | None = None) -> Iterator[None]:
+    """End a command that is refused with one line and code 2; `remedies` as in `done`."""
     try:
-        with stopping(command, stopped):
-            return asyncio.run(work)
+        yield
     except Refused as refused:
         fail(command, str(refused), ExitCode.INPUT)
     except SettlementError as error:
@@ -215,10 +220,11 @@ def done(
 
 
 @contextmanager
-def stopping(command: str, words: str) -> Iterator[None]:
+def stopping(command: str, words: str) -> Iterator[Interrupts]:
     """End a command that Ctrl-C breaks off with code 130, and with words if there are any."""
     try:
-        yield
+        with interrupts_heard() as interrupts:
+            yield interrupts
     except KeyboardInterrupt:
         if words:
             typer.echo(plain(f"perpchain {command}: {words}"), err=True)

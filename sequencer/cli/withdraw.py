@@ -131,7 +131,7 @@ def prove_withdrawal(
     looking = _found((node, access, address), id_, wait, advance)
     found = done("withdraw prove", looking, stopped=_STOPPED)
     file = out or Path(f"withdrawal-{format_felt(id_)[2:10]}.json")
-    _write("withdraw prove", file, found)
+    _write(file, found)
     named = "" if is_address(place) or settlement_url else f" {shlex.quote(place)}"
     claiming = f"perpchain withdraw claim{named} {shlex.quote(str(file))}{options.words()}"
     facts: dict[str, object] = {
@@ -306,10 +306,10 @@ def _claim_facts(claim: "Claim") -> dict[str, object]:
     }
 
 
-def _write(command: str, file: Path, claim: "Claim") -> None:
+def _write(file: Path, claim: "Claim") -> None:
     from sequencer.settlement.claims import write_claim
 
     try:
         file.write_bytes(write_claim(claim))
     except OSError as error:
-        fail(command, f"{file}: {error.strerror}", ExitCode.INPUT)
+        fail("withdraw prove", f"{file}: {error.strerror}", ExitCode.INPUT)

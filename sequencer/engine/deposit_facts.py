@@ -29,7 +29,7 @@ from sequencer.model.bridge_limits import (
 from sequencer.model.halts import Halt, HaltCause
 from sequencer.model.records import InboxFact
 from sequencer.model.rows import DepositRow
-from sequencer.ports import ChainView
+from sequencer.ports import ChainView, StateReader
 from sequencer.starknet.deposits import deposit_message
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.transactions import L1Handler
@@ -83,7 +83,7 @@ class DepositFacts:
 
     def live(self, first: int, count: int) -> Sequence[InboxFact]:
         """Return up to so many live facts from a nonce on."""
-        found = (each for each in facts_from(self._view(), first) if not each.retracted)
+        found = (each for each in facts_from(self._view(), first, count) if not each.retracted)
         return tuple(islice(found, count))
 
     def chain_hash_of(self, count: int) -> Felt:
@@ -132,17 +132,16 @@ class DepositFacts:
 
     def waits(self, deposits: Deposits) -> bool:
         """Say whether there is something to credit."""
-        if self.is_doubted:
-            return False
-        return self.pending(deposits) > 0 and not self.unmade(deposits)
+        return not self.is_doubted and self.count > len(deposits) and not self.unmade(deposits)
 
     def due(self, deposits: Deposits) -> Sequence[InboxFact]:
         """Return what the next block credits, in order. Failures: those of a read."""
         if not self.waits(deposits):
             return ()
-        live = facts_from(self._view(), self.next_nonce(deposits))
+        first, count = self.next_nonce(deposits), DEPOSITS_PER_BLOCK_MAX
+        live = facts_from(self._view(), first, count)
         found = (each for each in live if not (each.retracted or each.nonce in deposits))
-        return tuple(islice(found, DEPOSITS_PER_BLOCK_MAX))
+        return tuple(islice(found, count))
 
     def status(self, deposits: Deposits, problem: str = "") -> InboxStatus:
         """Say how the inbox stands against an exchange."""
@@ -154,15 +153,21 @@ class DepositFacts:
         self.chain_hash = int.from_bytes(fact.chain_hash, "big")
 
 
-def stored_deposits(view: ChainView) -> Deposits:
-    """Read what is credited at the head of a view."""
-    rows = (decode_stored(*each) for each in view.state().rows(TABLES[Table.DEPOSIT].number))
+def stored_deposits(state: StateReader) -> Deposits:
+    """Read what is credited in a stored state."""
+    rows = (decode_stored(*each) for each in state.rows(TABLES[Table.DEPOSIT].number))
     return {nonce: row for _, nonce, row in rows}
 
 
-def facts_from(view: ChainView, first: int) -> Iterator[InboxFact]:
-    """Yield facts from a nonce on, retracted ones too, in order of nonces."""
-    size = INBOX_SCANNED_TOGETHER
+def facts_from(
+    view: ChainView, first: int, wanted: int = INBOX_SCANNED_TOGETHER
+) -> Iterator[InboxFact]:
+    """Yield facts from a nonce on, retracted ones too, in order of nonces.
+
+    `wanted` is how many the reader most likely takes: that many are read first.
+    """
+    # One more, for the last one of a page begins the next.
+    size = min(wanted + 1, INBOX_SCANNED_TOGETHER)
     while True:
         page = view.inbox(first, size)
         if len(page) < size:
@@ -171,7 +176,8 @@ def facts_from(view: ChainView, first: int) -> Iterator[InboxFact]:
         # The last nonce may have more of them than fit: it begins the next page.
         whole = [each for each in page if each.nonce != page[-1].nonce]
         yield from whole
-        first, size = page[-1].nonce, size if whole else 2 * size
+        first = page[-1].nonce
+        size = max(INBOX_SCANNED_TOGETHER, size if whole else 2 * size)
 
 
 def content_of(fact: InboxFact) -> Content:
@@ -207,18 +213,12 @@ def unmade_halt(
     named = []
     for nonce in unmade[:DEPOSITS_NAMED_MAX]:
         height = _height_of(deposits[nonce].message_hash, view, pending)
-        named.append(f"deposit {nonce} of block {height}")
+        place = "a block not yet written" if height is None else f"block {height}"
+        named.append(f"deposit {nonce} of {place}")
     more = len(unmade) - len(named)
     words = ", ".join(named) + (f" and {more} more" if more else "")
     way = "go back below that block, or unmake it with insurance's money"
     return Halt(HaltCause.DEPOSIT_UNMADE, f"{words}: not on the settlement chain any more; {way}")
-
-
-def unmade_halts(view: ChainView, deposits: Deposits) -> Iterator[Halt]:
-    """Yield the halt of a chain whose head holds a deposit that the settlement chain has lost."""
-    unmade = DepositFacts(lambda: view).unmade(deposits)
-    if unmade:
-        yield unmade_halt(unmade, deposits, view)
 
 
 def _height_of(message_hash: Felt, view: ChainView, pending: Sequence[ClosedBlock]) -> int | None:

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
-from sequencer.engine.deposit_facts import stored_deposits, unmade_halts
+from sequencer.engine.deposit_facts import stored_deposits, unmade_halt
 from sequencer.engine.desk_checkpoints import (
     require_free,
     require_names,
@@ -103,14 +103,16 @@ class Desk:
         settled = None if reach.settler is None else reach.settler.status()
         verified = None if reach.verification is None else reach.verification.status
         with reach.view() as view:
+            inbox = inbox_status(view, engine, reach.collector)
+            stopped = [] if engine is not None else [*self._halts_of_stopped(view, inbox.unmade)]
             return status_facts(
                 view=view,
                 engine=engine,
-                halts=self._halts(view, engine),
+                halts=stopped if engine is None else engine.gate.halts,
                 settled=settled,
                 verified=verified,
                 undecided=self._undecided,
-                inbox=inbox_status(view, engine, reach.collector),
+                inbox=inbox,
                 plugins=plugin_facts(standings_of(reach, view)),
                 now_ms=reach.clock.now_ms(),
             )
@@ -366,10 +368,7 @@ class Desk:
             "open": journal_lines(still_open),
         }
 
-    def _halts(self, view: ChainView, engine: Engine | None) -> Sequence[Halt]:
-        return [*self._halts_of_stopped(view)] if engine is None else engine.gate.halts
-
-    def _halts_of_stopped(self, view: ChainView) -> Iterator[Halt]:
+    def _halts_of_stopped(self, view: ChainView, unmade: Sequence[int]) -> Iterator[Halt]:
         """Yield what a start would be halted by, as far as that shows without one."""
         latch, note = view.head.latch, self._reach.note.read()
         if latch is not None:
@@ -377,7 +376,8 @@ class Desk:
         if not self._reach.store.acknowledged:
             words = "no witness says that this store is the newest"
             yield Halt(HaltCause.WITNESS_UNACKNOWLEDGED, words)
-        yield from unmade_halts(view, stored_deposits(view))
+        if unmade:
+            yield unmade_halt(unmade, stored_deposits(view.state()), view)
         if note:
             yield Halt(HaltCause.NOTE, note)
 

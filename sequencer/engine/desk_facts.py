@@ -98,7 +98,7 @@ def inbox_status(
 ) -> InboxStatus:
     """Say how deposits stand: against the open block, or at the head where no node runs."""
     if engine is None:
-        return DepositFacts(lambda: view).status(stored_deposits(view))
+        return DepositFacts(lambda: view).status(stored_deposits(view.state()))
     problem = "" if collector is None else collector.problem
     return engine.writer.deposits.status(engine.writer.state.deposits, problem)
 

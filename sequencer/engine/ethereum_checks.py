@@ -7,13 +7,13 @@ Promises
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 from sequencer.chain.calldata import read_all
-from sequencer.chain.commitment import EXCHANGE_ADDRESS
+from sequencer.chain.calls import exchange_calldata
 from sequencer.chain.ethereum_binding import require_ethereum_signature
 from sequencer.chain.exchange_contract import entry_point_of
-from sequencer.chain.executor import read_calls
 from sequencer.engine.items import Item, Payload
 from sequencer.model.bridge_limits import ETHEREUM_KEYS_TOGETHER_MAX
 from sequencer.model.commands import RegisterEthereumKey
@@ -45,15 +45,12 @@ async def refused_registrations(
 
 def _registration(payload: Payload) -> RegisterEthereumKey | None:
     """Return the first registration in a transaction: a second one can only be refused."""
-    if not isinstance(payload, InvokeV3) or _SELECTOR not in payload.calldata:
+    if not isinstance(payload, InvokeV3):
         return None
-    try:
-        for address, chosen, calldata in read_calls(payload.calldata):
-            if (address, chosen) == (EXCHANGE_ADDRESS, _SELECTOR):
-                return RegisterEthereumKey(**read_all(_ENTRY_POINT.inputs, calldata))
-    except Refused:
-        # Its block will say so, as of any other call.
-        return None
+    # What cannot be read, its block will say, as of any other call.
+    with suppress(Refused):
+        for calldata in exchange_calldata(payload, _SELECTOR):
+            return RegisterEthereumKey(**read_all(_ENTRY_POINT.inputs, calldata))
     return None
 
 

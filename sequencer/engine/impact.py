@@ -37,6 +37,7 @@ from sequencer.model.events import (
     Withdrawn,
 )
 from sequencer.model.limits import IMPACT_CHANGES_MAX
+from sequencer.starknet.felt import Felt
 
 _COUNTED = (OrderOpened, OrderClosed, Fill, FundingPaid, LiquidationEnded, Credited, Withdrawn)
 
@@ -121,14 +122,19 @@ def measure_impact(
     withdrawals: list[WithdrawalUndone] = []
     blocks = unread = transactions = 0
     for block in undone:
-        blocks, unread = blocks + 1, unread + (block is None)
-        transactions += 0 if block is None else len(block.transactions)
-        for event in () if block is None else events_of(block):
+        blocks += 1
+        if block is None:
+            unread += 1
+            continue
+        transactions += len(block.transactions)
+        for hash_, event in _told(block, _COUNTED):
             counts[type(event)] += 1
-            if isinstance(event, Withdrawn) and block is not None:
+            if isinstance(event, Withdrawn):
                 withdrawals.append(_withdrawal(event, block.header.number))
-        if block is not None:
-            deposits += _deposits(block, facts)
+            elif isinstance(event, Credited):
+                is_gone = facts.is_retracted(event.nonce, hash_)
+                place = (event.nonce, event.account, event.amount, block.header.number)
+                deposits.append(DepositUndone(*place, is_gone))
     compared = _compared(now, then)
     accounts, balances, positions, security = compared or (0, (), (), ())
     return Impact(
@@ -165,23 +171,18 @@ def _compared(now: State | None, then: State) -> _Compared | None:
         return None
 
 
-def events_of(block: Block, kinds: tuple[type[Event], ...] = _COUNTED) -> Iterator[Event]:
+def events_of(block: Block, kinds: tuple[type[Event], ...]) -> Iterator[Event]:
     """Yield what the exchange said in a block, in order, of some kinds."""
+    return (event for _, event in _told(block, kinds))
+
+
+def _told(block: Block, kinds: tuple[type[Event], ...]) -> Iterator[tuple[Felt, Event]]:
+    """Yield the events of some kinds, each with the hash of its transaction."""
     for receipt in block.receipts:
         for event in receipt.events:
             read = read_event(event)
             if isinstance(read, kinds):
-                yield read
-
-
-def _deposits(block: Block, facts: DepositFacts) -> Iterator[DepositUndone]:
-    for receipt in block.receipts:
-        for event in receipt.events:
-            read = read_event(event)
-            if isinstance(read, Credited):
-                gone = facts.is_retracted(read.nonce, receipt.transaction_hash)
-                place = (read.nonce, read.account, read.amount, block.header.number)
-                yield DepositUndone(*place, gone)
+                yield receipt.transaction_hash, read
 
 
 def _withdrawal(event: Withdrawn, height: int) -> WithdrawalUndone:

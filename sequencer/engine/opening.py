@@ -116,8 +116,8 @@ class Opener:
             elif not latched and self._gate.owes_root and _opens(item):
                 words = "the root of the block gone back to is being worked out: ask again"
                 item.refuse(Reason.ROOT_UNVERIFIED, words)
-            elif not latched and _opens(item) and self._unmade():
-                item.refuse(Reason.DEPOSIT_UNMADE, self._unmade())
+            elif not latched and _opens(item) and (unmade := self._unmade()):
+                item.refuse(Reason.DEPOSIT_UNMADE, unmade)
             elif not latched:
                 changed |= filling.operate(item)
             elif _as_reopening(item, view):
@@ -133,7 +133,7 @@ class Opener:
         state = self._producer.state
         filling.credit(self._deposits.due(state.deposits))
         # A chain that reopens by itself has just done so.
-        if state.system.mode is Mode.OPEN and self._unmade():
+        if state.system.mode is Mode.OPEN and self._deposits.unmade(state.deposits):
             self._producer.operate(SetMode(Mode.CANCEL_ONLY, "a credited deposit is lost"))
 
     def _unmade(self) -> str:

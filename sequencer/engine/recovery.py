@@ -20,7 +20,7 @@ import msgspec
 from sequencer.chain.commitment import PROTOCOL_VERSION
 from sequencer.chain.genesis import open_genesis, read_genesis
 from sequencer.chain.stored import decode_body, decode_header, rows_by_table
-from sequencer.engine.deposit_facts import unmade_halts
+from sequencer.engine.deposit_facts import DepositFacts, unmade_halt
 from sequencer.engine.lookup import prove_rows, trie_reader
 from sequencer.engine.sealer import Extras, Sealer, as_bytes
 from sequencer.engine.trie_cache import TrieCache
@@ -108,7 +108,9 @@ def recover(store: Store, *, full: bool = False, read: bool = False) -> Recovere
         halts += check_root(block, rows)
     if latch is not None:
         halts.append(latch_halt(latch))
-    halts += unmade_halts(store.view, state.deposits)
+    unmade = DepositFacts(lambda: store.view).unmade(state.deposits)
+    if unmade:
+        halts.append(unmade_halt(unmade, state.deposits, store.view))
     if not store.acknowledged:
         words = "no witness says that this store is the newest"
         halts.append(Halt(HaltCause.WITNESS_UNACKNOWLEDGED, words))

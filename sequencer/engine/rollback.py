@@ -17,19 +17,15 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from sequencer.chain.text import text_reader, to_text
-from sequencer.engine.deposit_facts import facts_from
+from sequencer.engine.deposit_facts import DepositFacts, stored_deposits
 from sequencer.engine.plan import Plan, renewed
-from sequencer.engine.sealer import as_bytes
 from sequencer.engine.settling import SETTLER
-from sequencer.engine.state_reads import row_at
-from sequencer.exchange.state import Table
 from sequencer.model.commands import OrderPolicy, Reopen, SecurityCommand
 from sequencer.model.commits import RollbackOrder, UndoOrder
 from sequencer.model.limits import NAME_CHARACTERS_MAX, REASON_CHARACTERS_MAX
 from sequencer.model.plugins import PluginOpinion
 from sequencer.model.records import Head, Incident, IncidentKind, Latch, RollbackJournal, Stage
 from sequencer.model.refusals import Reason, Refused, shown
-from sequencer.model.rows import DepositRow
 from sequencer.ports import ChainView, Store, StoreProblem, StoreRefused
 from sequencer.starknet.felt import Felt
 
@@ -286,17 +282,8 @@ def _waiting_security(view: ChainView) -> Iterator[SecurityCommand]:
 
 def _lost_at(view: ChainView, height: int) -> tuple[int, ...]:
     """Return the nonces that are credited after a live block, and lost by now, rising."""
-    retracted = [each for each in facts_from(view, 0) if each.retracted]
-    block = view.block(height) if retracted else None
-    if block is None:
-        return ()
-    state = view.state_at(block)
-    rows = ((fact, row_at(state, Table.DEPOSIT, fact.nonce)) for fact in retracted)
-    return tuple(
-        fact.nonce
-        for fact, row in rows
-        if isinstance(row, DepositRow) and as_bytes(row.message_hash) == fact.message_hash
-    )
+    facts, block = DepositFacts(lambda: view), view.block(height)
+    return () if block is None else tuple(facts.unmade(stored_deposits(view.state_at(block))))
 
 
 def _rollbacks(view: ChainView) -> list[Incident]:

@@ -227,9 +227,9 @@ async def revert_to(
     """Put the contract on its newest live block at or below a rollback's target; returns its post.
 
     It is told so also where it stands there: its epoch rises, so that no post that is still on its
-    way is taken, and a hold ends. Where a block above the target is final and live, the rollback
-    was reconciled or undone since, and the contract is put on that block. Errors:
-    SettlementDiffers.
+    way is taken, and any hold but the owner's ends. Where a block above the target is final and
+    live, the rollback was reconciled or undone since, and the contract is put on that block.
+    Errors: SettlementDiffers.
     """
     failure: SettlementError | None = None
     named = 0

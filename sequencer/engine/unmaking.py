@@ -5,10 +5,7 @@ Laws
   the settlement chain may bring a deposit back in between.
 """
 
-from collections.abc import Iterator
-
-from sequencer.chain.commitment import EXCHANGE_ADDRESS
-from sequencer.chain.executor import read_calls
+from sequencer.chain.calls import exchange_calldata
 from sequencer.engine.deposit_facts import DepositFacts
 from sequencer.exchange.state import State
 from sequencer.model.refusals import Reason, Refused
@@ -26,7 +23,8 @@ def require_unmade(transaction: Transaction, state: State, facts: DepositFacts) 
     if not isinstance(transaction, InvokeV3) or transaction.sender != state.system.insurance:
         return
     lost = facts.unmade(state.deposits)
-    for nonce in _unmakings(transaction):
+    unmakings = (data[0] for data in exchange_calldata(transaction, _UNMAKE) if len(data) == 1)
+    for nonce in unmakings:
         if nonce in state.deposits and nonce not in lost:
             words = f"deposit {nonce} stands on the settlement chain"
             raise Refused(Reason.DEPOSIT_STANDS, words)
@@ -34,14 +32,3 @@ def require_unmade(transaction: Transaction, state: State, facts: DepositFacts) 
             words = f"the newest lost deposit comes first: {lost[-1]}"
             raise Refused(Reason.DEPOSIT_STANDS, words)
         lost = lost[:-1]
-
-
-def _unmakings(transaction: InvokeV3) -> Iterator[int]:
-    """Yield the nonces that a transaction unmakes; what cannot be read is executed in vain."""
-    try:
-        calls = read_calls(transaction.calldata)
-    except Refused:
-        return
-    for address, entry_point, calldata in calls:
-        if address == EXCHANGE_ADDRESS and entry_point == _UNMAKE and len(calldata) == 1:
-            yield calldata[0]

@@ -11,7 +11,6 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 import msgspec
-from starknet_py.net.client import Client
 from starknet_py.net.client_models import Call, TransactionReceiptWithBlockInfo
 
 from sequencer.model.bridge_limits import CLAIM_POLL_MS, CREDIT_SECONDS_MAX
@@ -22,14 +21,13 @@ from sequencer.settlement.account_calls import AccountCalls
 from sequencer.settlement.claims import TextNode, nodes_of
 from sequencer.settlement.connection import ACCEPTED, Connection, Patience, Rejected, StarknetAccess
 from sequencer.settlement.proofs import WithdrawalProof, ordered_path, withdrawal_slot
+from sequencer.starknet.deposits import withdrawal_id_of
 from sequencer.starknet.felt import Felt, format_felt, parse_felt
-from sequencer.starknet.felt_hash import poseidon_array
 from sequencer.starknet.names import selector
 
 _T = TypeVar("_T")
 
 _ROW_FELTS = 4
-_LATEST = -1
 _NO_SUCH_STATE = frozenset({24, 42})
 
 
@@ -105,16 +103,12 @@ class Appchain:
         found = await self._asked(self._connection.read(lambda client: client.get_chain_id()))
         return parse_felt(found)
 
-    async def owed(self, withdrawal_id: Felt, height: int = _LATEST) -> Owed | None:
+    async def owed(self, withdrawal_id: Felt, height: int) -> Owed | None:
         """Return a withdrawal as it was after a block, None where there was none yet."""
         call = Call(self._exchange, selector("get_withdrawal"), [withdrawal_id])
-
-        async def ask(client: Client) -> list[int]:
-            if height == _LATEST:
-                return await client.call_contract(call, block_number="latest")
-            return await client.call_contract(call, block_number=height)
-
-        felts = await self._asked(self._connection.read(ask))
+        felts = await self._asked(
+            self._connection.read(lambda client: client.call_contract(call, block_number=height))
+        )
         if len(felts) != _ROW_FELTS:
             raise Refused(Reason.NODE_UNREACHABLE, "this is no node of a perpchain")
         owed = Owed(*felts)
@@ -191,8 +185,7 @@ class Appchain:
             called = await calls.call(self._exchange, selector("withdraw"), data)
         finally:
             await calls.close()
-        # As the exchange names it: by the transaction, and the number of the call in it.
-        withdrawal_id = poseidon_array((called.transaction_hash, 0))
+        withdrawal_id = withdrawal_id_of(called.transaction_hash)
         owed = await self.owed(withdrawal_id, called.height)
         if owed is None:
             words = f"{called.transaction_hash:#x} was in block {called.height}, and is undone"

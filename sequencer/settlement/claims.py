@@ -8,7 +8,7 @@ Laws
 """
 
 from collections.abc import Sequence
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -17,7 +17,6 @@ from sequencer.settlement.proofs import Claim, WithdrawalProof
 from sequencer.starknet.felt import format_felt, parse_felt
 from sequencer.starknet.trie import Binary, Edge, Node
 
-_T = TypeVar("_T")
 _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _AMOUNT_MAX = 2**128 - 1
 
@@ -79,7 +78,10 @@ def write_claim(claim: Claim) -> bytes:
 
 def read_claim(content: bytes) -> Claim:
     """Read a claim. Refusals: CLAIM_MALFORMED, PROOF_NODE."""
-    text = decoded(content, _TextClaim, Reason.CLAIM_MALFORMED)
+    try:
+        text = msgspec.json.decode(content, type=_TextClaim)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Refused(Reason.CLAIM_MALFORMED, f"{error}") from None
     proof = text.proof
     try:
         return Claim(
@@ -108,14 +110,6 @@ def read_claim(content: bytes) -> Claim:
 def nodes_of(texts: Sequence[TextNode]) -> tuple[Node, ...]:
     """Read trie nodes. Refusal: PROOF_NODE for one that is neither a branch nor an edge."""
     return tuple(map(_node_of, texts))
-
-
-def decoded(content: bytes, kind: type[_T], reason: Reason) -> _T:
-    """Read JSON of one kind; refused for a reason where it is of another."""
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Refused(reason, f"{error}") from None
 
 
 def _amount(amount: int) -> int:

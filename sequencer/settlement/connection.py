@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 from starknet_py.net.account.account import Account
-from starknet_py.net.client import Client
 from starknet_py.net.client_errors import ClientError
 from starknet_py.net.client_models import (
     TransactionExecutionStatus,
@@ -125,18 +124,18 @@ class Connection:
         self._session: aiohttp.ClientSession | None = None
         self._account: Account | None = None
 
-    async def read(self, ask: Callable[[Client], Awaitable[_Answer]]) -> _Answer:
+    async def read(self, ask: Callable[[FullNodeClient], Awaitable[_Answer]]) -> _Answer:
         """Ask the node. UNREACHABLE, or Rejected by the node."""
 
-        async def of_node(account: Account) -> _Answer:
-            return await ask(account.client)
+        async def of_node(_: Account) -> _Answer:
+            return await ask(FullNodeClient(self._access.url, self._session))
 
         return await self._ask(of_node, self._patience.read_ms, SettlementProblem.UNREACHABLE)
 
     async def read_json(self, method: str, parameters: dict[str, object]) -> object:
         """Ask by a method's own name, without `starknet_`. UNREACHABLE, or Rejected by the node."""
 
-        async def call(_: Client) -> object:
+        async def call(_: FullNodeClient) -> object:
             client = RpcHttpClient(self._access.url, self._session)
             answer: object = await client.call(method, parameters)
             return answer
@@ -154,7 +153,7 @@ class Connection:
     async def advance_time(self, seconds: int) -> None:
         """Let a devnet's time pass, which makes a block. REFUSED as NOT_A_DEVNET elsewhere."""
 
-        async def pass_time(_: Client) -> None:
+        async def pass_time(_: FullNodeClient) -> None:
             await self._devnet().call("increaseTime", {"time": seconds})
 
         try:
@@ -162,6 +161,17 @@ class Connection:
         except Rejected as rejected:
             words = f"the node has no time of its own: {rejected}"
             raise SettlementError(SettlementProblem.REFUSED, words, "NOT_A_DEVNET") from None
+
+    async def send_devnet(self, method: str, parameters: dict[str, object]) -> None:
+        """Have a devnet do something, by a method's own name, without `devnet_`.
+
+        UNREACHABLE, OUTCOME_UNKNOWN, or Rejected by the node.
+        """
+
+        async def send(_: Account) -> None:
+            await self._devnet().call(method, parameters)
+
+        await self._ask(send, self._patience.send_ms, SettlementProblem.OUTCOME_UNKNOWN)
 
     async def close(self) -> None:
         """Let go of the session. Can be repeated."""

@@ -17,12 +17,12 @@ from starknet_py.net.client_models import (
 )
 from starknet_py.net.models.transaction import InvokeV3
 
-from sequencer.model.settlement import SettlementError, SettlementProblem
+from sequencer.model.settlement import Sent, SettlementError, SettlementProblem
 from sequencer.settlement.connection import Connection, Rejected
 from sequencer.starknet.felt import is_felt
 from sequencer.starknet.names import selector
 
-# Five times what the dearest call takes, at a hundred times the price of a quiet day; the account
+# Three times what the dearest call takes, at a hundred times the price of a quiet day; the account
 # must hold what the bounds allow: about two STRK, and half a one for each further call.
 _L2_GAS, _L2_GAS_MORE, _L2_GAS_PRICE_MAX = 20_000_000, 5_000_000, 10**11
 _DATA_GAS, _DATA_GAS_MORE, _DATA_GAS_PRICE_MAX = 10_000, 2_000, 10**13
@@ -41,6 +41,11 @@ def call_bounds(calls: int = 1) -> ResourceBoundsMapping:
         l2_gas=ResourceBounds(_L2_GAS + more * _L2_GAS_MORE, _L2_GAS_PRICE_MAX),
         l1_data_gas=ResourceBounds(_DATA_GAS + more * _DATA_GAS_MORE, _DATA_GAS_PRICE_MAX),
     )
+
+
+def sent_of(receipt: TransactionReceiptWithBlockInfo) -> Sent:
+    """Return what a receipt says of the transaction itself."""
+    return Sent(receipt.transaction_hash, receipt.execution_resources.l2_gas)
 
 
 class Contract:
@@ -75,9 +80,9 @@ class Contract:
             raise self.absent(f"{name} answers {len(answer)} felts")
         return answer
 
-    async def invoke(self, name: str, *arguments: int) -> TransactionReceiptWithBlockInfo:
+    async def invoke(self, name: str, *arguments: int) -> Sent:
         """Call one of its functions."""
-        return await self.invoke_all([self.call(name, *arguments)])
+        return sent_of(await self.invoke_all([self.call(name, *arguments)]))
 
     async def invoke_all(self, calls: Sequence[Call]) -> TransactionReceiptWithBlockInfo:
         """Send calls, of this contract and of others, in one transaction."""

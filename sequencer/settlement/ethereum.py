@@ -33,6 +33,7 @@ from sequencer.model.bridge_limits import (
 )
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.secret import Secret
+from sequencer.starknet.ethereum_key import ETHEREUM_CURVE_ORDER
 
 EthereumNode = AsyncWeb3[Any]
 Abi = list[dict[str, Any]]
@@ -40,7 +41,6 @@ Abi = list[dict[str, Any]]
 _Answer = TypeVar("_Answer")
 
 _KEY_BYTES = 32
-_CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 # No connection, one that broke, a time-out, or an answer that is none.
 _NO_ANSWER = (aiohttp.ClientError, OSError, Web3Exception, ValueError, LookupError, TypeError)
 _REFUSED = re.compile(r"execution reverted: ([A-Z][A-Z0-9_]*)")
@@ -121,7 +121,7 @@ class EthereumAccount:
     """
 
     def __init__(self, web3: EthereumNode, private_key: Secret) -> None:
-        if not 0 < private_key.value < _CURVE_ORDER:
+        if not 0 < private_key.value < ETHEREUM_CURVE_ORDER:
             words = "an Ethereum key is from 1 to the order of secp256k1"
             raise Refused(Reason.PRIVATE_KEY_OUT_OF_RANGE, words)
         self._web3 = web3

@@ -23,7 +23,7 @@ from sequencer.model.settlement import (
     SettlementProblem,
 )
 from sequencer.settlement.connection import Connection, Patience, StarknetAccess
-from sequencer.settlement.contract import Contract
+from sequencer.settlement.contract import Contract, sent_of
 from sequencer.settlement.proofs import Claim, proof_calldata
 from sequencer.starknet.names import selector
 
@@ -125,7 +125,7 @@ class Purse:
         parts = [FAUCET_MAX] * whole + [rest] * (rest > 0)
         calls = [token.call("mint", recipient, part, 0) for part in parts]
         return [
-            _sent(await token.invoke_all(calls[place : place + MINTS_TOGETHER]))
+            sent_of(await token.invoke_all(calls[place : place + MINTS_TOGETHER]))
             for place in range(0, len(calls), MINTS_TOGETHER)
         ]
 
@@ -149,7 +149,7 @@ class Purse:
 
     async def withdraw(self, claim: Claim) -> Sent:
         """Have a withdrawal paid to its recipient; anybody may ask for it."""
-        receipt = await self._contract.invoke(
+        return await self._contract.invoke(
             "withdraw",
             claim.height,
             claim.withdrawal_id,
@@ -157,23 +157,22 @@ class Purse:
             claim.amount,
             *proof_calldata(claim.proof),
         )
-        return _sent(receipt)
 
     async def pause_deposits(self) -> Sent:
         """Take no deposits any more; the owner may."""
-        return await self._invoke("pause_deposits")
+        return await self._contract.invoke("pause_deposits")
 
     async def resume_deposits(self) -> Sent:
         """Take deposits again; the owner may."""
-        return await self._invoke("resume_deposits")
+        return await self._contract.invoke("resume_deposits")
 
     async def pause_withdrawals(self, seconds: int) -> Sent:
         """Pay nothing for a time; the owner may, for three days at most."""
-        return await self._invoke("pause_withdrawals", seconds)
+        return await self._contract.invoke("pause_withdrawals", seconds)
 
     async def resume_withdrawals(self) -> Sent:
         """Pay again; the owner may."""
-        return await self._invoke("resume_withdrawals")
+        return await self._contract.invoke("resume_withdrawals")
 
     async def close(self) -> None:
         """Let go of the connection. Can be repeated."""
@@ -191,7 +190,7 @@ class Purse:
         if len(deposits) != len(payments):
             words = f"{len(payments)} deposits sent, and the receipt tells of {len(deposits)}"
             raise SettlementError(SettlementProblem.OUTCOME_UNKNOWN, words)
-        return Deposited(_sent(receipt), tuple(deposits))
+        return Deposited(sent_of(receipt), tuple(deposits))
 
     def _deposits_of(self, receipt: TransactionReceiptWithBlockInfo) -> list[SentDeposit]:
         felts = [
@@ -208,10 +207,3 @@ class Purse:
 
     async def _token(self) -> Contract:
         return Contract(self._connection, (await self.bridge()).token)
-
-    async def _invoke(self, name: str, *arguments: int) -> Sent:
-        return _sent(await self._contract.invoke(name, *arguments))
-
-
-def _sent(receipt: TransactionReceiptWithBlockInfo) -> Sent:
-    return Sent(receipt.transaction_hash, receipt.execution_resources.l2_gas)

@@ -17,13 +17,13 @@ import msgspec
 
 from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.model.refusals import Reason, Refused
-from sequencer.starknet.felt import Felt, encode_short_string
+from sequencer.starknet.felt import Felt
 from sequencer.starknet.felt_hash import pedersen, poseidon_array
 from sequencer.starknet.names import storage_address
-from sequencer.starknet.state import ContractLeaf, contract_leaf_hash
+from sequencer.starknet.state import ContractLeaf, contract_leaf_hash, state_root
 from sequencer.starknet.trie import Binary, Edge, Node, node_hash
+from sequencer.starknet.version import STATE_ROOT_ALWAYS_COMBINED
 
-_STATE = encode_short_string("STARKNET_STATE_V0")
 _BINARY, _EDGE = 0, 1
 
 
@@ -64,7 +64,7 @@ def ordered_path(root: Felt, key: int, nodes: Iterable[Node]) -> tuple[Node, ...
     """Pick the nodes from a root down to a key out of those that were given in any order.
 
     Refusals: PROOF_EMPTY for a root of nothing; PROOF_NODE where one is missing or malformed;
-    PROOF_ABSENT where the key is not in the trie.
+    PROOF_LENGTH for an edge past the leaf; PROOF_ABSENT where the key is not in the trie.
     """
     if root == 0:
         raise Refused(Reason.PROOF_EMPTY, "there is nothing under the root")
@@ -95,7 +95,7 @@ def require_proof(claim: Claim) -> None:
     contracts_root, leaf = _walked(proof.contract_nodes, claim.exchange)
     if leaf != contract_leaf_hash(ContractLeaf(proof.class_hash, storage_root, proof.nonce)):
         raise Refused(Reason.PROOF_VALUE, "the exchange has another class, nonce or storage")
-    root = poseidon_array((_STATE, contracts_root, proof.classes_root))
+    root = state_root(contracts_root, proof.classes_root, STATE_ROOT_ALWAYS_COMBINED)
     if root != claim.state_root:
         words = f"the proof leads to the root {root:#x}, block {claim.height} has another"
         raise Refused(Reason.ROOT_DIFFERS, words)

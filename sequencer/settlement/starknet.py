@@ -98,7 +98,7 @@ class StarknetSettlement:
 
     async def update_state(self, epoch: int, previous: Post, new: Post) -> Sent:
         """Post a block on top of the newest one."""
-        return await self._invoke(
+        return await self._contract.invoke(
             "update_state",
             epoch,
             previous.height,
@@ -111,19 +111,19 @@ class StarknetSettlement:
     async def revert_state_to(self, epoch: int, post: Post, reason_hash: int) -> Sent:
         """Take back every post above a live one, raise the epoch, end a hold of ours."""
         arguments = (epoch, post.height, post.state_root, reason_hash)
-        return await self._invoke("revert_state_to", *arguments)
+        return await self._contract.invoke("revert_state_to", *arguments)
 
     async def finalize(self, height: int) -> Sent:
         """Make a post and all below it final."""
-        return await self._invoke("finalize", height)
+        return await self._contract.invoke("finalize", height)
 
     async def hold(self, plan_hash: int) -> Sent:
         """Stop finality."""
-        return await self._invoke("hold", plan_hash)
+        return await self._contract.invoke("hold", plan_hash)
 
     async def release(self) -> Sent:
         """Let finality go on."""
-        return await self._invoke("release")
+        return await self._contract.invoke("release")
 
     async def advance_time(self, seconds: int) -> None:
         """Let a devnet's time pass. REFUSED as NOT_A_DEVNET elsewhere."""
@@ -151,10 +151,6 @@ class StarknetSettlement:
                 return None
             case felts:
                 raise self._contract.absent(f"{view} answers {len(felts)} felts")
-
-    async def _invoke(self, name: str, *arguments: int) -> Sent:
-        receipt = await self._contract.invoke(name, *arguments)
-        return Sent(receipt.transaction_hash, receipt.execution_resources.l2_gas)
 
 
 def _timed_post(felts: Sequence[int]) -> TimedPost:

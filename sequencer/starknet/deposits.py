@@ -1,4 +1,4 @@
-"""Deposits as both chains name them: the message that credits one, and the chain of all of them.
+"""Deposits and withdrawals as both chains name them: messages, the chain of all of them, ids.
 
 Laws
 - A deposit's message is an L1 handler transaction of the appchain's exchange, and its hash is that
@@ -21,6 +21,11 @@ def deposit_message(
     `contract` is the settlement contract, `amount` in 1e-6 of the token.
     """
     return L1Handler(exchange, _DEPOSIT, (contract, nonce, account, amount), nonce)
+
+
+def withdrawal_id_of(transaction_hash: Felt, call_number: int = 0) -> Felt:
+    """Return the id of a withdrawal: by its transaction, and the number of the call in it."""
+    return poseidon_array((transaction_hash, call_number))
 
 
 def next_chain_hash(chain_hash: Felt, message_hash: Felt) -> Felt:

@@ -18,7 +18,7 @@ from eth_keys.backends.native.main import NativeECCBackend
 from eth_keys.datatypes import Signature
 from eth_keys.exceptions import BadSignature
 
-from sequencer.model.bridge_limits import ETHEREUM_SIGNERS_CACHED
+from sequencer.model.bridge_limits import ETHEREUM_ADDRESS_MAX, ETHEREUM_SIGNERS_CACHED
 from sequencer.starknet.felt import Felt, decode_short_string
 from sequencer.starknet.felt_hash import keccak
 
@@ -41,7 +41,6 @@ _TYPES = {
 _PREFIX = b"\x19\x01"
 _WORD_BYTES = 32
 _ADDRESS_DIGITS = 40
-_ADDRESS_MASK = 2**160 - 1
 _BACKEND = NativeECCBackend()
 
 
@@ -91,7 +90,7 @@ def _remembered_signer(message_hash: bytes, signature: bytes) -> int | None:
         key = Signature(signature, backend=_BACKEND).recover_public_key_from_msg_hash(message_hash)
     except BadSignature:
         return None
-    return keccak(key.to_bytes()) & _ADDRESS_MASK
+    return keccak(key.to_bytes()) & ETHEREUM_ADDRESS_MAX
 
 
 def _struct_hash(kind: str, *words: bytes) -> bytes:

@@ -4,15 +4,17 @@ python -m tests.contracts.cairo_vectors     write contracts/tests/settlement/mon
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import msgspec
 
 from contracts.artifacts import FOLDER
+from sequencer.settlement.proofs import withdrawal_slot
+from sequencer.starknet.deposits import deposit_message, next_chain_hash
 from sequencer.starknet.felt import Felt, encode_short_string
 from sequencer.starknet.felt_hash import pedersen, poseidon_array
-from sequencer.starknet.names import selector, storage_address
 from sequencer.starknet.state import ContractLeaf, contract_leaf_hash, state_root
-from sequencer.starknet.transactions import L1Handler, transaction_hash
+from sequencer.starknet.transactions import transaction_hash
 from sequencer.starknet.trie import Binary, Node, no_nodes, root_of, update
 from sequencer.starknet.trie_proof import prove
 from sequencer.starknet.version import STATE_ROOT_ALWAYS_COMBINED
@@ -70,11 +72,6 @@ def path_to(trie: Trie, key: int) -> list[Node]:
     return list(prove(trie.nodes.get, [key], HEIGHT, pedersen).values())
 
 
-def withdrawal_slot(withdrawal_id: Felt) -> Felt:
-    """Return where the exchange keeps a withdrawal."""
-    return storage_address("withdrawals", withdrawal_id)
-
-
 def withdrawal_leaf(withdrawal_id: Felt, recipient: Felt, amount: int) -> Felt:
     """Return what the exchange keeps of a withdrawal."""
     return poseidon_array((withdrawal_id, recipient, amount))
@@ -110,20 +107,14 @@ def leaf_of(storage: Trie) -> Felt:
 def message_hashes(settlement: Felt) -> list[Felt]:
     """Return the hash of each deposit's L1 handler transaction on the appchain."""
     return [
-        transaction_hash(
-            L1Handler(EXCHANGE, selector("deposit"), (settlement, nonce, account, amount), nonce),
-            CHAIN_ID,
-        )
-        for nonce, (account, amount) in enumerate(DEPOSITS)
+        transaction_hash(deposit_message(EXCHANGE, settlement, nonce, *deposit), CHAIN_ID)
+        for nonce, deposit in enumerate(DEPOSITS)
     ]
 
 
 def deposit_hashes(messages: Sequence[Felt]) -> list[Felt]:
     """Return the hash chain over messages."""
-    chain: list[Felt] = []
-    for message in messages:
-        chain.append(poseidon_array((chain[-1] if chain else 0, message)))
-    return chain
+    return list(accumulate(messages, next_chain_hash, initial=0))[1:]
 
 
 def render() -> str:

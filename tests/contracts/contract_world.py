@@ -7,12 +7,12 @@ import re
 from collections.abc import Sequence
 from itertools import count, pairwise
 
-from starknet_py.constants import DEFAULT_DEPLOYER_ADDRESS
 from starknet_py.net.account.account import Account
 from starknet_py.net.client_models import Call, TransactionReceipt
 from starknet_py.net.http_client import RpcHttpClient
 
 from contracts.artifacts import load_artifact
+from devnet.embedded.predeployed import DEPLOYERS
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.starknet.felt import encode_short_string
 from sequencer.starknet.names import contract_address, selector
@@ -24,7 +24,6 @@ ROOT, HASH, GENESIS = 0xA005, 0xB005, 5
 PLAN, REASON = 0x91A4, 0x4EA5
 CHAIN_ID = encode_short_string("PERPCHAIN_TEST")
 L1_BRIDGE = 0xE7
-_DEPLOYER = int(DEFAULT_DEPLOYER_ADDRESS, 16)
 _SALTS = count(1)
 _SPELLED = re.compile(r"\('([^']*)'\)")
 _L1_FEE = 0x123456789
@@ -84,7 +83,7 @@ class World:
         """Deploy one; returns its address and the constructor's refusal, "" for none."""
         class_hash, salt = load_artifact(name).class_hash, next(_SALTS)
         calldata = [class_hash, salt, 0, len(felts), *felts]
-        call = Call(_DEPLOYER, selector("deployContract"), calldata)
+        call = Call(DEPLOYERS[0], selector("deployContract"), calldata)
         receipt = await send(self.stranger, call)
         return contract_address(salt, class_hash, felts, 0), refusal_of(receipt)
 

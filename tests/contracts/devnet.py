@@ -7,8 +7,6 @@ import pytest
 from starknet_py.net.account.account import Account
 from starknet_py.net.client_models import (
     Call,
-    ResourceBounds,
-    ResourceBoundsMapping,
     TransactionExecutionStatus,
     TransactionReceipt,
 )
@@ -31,17 +29,8 @@ EMBEDDED, REAL = devnets.EMBEDDED, devnets.REAL
 BACKENDS = (EMBEDDED, pytest.param(REAL, marks=NEEDS_DEVNET))
 """What carries the contract: a test that takes both says the same of both."""
 
-# Far above what a call costs: nothing is estimated, so a refused call is really executed.
-BOUNDS = ResourceBoundsMapping(
-    l1_gas=ResourceBounds(10_000, 10**13),
-    l2_gas=ResourceBounds(100_000_000, 10**12),
-    l1_data_gas=ResourceBounds(100_000, 10**13),
-)
-DECLARE_BOUNDS = ResourceBoundsMapping(
-    l1_gas=ResourceBounds(10_000, 10**13),
-    l2_gas=ResourceBounds(2_000_000_000, 10**11),
-    l1_data_gas=ResourceBounds(100_000, 10**13),
-)
+BOUNDS, DECLARE_BOUNDS = devnets.BOUNDS, devnets.DECLARE_BOUNDS
+"""What a transaction may spend."""
 
 
 def running(log: Path, backend: str = REAL) -> AbstractContextManager[str]:

@@ -26,17 +26,16 @@ from sequencer.serve import answered
 from sequencer.settlement.claims import TextNode, nodes_of
 from sequencer.settlement.connection import Connection, reader_of
 from sequencer.settlement.proofs import Claim, WithdrawalProof, withdrawal_slot
+from sequencer.starknet.deposits import withdrawal_id_of
 from sequencer.starknet.felt import Felt, format_felt, parse_felt
-from sequencer.starknet.felt_hash import pedersen, poseidon_array
 from sequencer.starknet.transactions import transaction_hash
-from sequencer.starknet.trie import Binary, Node, node_hash
+from sequencer.starknet.trie import Node
 
 RECIPIENT = 0xB0B
 AMOUNTS = (2_500_000, 1, 7_000_000)
 """What the withdrawals pay; the last comes a block later than the others."""
 
 ABSENT_ID = 0xAB5E
-_HEIGHT = 251
 
 
 class Owing(msgspec.Struct, frozen=True):
@@ -65,7 +64,6 @@ class _Named(msgspec.Struct, frozen=True):
 class _Leaf(msgspec.Struct, frozen=True):
     nonce: str
     class_hash: str
-    storage_root: str
 
 
 class _Contracts(msgspec.Struct, frozen=True):
@@ -74,7 +72,6 @@ class _Contracts(msgspec.Struct, frozen=True):
 
 
 class _Roots(msgspec.Struct, frozen=True):
-    contracts_tree_root: str
     classes_tree_root: str
 
 
@@ -108,7 +105,6 @@ class Prover:
             told.contracts_proof.contract_leaves_data,
             told.contracts_storage_proofs,
         )
-        roots, contracts = told.global_roots, told.contracts_proof.nodes
         return Claim(
             contract=0,
             exchange=EXCHANGE_ADDRESS,
@@ -119,11 +115,11 @@ class Prover:
             recipient=RECIPIENT,
             amount=amount,
             proof=WithdrawalProof(
-                classes_root=parse_felt(roots.classes_tree_root),
+                classes_root=parse_felt(told.global_roots.classes_tree_root),
                 class_hash=parse_felt(leaf.class_hash),
                 nonce=parse_felt(leaf.nonce),
-                contract_nodes=_path(parse_felt(roots.contracts_tree_root), contract, contracts),
-                storage_nodes=_path(parse_felt(leaf.storage_root), slot, storage),
+                contract_nodes=_path(told.contracts_proof.nodes),
+                storage_nodes=_path(storage),
             ),
         )
 
@@ -182,7 +178,7 @@ async def _withdrawn(chain: Appchain, amount: int) -> Felt:
     await chain.block()
     assert not await refusal_of(item)
     await chain.stored()
-    return poseidon_array((transaction_hash(signed, CHAIN_ID), 0))
+    return withdrawal_id_of(transaction_hash(signed, CHAIN_ID))
 
 
 def _post(chain: Appchain, height: int) -> Post:
@@ -192,17 +188,6 @@ def _post(chain: Appchain, height: int) -> Post:
         return post_of(block)
 
 
-def _path(root: Felt, key: int, named: Sequence[_Named]) -> tuple[Node, ...]:
-    """Put the nodes in order from a root down, as far as they go on a key's way."""
-    filed = {node_hash(node, pedersen): node for node in nodes_of([each.node for each in named])}
-    path: list[Node] = []
-    expected, rest = root, _HEIGHT
-    while rest and (node := filed.get(expected)) is not None:
-        path.append(node)
-        if isinstance(node, Binary):
-            rest -= 1
-            expected = node.right if key >> rest & 1 else node.left
-        else:
-            rest -= node.length
-            expected = node.child if key >> rest & ((1 << node.length) - 1) == node.path else 0
-    return tuple(path)
+def _path(named: Sequence[_Named]) -> tuple[Node, ...]:
+    """Read the nodes of one key, which a node tells from the root down."""
+    return nodes_of([each.node for each in named])

@@ -1,6 +1,6 @@
-"""A settlement chain with a fresh contract and its callers: the real one and the simulated one.
+"""A settlement chain with a fresh contract and its callers: simulated, embedded, or a real devnet.
 
-Law: a test that takes a World runs on both, and both must say the same.
+Law: a test that takes a World runs on all three, and all must say the same.
 """
 
 from collections.abc import AsyncIterator, Awaitable

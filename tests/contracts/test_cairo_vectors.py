@@ -1,3 +1,4 @@
+from sequencer.settlement.proofs import withdrawal_slot
 from sequencer.starknet.felt_hash import pedersen
 from sequencer.starknet.trie import Binary, node_hash
 from sequencer.starknet.trie_proof import proven_value
@@ -15,7 +16,6 @@ from tests.contracts.cairo_vectors import (
     path_to,
     render,
     withdrawal_leaf,
-    withdrawal_slot,
 )
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from devnet.backends import FINALITY_DELAY_SECONDS
 from devnet.claiming import Claimant
 from scripts.money.appchain import real_cast, refusal_of, until
 from scripts.money.devnets import EMBEDDED, devnet_at
-from scripts.money.settlement import DELAY_SECONDS
 from scripts.simulating.cast import GAMBLERS
 from sequencer.model.commands import Withdraw
 from sequencer.model.units import QUOTE_PER_TOKEN
@@ -37,7 +37,7 @@ async def test_a_withdrawal_to_the_contract_is_paid_and_left_over(tmp_path: Path
                 await chain.block()
                 assert not await refusal_of(item)
             await world.settled()
-            await settlement.pass_time(DELAY_SECONDS + 1)
+            await settlement.pass_time(FINALITY_DELAY_SECONDS + 1)
             await settlement.node.finalize((await settlement.node.standing()).newest.height)
             claimant = Claimant(settlement.claimant, settlement.node, said.append)
             with chain.node.views.at_head() as view:
@@ -59,6 +59,6 @@ async def test_the_node_keeps_what_the_newest_final_block_needs(tmp_path: Path) 
             await world.settled()
             newest = (await world.settlement.node.standing()).newest.height
             assert newest > 0
-            await world.settlement.pass_time(DELAY_SECONDS + 1)
+            await world.settlement.pass_time(FINALITY_DELAY_SECONDS + 1)
             await world.settlement.node.finalize(newest)
             await until(lambda: final_height() == newest, "the node knows that it is final")

@@ -21,6 +21,7 @@ from sequencer.config import read_settlement
 from sequencer.starknet.felt import format_felt
 from tests.contracts.devnet import NEEDS_DEVNET
 from tests.e2e.devnet_process import ClientDevnet, client_devnet, eventually
+from tests.e2e.interruptible import interruptible
 from tests.e2e.local_devnet import ROOT
 from tests.e2e.test_store_commands import run, shown
 from tests.e2e.user_scripts import ran
@@ -181,7 +182,8 @@ async def test_a_wait_that_is_broken_off_leaves_the_deposit(mover: Mover) -> Non
     await mover.devnet.mode("halted", "--reason", "nothing is credited")
     words = ("--account", mover.account, "--amount", "3", "--mint", "--wait")
     program = [sys.executable, "-m", "sequencer", "deposit", str(mover.data), *words]
-    deposit = await asyncio.create_subprocess_exec(*program, stdout=PIPE, stderr=PIPE)
+    with interruptible():
+        deposit = await asyncio.create_subprocess_exec(*program, stdout=PIPE, stderr=PIPE)
     assert deposit.stdout is not None
     facts = [(await deposit.stdout.readline()).decode().split() for _ in range(6)]
     assert [fact[0] for fact in facts][::5] == ["nonce", "message_hash"]

@@ -15,9 +15,16 @@ from sequencer.api.json_rpc import Method, Parameter
 from sequencer.api.starknet_rpc.diff_parts import of_contracts
 from sequencer.api.starknet_rpc.errors import NO_BLOCKS, starknet_error
 from sequencer.api.starknet_rpc.resolve import finality_of, hash_of, resolve
-from sequencer.api.starknet_rpc.values import BlockId, read_addresses, read_block_id, read_flags
+from sequencer.api.starknet_rpc.values import (
+    BLOCK_ID,
+    INCLUDE_PROOF_FACTS,
+    TRANSACTION_FLAGS,
+    BlockId,
+    read_addresses,
+)
 from sequencer.api.starknet_rpc.wire import (
     PRE_CONFIRMED_STATUS,
+    SPECIFICATION,
     Fields,
     header_fields,
     pending_header_fields,
@@ -33,15 +40,6 @@ from sequencer.ports import ChainView
 from sequencer.starknet.block import Receipt
 from sequencer.starknet.felt import Felt, format_felt, format_hash
 from sequencer.starknet.transactions import Transaction
-
-SPECIFICATION = "0.10.2"
-"""The version of Starknet's JSON-RPC that is spoken here."""
-
-INCLUDE_PROOF_FACTS = "INCLUDE_PROOF_FACTS"
-"""The flag that asks for the proof facts of transactions."""
-
-BLOCK_ID = Parameter("block_id", read_block_id)
-TRANSACTION_FLAGS = Parameter("response_flags", read_flags(INCLUDE_PROOF_FACTS), frozenset())
 
 _COST = 5
 

@@ -10,7 +10,7 @@ Laws
 - Nobody here verifies proofs, so a transaction that relies on one is refused.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -21,11 +21,11 @@ from sequencer.api.starknet_rpc.errors import (
     CLASS_VERSION_UNSUPPORTED,
     COMPILATION_FAILED,
     COMPILED_CLASS_MISMATCH,
-    EXECUTION_ERROR,
     PROOF_INVALID,
     UNEXPECTED,
     VALIDATION_FAILURE,
     VERSION_UNSUPPORTED,
+    execution_error,
     starknet_error,
 )
 from sequencer.api.starknet_rpc.values import (
@@ -62,6 +62,10 @@ OfAccount: TypeAlias = InvokeV3 | DeclareV3 | DeployAccountV3
 """What accounts send."""
 
 _Given: TypeAlias = dict[str, Any]
+_Builders: TypeAlias = Mapping[
+    str, tuple[Sequence[str], Sequence[str], Callable[[_Given], OfAccount]]
+]
+"""By type: the fields that must be there, those that may, and what is made of them."""
 
 _VERSION_3 = 3
 _VERSIONS = {_VERSION_3: False, _VERSION_3 + QUERY_VERSION_OFFSET: True}
@@ -98,7 +102,7 @@ def read_invoke(value: object) -> Broadcast:
     Refusals: TRANSACTION_MALFORMED, PARAMETER_INVALID, those of a felt. Errors: 61 for another
     version, 63 for too many felts, 69 for a proof or its facts.
     """
-    return _read(value, "INVOKE")
+    return _read_kind(value, "INVOKE")
 
 
 def read_declare(value: object) -> Broadcast:
@@ -107,7 +111,20 @@ def read_declare(value: object) -> Broadcast:
     Refusals: as above. Errors: 61, 63; 56 for a class that this chain does not have, 57 for one
     that is too large, 60 for another compiled class than its own, 62 for another class version.
     """
-    return _read(value, "DECLARE")
+    return _read_kind(value, "DECLARE")
+
+
+def read_declaration(value: object, hash_of: Callable[[object], Felt]) -> Broadcast:
+    """Read a declaration where other classes are known; `hash_of` reads and checks the class.
+
+    Refusals: as above, and those of `hash_of`. Errors: 61, 63.
+    """
+
+    def build(given: _Given) -> DeclareV3:
+        return _declaration(given, hash_of(given["contract_class"]))
+
+    required, optional, _ = _BUILDERS["DECLARE"]
+    return _read(value, {"DECLARE": (required, optional, build)})
 
 
 def read_deploy_account(value: object) -> Broadcast:
@@ -115,7 +132,7 @@ def read_deploy_account(value: object) -> Broadcast:
 
     Refusals: as above. Errors: 61, 63; 55 for far too many arguments of its constructor.
     """
-    return _read(value, "DEPLOY_ACCOUNT")
+    return _read_kind(value, "DEPLOY_ACCOUNT")
 
 
 def read_broadcasts(value: object) -> Sequence[Broadcast]:
@@ -135,27 +152,30 @@ def _anything(value: object) -> object:
 
 def _read_one(index: int, value: object) -> Broadcast:
     try:
-        return _read(value, *_BUILDERS)
+        return _read(value, _BUILDERS)
     except Refused as refused:
         raise Refused(refused.reason, f"transaction {index}: {refused.detail}") from None
     except RpcError as error:
         words = error.message if error.data is None else f"{error.message}: {error.data}"
-        data = {"transaction_index": index, "execution_error": words}
-        raise starknet_error(EXECUTION_ERROR, data) from None
+        raise execution_error(index, words) from None
 
 
-def _read(value: object, *kinds: str) -> Broadcast:
+def _read_kind(value: object, kind: str) -> Broadcast:
+    return _read(value, {kind: _BUILDERS[kind]})
+
+
+def _read(value: object, builders: _Builders) -> Broadcast:
     if not isinstance(value, dict):
         raise Refused(Reason.TRANSACTION_MALFORMED, f"no object: {shown(value)}")
     kind = value.get("type")
-    if not isinstance(kind, str) or kind not in kinds:
-        words = f"type is {' or '.join(kinds)}, not {shown(kind)}"
+    if not isinstance(kind, str) or kind not in builders:
+        words = f"type is {' or '.join(builders)}, not {shown(kind)}"
         raise Refused(Reason.TRANSACTION_MALFORMED, words)
     # Ahead of the fields: those of older versions are others.
     version = _field(value, "version", read_felt)
     if version not in _VERSIONS:
         raise starknet_error(VERSION_UNSUPPORTED, f"version {format_felt(version)}")
-    required, optional, build = _BUILDERS[kind]
+    required, optional, build = builders[kind]
     given = read_object(value, required, optional)
     felts = sum(len(each) for each in given.values() if isinstance(each, list))
     if felts > TRANSACTION_FELTS_MAX:
@@ -183,10 +203,14 @@ def _declare(given: _Given) -> DeclareV3:
     if compiled_class_hash != expected:
         words = f"{format_felt(compiled_class_hash)}, not {format_felt(expected)}"
         raise starknet_error(COMPILED_CLASS_MISMATCH, words)
+    return _declaration(given, class_hash)
+
+
+def _declaration(given: _Given, class_hash: Felt) -> DeclareV3:
     return DeclareV3(
         sender=_field(given, "sender_address", read_address),
         class_hash=class_hash,
-        compiled_class_hash=compiled_class_hash,
+        compiled_class_hash=_field(given, "compiled_class_hash", read_felt),
         terms=_terms(given),
         account_deployment_data=_field(given, "account_deployment_data", read_felts),
         signature=_field(given, "signature", read_felts),
@@ -208,12 +232,11 @@ def _deploy_account(given: _Given) -> DeployAccountV3:
     )
 
 
-_BUILDERS: dict[str, tuple[Sequence[str], Sequence[str], Callable[[_Given], OfAccount]]] = {
+_BUILDERS: _Builders = {
     "INVOKE": ((*_SENDER, "calldata"), ("proof", "proof_facts"), _invoke),
     "DECLARE": ((*_SENDER, "compiled_class_hash", "contract_class"), (), _declare),
     "DEPLOY_ACCOUNT": ((*_COMMON, *_CONSTRUCTOR), (), _deploy_account),
 }
-"""By type: the fields that must be there, those that may, and what is made of them."""
 
 
 def _terms(given: _Given) -> Terms:

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from sequencer.api.json_rpc import Method, Parameter
-from sequencer.api.starknet_rpc.blocks import BLOCK_ID
 from sequencer.api.starknet_rpc.errors import CLASS_NOT_FOUND, starknet_error
 from sequencer.api.starknet_rpc.resolve import resolve
 from sequencer.api.starknet_rpc.state import CONTRACT_ADDRESS, require_contract
-from sequencer.api.starknet_rpc.values import BlockId, read_felt
+from sequencer.api.starknet_rpc.values import BLOCK_ID, BlockId, read_felt
 from sequencer.api.starknet_rpc.wire import Fields
 from sequencer.chain.shipped_class import SHIPPED, ShippedClass, casm_fields, class_fields
 from sequencer.engine.service import Service

@@ -96,6 +96,12 @@ def starknet_error(code: int, data: Any = None) -> RpcError:  # noqa: ANN401
     return RpcError(code, MESSAGES[code], data)
 
 
+def execution_error(index: int, words: str) -> RpcError:
+    """Return what is said of one of the transactions that are only tried out."""
+    data = {"transaction_index": index, "execution_error": words}
+    return starknet_error(EXECUTION_ERROR, data)
+
+
 def from_refused(refused: Refused) -> RpcError:
     """Return what a refusal becomes for a client of Starknet's methods."""
     code = _CODES.get(refused.reason, UNEXPECTED)

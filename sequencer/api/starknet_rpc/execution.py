@@ -22,7 +22,7 @@ from sequencer.api.starknet_rpc.broadcast import Broadcast, read_broadcasts
 from sequencer.api.starknet_rpc.errors import (
     CONTRACT_ERROR,
     CONTRACT_NOT_FOUND,
-    EXECUTION_ERROR,
+    execution_error,
     from_refused,
     starknet_error,
 )
@@ -31,16 +31,16 @@ from sequencer.api.starknet_rpc.resolve import resolve
 from sequencer.api.starknet_rpc.signatures import first_forged
 from sequencer.api.starknet_rpc.traces import RETURN_INITIAL_READS, reads_fields, trace_fields
 from sequencer.api.starknet_rpc.values import (
+    BLOCK_ID,
     PRE_CONFIRMED,
     BlockId,
     read_address,
-    read_block_id,
     read_felt,
     read_felts,
     read_flags,
     read_object,
 )
-from sequencer.api.starknet_rpc.wire import Fields, felts
+from sequencer.api.starknet_rpc.wire import Fields, fee_fields, felts
 from sequencer.chain.executor import call_view
 from sequencer.engine.service import Service
 from sequencer.engine.simulation import (
@@ -67,11 +67,10 @@ _COST_CALL, _COST_MESSAGE, _COST_SIMULATION = 2, 20, 50
 def execution_methods(service: Service) -> Sequence[Method]:
     """Return the methods that execute and leave nothing behind."""
     queued = Queued(service)
-    block = Parameter("block_id", read_block_id)
-    call = (Parameter("request", _read_call), block)
-    message = (Parameter("message", _read_message), block)
+    call = (Parameter("request", _read_call), BLOCK_ID)
+    message = (Parameter("message", _read_message), BLOCK_ID)
     flags = Parameter("simulation_flags", read_flags(_SKIP_VALIDATE))
-    estimated = (Parameter("request", read_broadcasts), flags, block)
+    estimated = (Parameter("request", read_broadcasts), flags, BLOCK_ID)
     run = partial(_estimate_fee, service, queued)
     return (
         Method("starknet_call", call, partial(_call, service), cost=_COST_CALL),
@@ -83,14 +82,14 @@ def execution_methods(service: Service) -> Sequence[Method]:
             is_large=True,
             cost=_COST_MESSAGE,
         ),
-        _simulation(service, queued, block),
+        _simulation(service, queued),
     )
 
 
-def _simulation(service: Service, queued: Queued, block: Parameter) -> Method:
+def _simulation(service: Service, queued: Queued) -> Method:
     allowed = read_flags(_SKIP_VALIDATE, _SKIP_FEE_CHARGE, RETURN_INITIAL_READS)
     parameters = (
-        block,
+        BLOCK_ID,
         Parameter("transactions", read_broadcasts),
         Parameter("simulation_flags", allowed),
         # Where other clients send the last of the flags.
@@ -129,11 +128,11 @@ async def _estimate_fee(
     except SimulationFailed as failed:
         if failed.reason is Reason.CONTRACT_UNKNOWN:
             raise starknet_error(CONTRACT_NOT_FOUND, str(failed)) from None
-        raise _execution_error(failed.index, f"{failed.reason}: {failed.detail}") from None
+        raise execution_error(failed.index, f"{failed.reason}: {failed.detail}") from None
     for index, traced in enumerate(done.traced):
         if traced.receipt.revert_reason is not None:
-            raise _execution_error(index, traced.receipt.revert_reason)
-    return [_estimate("FRI") for _ in done.traced]
+            raise execution_error(index, traced.receipt.revert_reason)
+    return [fee_fields("FRI") for _ in done.traced]
 
 
 async def _estimate_message_fee(
@@ -147,7 +146,7 @@ async def _estimate_message_fee(
         if failed.reason is Reason.CONTRACT_UNKNOWN:
             raise starknet_error(CONTRACT_NOT_FOUND, failed.detail) from None
         raise _contract_error(f"{failed.reason}: {failed.detail}") from None
-    return _estimate("WEI")
+    return fee_fields("WEI")
 
 
 async def _simulate_transactions(
@@ -162,7 +161,7 @@ async def _simulate_transactions(
     try:
         done = await _simulated(service, queued, transactions, simulation_flags, block_id)
     except SimulationFailed as failed:
-        raise _execution_error(failed.index, f"{failed.reason}: {failed.detail}") from None
+        raise execution_error(failed.index, f"{failed.reason}: {failed.detail}") from None
     flags = simulation_flags | trace_flags
     return await service.reader.run(partial(_written, done, flags))
 
@@ -173,7 +172,7 @@ def _written(done: Simulated, flags: frozenset[str]) -> msgspec.Raw:
     listed = [
         {
             "transaction_trace": trace_fields(traced, validates=validates),
-            "fee_estimation": _estimate("FRI"),
+            "fee_estimation": fee_fields("FRI"),
         }
         for traced in done.traced
     ]
@@ -218,17 +217,6 @@ async def _on_state(service: Service, block_id: BlockId, work: Callable[[Any], _
     with service.views.at_head() as view:
         record = resolve(service, view, block_id)
         return work(service.newest if record is None else await service.state_at(view, record))
-
-
-def _estimate(unit: str) -> Fields:
-    consumed = {f"{name}_consumed": "0x0" for name in ("l1_gas", "l2_gas", "l1_data_gas")}
-    prices = {f"{name}_price": "0x1" for name in ("l1_gas", "l2_gas", "l1_data_gas")}
-    return {**consumed, **prices, "overall_fee": "0x0", "unit": unit}
-
-
-def _execution_error(index: int, words: str) -> RpcError:
-    data = {"transaction_index": index, "execution_error": words}
-    return starknet_error(EXECUTION_ERROR, data)
 
 
 def _contract_error(words: str) -> RpcError:

@@ -15,10 +15,11 @@ from functools import partial
 import msgspec
 
 from sequencer.api.json_rpc import PARAMS_INVALID, Method, Parameter, RpcError
-from sequencer.api.starknet_rpc.blocks import BLOCK_ID, encoded
+from sequencer.api.starknet_rpc.blocks import encoded
 from sequencer.api.starknet_rpc.errors import PROOF_UNSUPPORTED, starknet_error
 from sequencer.api.starknet_rpc.resolve import hash_of, resolve_sealed
 from sequencer.api.starknet_rpc.values import (
+    BLOCK_ID,
     PRE_CONFIRMED,
     BlockId,
     read_address,

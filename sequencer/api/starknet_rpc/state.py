@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from sequencer.api.json_rpc import Method, Parameter
-from sequencer.api.starknet_rpc.blocks import BLOCK_ID
 from sequencer.api.starknet_rpc.errors import CONTRACT_NOT_FOUND, starknet_error
 from sequencer.api.starknet_rpc.resolve import resolve
 from sequencer.api.starknet_rpc.values import (
+    BLOCK_ID,
     PRE_CONFIRMED,
     BlockId,
     read_address,

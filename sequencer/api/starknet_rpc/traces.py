@@ -32,8 +32,7 @@ from sequencer.api.starknet_rpc.values import (
 from sequencer.api.starknet_rpc.wire import (
     RECEIVED,
     Fields,
-    event_fields,
-    felts,
+    invocation_fields,
     state_diff_fields,
     type_of,
 )
@@ -177,7 +176,7 @@ def trace_fields(traced: Traced, *, validates: bool = True) -> Fields:
             fields["constructor_invocation"] = _construction(transaction)
         case L1Handler():
             (handled,) = traced.calls
-            fields["function_invocation"] = _invocation(handled, "L1_HANDLER")
+            fields["function_invocation"] = invocation_fields(handled, "L1_HANDLER")
     if validates and not isinstance(transaction, L1Handler):
         fields["validate_invocation"] = _validation(transaction)
     return fields
@@ -222,16 +221,16 @@ def _execution(transaction: InvokeV3, traced: Traced) -> Fields:
     calls, order = [], 0
     result = [len(traced.calls)]
     for called in traced.calls:
-        calls.append(_invocation(called, "EXTERNAL", order))
+        calls.append(invocation_fields(called, "EXTERNAL", order))
         order += len(called.events)
         result += (len(called.result), *called.result)
     outer = _of_account(transaction.sender, _EXECUTE, transaction.calldata, result)
-    return _invocation(outer, "EXTERNAL") | {"calls": calls}
+    return invocation_fields(outer, "EXTERNAL") | {"calls": calls}
 
 
 def _construction(transaction: DeployAccountV3) -> Fields:
     built = _of_account(transaction.address(), _CONSTRUCTOR, transaction.calldata, ())
-    return _invocation(built, "CONSTRUCTOR")
+    return invocation_fields(built, "CONSTRUCTOR")
 
 
 def _validation(transaction: Transaction) -> Fields:
@@ -246,32 +245,10 @@ def _validation(transaction: Transaction) -> Fields:
         case _:
             raise TypeError("only what an account sends is validated")
     checked = _of_account(account, selector(name), calldata, (_VALID,))
-    return _invocation(checked, "EXTERNAL")
+    return invocation_fields(checked, "EXTERNAL")
 
 
 def _of_account(
     account: Felt, entry_point: Felt, calldata: Sequence[Felt], result: Sequence[Felt]
 ) -> Called:
     return Called(account, entry_point, 0, ACCOUNT.class_hash, calldata, result, ())
-
-
-def _invocation(called: Called, kind: str, first_order: int = 0) -> Fields:
-    events = [
-        {"order": first_order + index, "keys": each["keys"], "data": each["data"]}
-        for index, each in enumerate(map(event_fields, called.events))
-    ]
-    return {
-        "contract_address": format_felt(called.contract),
-        "entry_point_selector": format_felt(called.selector),
-        "calldata": felts(called.calldata),
-        "caller_address": format_felt(called.caller),
-        "class_hash": format_felt(called.class_hash),
-        "entry_point_type": kind,
-        "call_type": "CALL",
-        "result": felts(called.result),
-        "calls": [],
-        "events": events,
-        "messages": [],
-        "execution_resources": {"l1_gas": 0, "l2_gas": 0},
-        "is_reverted": False,
-    }

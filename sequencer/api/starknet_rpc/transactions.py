@@ -12,14 +12,21 @@ from functools import partial
 import msgspec
 
 from sequencer.api.json_rpc import Method, Parameter
-from sequencer.api.starknet_rpc.blocks import BLOCK_ID, INCLUDE_PROOF_FACTS, TRANSACTION_FLAGS
 from sequencer.api.starknet_rpc.errors import (
     INDEX_INVALID,
     TRANSACTION_NOT_FOUND,
     starknet_error,
 )
 from sequencer.api.starknet_rpc.resolve import finality_of, hash_of, resolve
-from sequencer.api.starknet_rpc.values import BlockId, read_felt, read_integer, read_l1_hash
+from sequencer.api.starknet_rpc.values import (
+    BLOCK_ID,
+    INCLUDE_PROOF_FACTS,
+    TRANSACTION_FLAGS,
+    BlockId,
+    read_felt,
+    read_integer,
+    read_l1_hash,
+)
 from sequencer.api.starknet_rpc.wire import (
     PRE_CONFIRMED_STATUS,
     RECEIVED,

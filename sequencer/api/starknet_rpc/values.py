@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from sequencer.api.json_rpc import Parameter
 from sequencer.api.starknet_rpc.errors import TOO_MANY_KEYS, starknet_error
 from sequencer.model.api_limits import EVENT_KEY_VALUES_MAX, EVENT_KEYS_MAX
 from sequencer.model.limits import TRIE_HEIGHT_MAX
@@ -22,6 +23,9 @@ from sequencer.starknet.block import Event
 from sequencer.starknet.felt import Felt, parse_felt
 
 _T = TypeVar("_T")
+
+INCLUDE_PROOF_FACTS = "INCLUDE_PROOF_FACTS"
+"""The flag that asks for the proof facts of transactions."""
 
 LATEST, PRE_CONFIRMED, L1_ACCEPTED = "latest", "pre_confirmed", "l1_accepted"
 """The tags of blocks."""
@@ -180,3 +184,8 @@ def read_event_keys(value: object) -> tuple[frozenset[Felt], ...]:
 
 def _invalid(words: str, value: object) -> Refused:
     return Refused(Reason.PARAMETER_INVALID, f"{words}: {shown(value)}")
+
+
+BLOCK_ID = Parameter("block_id", read_block_id)
+TRANSACTION_FLAGS = Parameter("response_flags", read_flags(INCLUDE_PROOF_FACTS), frozenset())
+"""What many methods take."""

@@ -15,6 +15,7 @@ import msgspec
 
 from sequencer.chain.block import BLOCK_PRICES, ClosedBlock
 from sequencer.chain.commitment import STARKNET_VERSION
+from sequencer.chain.trace import Called
 from sequencer.starknet.block import Event, GasPrices, Header, Message, Receipt
 from sequencer.starknet.felt import Felt, format_felt
 from sequencer.starknet.felt_hash import keccak
@@ -38,12 +39,16 @@ RECEIVED, PRE_CONFIRMED_STATUS = "RECEIVED", "PRE_CONFIRMED"
 ACCEPTED_ON_L2, ACCEPTED_ON_L1 = "ACCEPTED_ON_L2", "ACCEPTED_ON_L1"
 """How final a transaction or a block is, least first."""
 
+SPECIFICATION = "0.10.2"
+"""The version of Starknet's JSON-RPC that is spoken here."""
+
 SUCCEEDED, REVERTED = "SUCCEEDED", "REVERTED"
 """What became of a transaction."""
 
 _NO_BOUND = ResourceBound()
 _MODES = ("L1", "L2")
 _WORD_BYTES = 32
+_GAS = ("l1_gas", "l2_gas", "l1_data_gas")
 
 
 def felts(values: Iterable[Felt]) -> list[str]:
@@ -144,6 +149,46 @@ def execution_fields(receipt: Receipt, reason_name: str) -> Fields:
     if receipt.revert_reason is None:
         return {"execution_status": SUCCEEDED}
     return {"execution_status": REVERTED, reason_name: receipt.revert_reason}
+
+
+def sent_fields(transaction: Transaction, transaction_hash: Felt) -> Fields:
+    """Write what whoever sent a transaction is told."""
+    fields: Fields = {"transaction_hash": format_felt(transaction_hash)}
+    if isinstance(transaction, DeclareV3):
+        fields["class_hash"] = format_felt(transaction.class_hash)
+    if isinstance(transaction, DeployAccountV3):
+        fields["contract_address"] = format_felt(transaction.address())
+    return fields
+
+
+def fee_fields(unit: str) -> Fields:
+    """Write an estimate: nothing, at the price of 1 that every header names."""
+    consumed = {f"{name}_consumed": "0x0" for name in _GAS}
+    prices = {f"{name}_price": "0x1" for name in _GAS}
+    return {**consumed, **prices, "overall_fee": "0x0", "unit": unit}
+
+
+def invocation_fields(called: Called, kind: str, first_order: int = 0) -> Fields:
+    """Write a call as traces do, with no calls within it; its first event has an order."""
+    events = [
+        {"order": first_order + index, "keys": each["keys"], "data": each["data"]}
+        for index, each in enumerate(map(event_fields, called.events))
+    ]
+    return {
+        "contract_address": format_felt(called.contract),
+        "entry_point_selector": format_felt(called.selector),
+        "calldata": felts(called.calldata),
+        "caller_address": format_felt(called.caller),
+        "class_hash": format_felt(called.class_hash),
+        "entry_point_type": kind,
+        "call_type": "CALL",
+        "result": felts(called.result),
+        "calls": [],
+        "events": events,
+        "messages": [],
+        "execution_resources": {"l1_gas": 0, "l2_gas": 0},
+        "is_reverted": False,
+    }
 
 
 def receipt_fields(transaction: Transaction, receipt: Receipt, finality: str) -> Fields:

@@ -26,6 +26,7 @@ from sequencer.api.starknet_rpc.errors import (
     from_refused,
     starknet_error,
 )
+from sequencer.api.starknet_rpc.wire import Fields, sent_fields
 from sequencer.chain.account_contract import ACCOUNT
 from sequencer.engine.service import Service
 from sequencer.model.refusals import Reason, Refused
@@ -51,13 +52,13 @@ def write_methods(service: Service) -> Sequence[Method]:
 def _method(
     service: Service, method: str, parameter: str, read: Callable[[object], Broadcast]
 ) -> Method:
-    async def run(_: object, **given: Broadcast) -> dict[str, str]:
+    async def run(_: object, **given: Broadcast) -> Fields:
         return await _send(service, given[parameter])
 
     return Method(method, (Parameter(parameter, read),), run, is_large=True, cost=_COST)
 
 
-async def _send(service: Service, broadcast: Broadcast) -> dict[str, str]:
+async def _send(service: Service, broadcast: Broadcast) -> Fields:
     transaction = broadcast.transaction
     if broadcast.is_query:
         raise starknet_error(VERSION_UNSUPPORTED, "a query can only be estimated or simulated")
@@ -68,12 +69,7 @@ async def _send(service: Service, broadcast: Broadcast) -> dict[str, str]:
         await admission.accepted(item)
     except Refused as refused:
         raise _error(service, transaction, refused) from None
-    answer = {"transaction_hash": format_felt(item.hash)}
-    if isinstance(transaction, DeclareV3):
-        answer["class_hash"] = format_felt(transaction.class_hash)
-    if isinstance(transaction, DeployAccountV3):
-        answer["contract_address"] = format_felt(transaction.address())
-    return answer
+    return sent_fields(transaction, item.hash)
 
 
 def _require_undeclared(service: Service, transaction: OfAccount) -> None:

@@ -12,7 +12,6 @@ Laws
 from collections.abc import Callable, Sequence, Set
 
 from sequencer.api.json_rpc import Parameter
-from sequencer.api.starknet_rpc.blocks import INCLUDE_PROOF_FACTS
 from sequencer.api.starknet_rpc.errors import (
     BLOCK_NOT_FOUND,
     TOO_MANY_ADDRESSES,
@@ -21,6 +20,7 @@ from sequencer.api.starknet_rpc.errors import (
 )
 from sequencer.api.starknet_rpc.resolve import resolve_sealed
 from sequencer.api.starknet_rpc.values import (
+    INCLUDE_PROOF_FACTS,
     LATEST,
     BlockId,
     EventFilter,

@@ -18,7 +18,6 @@ class MemoryMachine:
 
     def __init__(self, twins: Mapping[Felt, Twin]) -> None:
         self.timestamp = START
-        self.chain_id = 0x5E771E
         self.transaction_hash = 0x7A
         self.slots: dict[tuple[Felt, Felt], Felt] = {}
         self.classes: dict[Felt, Twin] = {}

@@ -5,19 +5,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from contracts.natives import SETTLEMENT
+from contracts.natives import NATIVES, SETTLEMENT
 from devnet.embedded.blocks import encode_block
 from devnet.embedded.chain import Chain
+from devnet.embedded.classes import Classes
 from devnet.embedded.minting import balance_of
 from devnet.embedded.predeployed import BALANCE, DEPLOYERS, SEQUENCER
 from devnet.embedded.state import CLASS, NONCE, STORAGE
 from sequencer.api.json_rpc import RpcError
+from sequencer.api.starknet_rpc.wire import transaction_fields
 from sequencer.model.refusals import Reason
 from sequencer.starknet.block import Receipt, block_hash
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.felt_hash import pedersen, public_key, sign
 from sequencer.starknet.names import contract_address, selector
-from sequencer.starknet.transactions import DeployAccountV3, InvokeV3, L1Handler, Terms
+from sequencer.starknet.transactions import DeclareV3, DeployAccountV3, InvokeV3, L1Handler, Terms
 from tests.strategies import refused
 from tests.unit.devnet.embedded_world import (
     KEEPER,
@@ -211,6 +213,21 @@ def test_classes_are_declared_once_and_only_ours() -> None:
         assert code_of(caught)[0] == number
         assert words in code_of(caught)[1]
     assert chain.head.diff.declared == {KEEPER.class_hash: KEEPER.compiled_class_hash}
+
+
+def test_a_declaration_has_its_own_fields_and_no_other() -> None:
+    classes = Classes(NATIVES)
+    served = classes.fields(SETTLEMENT.class_hash)
+    assert served is not None
+    declaration = DeclareV3(OWNER.address, SETTLEMENT.class_hash, 5, Terms(0, NO_BOUNDS))
+    fields = transaction_fields(declaration, None) | {"contract_class": msgspec.json.decode(served)}
+    del fields["class_hash"]
+    assert classes.read_broadcast(fields).transaction == declaration
+    for stray in ("calldata", "proof", "class_hash"):
+        with refused(Reason.PARAMETER_INVALID):
+            classes.read_declare({**fields, stray: []})
+    with refused(Reason.TRANSACTION_MALFORMED):
+        classes.read_declare({**fields, "type": "INVOKE"})
 
 
 def test_an_account_deploys_itself() -> None:

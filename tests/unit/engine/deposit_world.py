@@ -106,7 +106,7 @@ class DepositWorld:
 
     async def credited(self, count: int) -> None:
         """Wait until so many deposits are credited in durable blocks."""
-        await until(lambda: len(stored_deposits(self.rig.views.view)) == count)
+        await until(lambda: len(stored_deposits(self.rig.views.view.state())) == count)
 
     @property
     def height(self) -> int:

@@ -168,7 +168,7 @@ async def test_insurance_unmakes_it_and_the_new_deposit_is_credited() -> None:
         assert refusal(world, 1, 2) is Reason.DEPOSIT_STANDS
         await applied(world.rig.send(unmaking(world, 2)))
         await applied(world.rig.send(unmaking(world, 1)))
-        await until(lambda: 1 in stored_deposits(world.rig.views.view))
+        await until(lambda: 1 in stored_deposits(world.rig.views.view.state()))
         assert world.state.deposits[1].account == BOB
         assert world.state.accounts[INSURANCE].cash == cash - 13 * ONE
         assert world.state.accounts[ALICE].cash == kept
@@ -313,7 +313,7 @@ async def deposited(rig: Operated, *amounts: int) -> SimulatedSettlement:
     count = len(rig.node.engine.writer.state.deposits) + len(amounts)
     for amount in amounts:
         contract.chain.carry_out(Deposit(ALICE, amount * USD), PAYER)
-    await until(lambda: len(stored_deposits(rig.node.views.view)) == count)
+    await until(lambda: len(stored_deposits(rig.node.views.view.state())) == count)
     return contract
 
 

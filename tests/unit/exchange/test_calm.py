@@ -218,7 +218,7 @@ def test_funding_brings_an_account_back_into_sight_before_it_is_low(sign: int) -
     add_holders(state, 20, ONE // 100, 100 * ONE, 1_000 * ONE, first=CROWD + 1)
     fund(state, 0xB0B, 10**6 * ONE)
     sweep(state)
-    seen = 0
+    seen, low = 0, False
     for owed in range(1, 21):
         change_price(state, BTC, funding_index=sign * owed * INDEX_ONE + INDEX_ONE)
         seen += account in passed_over(state)
