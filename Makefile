@@ -10,14 +10,23 @@ LOCK_FLAGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
+LOCKED := $(VENV)/.locked
 LOCK_VENV := build/lock
+
+# Whoever installs cargo later gets the native core at the next call of make.
+CARGO := $(shell command -v cargo 2>/dev/null)
+NATIVE := $(VENV)/.native
+CORE := $(if $(CARGO)$(wildcard $(NATIVE)),$(NATIVE),$(VENV)/.wheels)
+NATIVE_SOURCES := $(wildcard native/*.toml native/src/*.rs native/src/*/*.rs)
+NATIVE_BUILD := build/native
+NATIVE_CORE := perpchain-native
 
 CODE := $(wildcard sequencer devnet contracts scripts tests)
 PACKAGES := $(wildcard sequencer/__init__.py devnet/__init__.py contracts/__init__.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help devnet check test test-contracts contracts devnet-real test-devnet crash kill-run simulate fuzz bench run run-embedded lock clean
+.PHONY: help devnet check test test-contracts contracts devnet-real test-devnet native crash kill-run simulate fuzz bench run run-embedded lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +52,9 @@ devnet-real: $(READY) ## starknet-devnet into the cache; 20 minutes once, where 
 test-devnet: $(READY) ## what needs starknet-devnet; skipped by name without it
 	$(BIN)/pytest -q -rs -n auto --dist loadfile -m devnet tests/contracts $(wildcard tests/e2e tests/crash)
 
+native: $(LOCKED) ## build the native core and say how that goes; needs cargo
+	$(BUILD_NATIVE)
+
 crash: $(READY) ## kill the engine wherever it writes; nothing acknowledged may be lost
 	$(BIN)/python scripts/crash.py
 
@@ -52,7 +64,7 @@ kill-run: $(READY) ## kill a whole run at 40 moments, and let it go on; 20 minut
 simulate: $(READY) ## 1,000 seeds of rollbacks that race with all else, 200 of money, 200 of twins
 	$(BIN)/python scripts/simulate.py
 
-fuzz: $(READY) ## 100,000 mutated requests against a whole devnet; 6 minutes
+fuzz: $(READY) ## 100,000 mutated requests to a devnet, 1,000,000 inputs for the native core
 	$(BIN)/python scripts/fuzz.py
 
 bench: $(READY) ## measure hashes, signatures, the trie, the exchange, the node and its API
@@ -79,10 +91,33 @@ clean: ## remove the environment, caches and build output
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): requirements.lock pyproject.toml $(PACKAGES)
+$(READY): $(LOCKED) $(CORE)
+	@touch $@
+
+$(LOCKED): requirements.lock pyproject.toml $(PACKAGES)
 	@$(or $(PYTHON),false) $(IS_PYTHON_3_11) \
 		|| { echo "perpchain needs Python 3.11; name it with make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# A core of other sources must not stay where the build of these fails.
+define BUILD_NATIVE
+mkdir -p $(NATIVE_BUILD)
+rm -f $(NATIVE_BUILD)/*.whl
+$(BIN)/pip uninstall --quiet --disable-pip-version-check --yes $(NATIVE_CORE)
+CARGO_TARGET_DIR=$(CURDIR)/$(NATIVE_BUILD)/target $(BIN)/maturin build --quiet --release \
+	--manifest-path native/Cargo.toml --interpreter $(BIN)/python --out $(NATIVE_BUILD)
+$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(NATIVE_BUILD)/*.whl
+endef
+
+$(VENV)/.wheels: $(LOCKED)
+	@echo "no cargo, so no native core: the hash wheels do its work, slower"
+	@touch $@
+
+$(NATIVE): $(LOCKED) $(NATIVE_SOURCES)
+	@echo "building the native core, half a minute once"
+	@$(MAKE) --no-print-directory native >$(VENV)/native.log 2>&1 || echo "the native core was not" \
+		"built ('make native' says why); the hash wheels do its work, slower"
 	@touch $@

@@ -42,7 +42,7 @@ from sequencer.settlement.starknet import StarknetSettlement
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.felt_hash import pedersen
 from sequencer.starknet.state import CONTRACTS_TRIE
-from sequencer.starknet.trie import Node
+from sequencer.starknet.trie_node import Node
 from sequencer.starknet.trie_proof import prove
 
 ALREADY_PAID = "ALREADY_PAID"

@@ -52,7 +52,7 @@ from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Mode
 from sequencer.ports import Clock, Settlement, Store, StoreFailed, StoreProblem
 from sequencer.starknet.felt import Felt
-from sequencer.starknet.felt_hash import public_key, sign, verify
+from sequencer.starknet.felt_hash import public_key, sign, verify_many
 from sequencer.storage.folder import open_folder
 from sequencer.storage.halt_note import FolderSpace, HaltFile
 from sequencer.storage.leveldb import DATABASE_FOLDER
@@ -127,7 +127,7 @@ class Node:
             clock=self.clock,
             note=HaltFile(config.data_dir),
             disk=FolderSpace(config.data_dir),
-            verifier=(self._verifying, _verify_many),
+            verifier=(self._verifying, verify_many),
             checker=self._checking,
             pace=given.pace or Pace(config.block_interval_ms or BLOCK_INTERVAL_MS),
             keeping=Keeping(
@@ -379,7 +379,3 @@ def _is_operator(key: int, recovered: Recovered) -> bool:
     state = recovered.state
     operator = state.contracts.get(state.system.operator)
     return operator is not None and public_key(key) == operator.public_key
-
-
-def _verify_many(signed: Sequence[tuple[int, int, int, int]]) -> list[bool]:
-    return [verify(*signature) for signature in signed]

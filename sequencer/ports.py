@@ -289,7 +289,7 @@ class Worker(Protocol):
 class Verifier(Protocol):
     """Checks signatures, many at once, in a worker."""
 
-    def __call__(self, signed: Sequence[tuple[int, int, int, int]]) -> Sequence[bool]:
+    def __call__(self, signed: Sequence[tuple[int, int, int, int]], /) -> Sequence[bool]:
         """Say of each (public key, message hash, r, s) whether it is a valid signature."""
 
 

@@ -1,15 +1,16 @@
 """The trie as its definition reads: built whole from the leaves, without any cleverness.
 
-It shares the node values with the product, and nothing else.
+It shares the nodes and their bytes with the product, and nothing else.
 """
 
 from collections.abc import Mapping
 
 from sequencer.starknet.felt import FELT_PRIME
 from sequencer.starknet.felt_hash import Hash
-from sequencer.starknet.trie import Binary, Edge, Node, Position
+from sequencer.starknet.trie import Position
+from sequencer.starknet.trie_node import Binary, Edge, encode_node
 
-Nodes = dict[Position, Node]
+Nodes = dict[Position, bytes]
 
 
 def build(leaves: Mapping[int, int], height: int, hash_pair: Hash) -> tuple[int, Nodes]:
@@ -27,10 +28,10 @@ def build(leaves: Mapping[int, int], height: int, hash_pair: Hash) -> tuple[int,
         position = (len(prefix), int(prefix or "0", 2))
         if run:
             child = hash_below(prefix + run)
-            nodes[position] = Edge(child, int(run, 2), len(run))
+            nodes[position] = encode_node(Edge(child, int(run, 2), len(run)))
             return (hash_pair(child, int(run, 2)) + len(run)) % FELT_PRIME
         left, right = hash_below(prefix + "0"), hash_below(prefix + "1")
-        nodes[position] = Binary(left, right)
+        nodes[position] = encode_node(Binary(left, right))
         return hash_pair(left, right)
 
     return hash_below(""), nodes
@@ -45,7 +46,7 @@ def common_prefix(texts: list[str]) -> str:
     return first[:same]
 
 
-def apply(nodes: Nodes, changes: Mapping[Position, Node | None]) -> Nodes:
+def apply(nodes: Nodes, changes: Mapping[Position, bytes | None]) -> Nodes:
     """Write changes over stored nodes; a tombstone must stand where a node was."""
     after = dict(nodes)
     for position, node in changes.items():

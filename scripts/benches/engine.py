@@ -5,7 +5,7 @@ from functools import cache
 
 from scripts.benches.measure import Figure, Sizes, Trading
 from scripts.benches.stages import clocks
-from scripts.benches.trading import Run, run_trading
+from scripts.benches.trading import Run, prepare, run_trading
 
 _COUNTS = "signature, margin, state root, synced batch, witness and answer included"
 
@@ -36,6 +36,7 @@ def bytes_per_order(sizes: Sizes) -> Figure:
 def order_cpu_us(sizes: Sizes) -> Figure:
     """CPU of all threads for a command, and the stages that it goes to."""
     trading = sizes.trading
+    prepare(trading)
     with clocks() as running:
         run = run_trading(trading._replace(seconds=min(trading.seconds, _STAGE_SECONDS)))
     note = f"stages in us per command, warm-up and idle ticks included:\n{running.table(run.sent)}"

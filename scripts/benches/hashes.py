@@ -8,16 +8,19 @@ from starknet_py.net.client_models import ResourceBounds, ResourceBoundsMapping
 from starknet_py.net.models.transaction import InvokeV3
 
 from scripts.benches.measure import Figure, Sizes, per_second, seconds_of
+from sequencer.model.limits import VERIFIED_TOGETHER_MAX
 from sequencer.model.orders import Instruction, Order, OrderType, SelfTrade, Side
 from sequencer.settlement.signer import StarkSigner
 from sequencer.starknet.felt import FELT_PRIME, encode_short_string
-from sequencer.starknet.felt_hash import pedersen, poseidon, public_key, sign, verify
+from sequencer.starknet.felt_hash import pedersen, poseidon, public_key, sign, verify, verify_many
 from sequencer.starknet.messages import order_hash, paradex_order_hash
-from sequencer.starknet.trie import Node, Position, Update, no_nodes, update
+from sequencer.starknet.native import HASHES
+from sequencer.starknet.trie import no_nodes, update
 
 SEED = 20_240_808
 CHAIN_ID = encode_short_string("PERPCHAIN_DEVNET")
 TRIE_HEIGHT = 251
+_SIGNERS = 16
 
 
 def pedersen_per_second(sizes: Sizes) -> Figure:
@@ -40,16 +43,48 @@ def sign_per_second(sizes: Sizes) -> Figure:
 
 def verify_per_second(sizes: Sizes) -> Figure:
     """Valid signatures of 16 keys."""
-    hashes = random_hashes(sizes.calls)
-    keys = [SEED + index % 16 for index in range(sizes.calls)]
-    publics = [public_key(key) for key in keys]
-    signatures = [sign(key, hash_) for key, hash_ in zip(keys, hashes, strict=True)]
+    signatures = _signatures(sizes.calls)
 
     def check(index: int) -> None:
-        if not verify(publics[index], hashes[index], *signatures[index]):
+        if not verify(*signatures[index]):
             raise SystemExit("a valid signature was refused")
 
-    return per_second(check, sizes, "valid signatures of 16 keys")
+    return per_second(check, sizes, f"valid signatures of {_SIGNERS} keys; {HASHES}")
+
+
+def verify_per_second_known_key(sizes: Sizes) -> Figure:
+    """Valid signatures of 16 signers who have come before, one after the other, on one thread."""
+    signatures = _signatures(sizes.calls)
+    verify_many(signatures)
+    note = f"valid signatures of {_SIGNERS} signers, one call each; {HASHES}"
+    return per_second(lambda index: verify(*signatures[index]), sizes, note)
+
+
+def order_hash_and_verify_per_second(sizes: Sizes) -> Figure:
+    """Our order's hash and the check of its signature, 64 signatures to a call, as a node does."""
+    signatures = _signatures(sizes.calls)
+    orders = [sample_order(index) for index in range(sizes.calls)]
+    verify_many(signatures)
+    # Others than those of the bench below: the hash of an order is remembered.
+    signers = count(SEED << 64)
+
+    def check_all() -> None:
+        for start in range(0, sizes.calls, VERIFIED_TOGETHER_MAX):
+            together = slice(start, start + VERIFIED_TOGETHER_MAX)
+            for order in orders[together]:
+                order_hash(order, next(signers), CHAIN_ID)
+            if not all(verify_many(signatures[together])):
+                raise SystemExit("a valid signature was refused")
+
+    taken = seconds_of(check_all, sizes.rounds)
+    note = f"{_SIGNERS} signers who have come before; {sizes.calls} orders; {HASHES}"
+    return Figure(round(sizes.calls / taken), "per second", note)
+
+
+def _signatures(count: int) -> list[tuple[int, int, int, int]]:
+    keys = [SEED + index % _SIGNERS for index in range(count)]
+    pairs = zip(keys, random_hashes(count), strict=True)
+    return [(public_key(key), hash_, *sign(key, hash_)) for key, hash_ in pairs]
 
 
 def order_hash_per_second(sizes: Sizes) -> Figure:
@@ -97,31 +132,19 @@ def trie_build_seconds(sizes: Sizes) -> Figure:
     """A Pedersen trie of height 251 from nothing."""
     leaves = random_leaves(sizes.trie_leaves, random.Random(SEED))
     taken = seconds_of(lambda: update(no_nodes, leaves, TRIE_HEIGHT, pedersen), 1)
-    share = python_share(lambda hash_: update(no_nodes, leaves, TRIE_HEIGHT, hash_), taken)
-    return Figure(round(taken, 2), "seconds", f"{sizes.trie_leaves} leaves, Pedersen; {share}")
+    return Figure(round(taken, 2), "seconds", f"{sizes.trie_leaves} leaves, Pedersen; {HASHES}")
 
 
 def trie_leaf_updates_per_second(sizes: Sizes) -> Figure:
     """One block's worth of leaves, half of them new, in a trie that already has many."""
     generator = random.Random(SEED)
     leaves = random_leaves(sizes.trie_leaves, generator)
-    nodes: dict[Position, Node | None] = update(no_nodes, leaves, TRIE_HEIGHT, pedersen).changes
+    nodes = update(no_nodes, leaves, TRIE_HEIGHT, pedersen).changes
     known = generator.sample(sorted(leaves), sizes.trie_updates // 2)
     block = dict.fromkeys(known, 7) | random_leaves(sizes.trie_updates - len(known), generator)
-
-    def apply(hash_: Callable[[int, int], int]) -> Update:
-        return update(nodes.get, block, TRIE_HEIGHT, hash_)
-
-    taken = seconds_of(lambda: apply(pedersen), sizes.rounds)
+    taken = seconds_of(lambda: update(nodes.get, block, TRIE_HEIGHT, pedersen), sizes.rounds)
     size = f"{len(block)} leaves a block in a trie of {sizes.trie_leaves}, half of them new"
-    note = f"{size}; {python_share(apply, taken)}"
-    return Figure(round(len(block) / taken), "per second", note)
-
-
-def python_share(apply: Callable[[Callable[[int, int], int]], object], taken: float) -> str:
-    """Say what part of a trie's time is not hashing, by running it with a free hash."""
-    bare = seconds_of(lambda: apply(lambda left, right: (left ^ right >> 1) or 1), 1)
-    return f"Python share {bare / taken:.0%}"
+    return Figure(round(len(block) / taken), "per second", f"{size}; {HASHES}")
 
 
 def random_felts(count: int) -> list[int]:
@@ -170,6 +193,8 @@ BENCHES: tuple[Callable[[Sizes], Figure], ...] = (
     pedersen_per_second,
     poseidon_per_second,
     verify_per_second,
+    verify_per_second_known_key,
+    order_hash_and_verify_per_second,
     sign_per_second,
     order_hash_per_second,
     paradex_order_hash_per_second,

@@ -13,7 +13,7 @@ from scripts.benches.world import account_address, kept_world, slots_of
 from sequencer.chain.codec import encode_key
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.chain.slots import slots_of as slots_of_row
-from sequencer.chain.stored import TABLES, decode_node, decode_stored, rows_by_table, trie_name
+from sequencer.chain.stored import TABLES, decode_stored, rows_by_table, trie_name
 from sequencer.chain.tries import root_of_rows
 from sequencer.engine.sealer import as_bytes
 from sequencer.exchange.state import Table
@@ -21,7 +21,8 @@ from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.ports import StateReader
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.felt_hash import pedersen
-from sequencer.starknet.trie import Node, Position, Reader, root_of
+from sequencer.starknet.trie import Position, Reader, root_of
+from sequencer.starknet.trie_node import Node
 from sequencer.starknet.trie_proof import prove, proven_value
 from sequencer.storage.folder import open_folder
 from sequencer.storage.view import View
@@ -99,9 +100,8 @@ def _balance(state: StateReader, account: Felt) -> dict[Felt, Felt]:
 def _reader(state: StateReader) -> Reader:
     name = trie_name(EXCHANGE_ADDRESS)
 
-    def read(position: Position) -> Node | None:
-        data = state.node(name, *position)
-        return None if data is None else decode_node(data)
+    def read(position: Position) -> bytes | None:
+        return state.node(name, *position)
 
     return read
 

@@ -56,7 +56,7 @@ FULL = Sizes(
     commands=50_000,
     samples=200,
     trading=Trading(
-        World(100_000, 5_000, used_orders=50_000), traders=2_000, messages=60_000, seconds=60
+        World(100_000, 5_000, used_orders=50_000), traders=2_000, messages=150_000, seconds=60
     ),
     history=World(100_000, 50_000, 100_000),
     rollback=World(10_000, 1_000, 10_050),

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from scripts.benches import trading
 from sequencer.chain import block, commitment, exchange_contract, stored
 from sequencer.engine import admission, filling, producer, sealer, trie_cache, views, writer
+from sequencer.starknet import trie
 from sequencer.storage import chain_store, leveldb, view
 
 
@@ -45,7 +46,7 @@ STAGES = (
     Stage("Starknet tries", 1, ((commitment, "commit"),)),
     Stage("commitments", 1, ((block, "commitments"),)),
     Stage("encode rows", 1, ((stored, "encode_row"),)),
-    Stage("encode nodes", 1, ((stored, "encode_node"),)),
+    Stage("encode nodes", 1, ((trie, "encode_node"),)),
     Stage("encode body", 1, ((sealer, "encode_body"),)),
     Stage("build batch", 1, ((chain_store, "block_batch"),)),
     Stage("write batch", 1, ((leveldb.LevelStore, "write"),)),

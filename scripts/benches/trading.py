@@ -44,13 +44,14 @@ from sequencer.model.rows import Mode
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.node import KeyOperator
 from sequencer.ports import Clock
-from sequencer.starknet.felt_hash import verify
-from sequencer.starknet.trie import Binary, Edge, Reader
+from sequencer.starknet.felt_hash import verify_many
+from sequencer.starknet.trie import Reader
+from sequencer.starknet.trie_node import Binary, Edge, decode_node
 from sequencer.storage.chain_store import ChainStore
 from sequencer.storage.folder import open_folder
 from sequencer.storage.halt_note import FolderSpace, HaltFile
 
-UNDER_WAY = 384
+UNDER_WAY = 768
 """Commands that the client has under way."""
 
 _TOGETHER = 16
@@ -192,6 +193,12 @@ class Client:
         self._news.set()
 
 
+def prepare(trading: Trading) -> None:
+    """Have world and script in the cache: making them would be counted with what they are for."""
+    kept_script(trading)
+    kept_world(trading.world)
+
+
 def run_trading(trading: Trading) -> Run:
     """Run a script on a copy of its world; the folder's growth is that after compaction."""
     script = kept_script(trading)
@@ -210,7 +217,7 @@ def run_trading(trading: Trading) -> Run:
 
 async def _run(data: Path, script: Script, trading: Trading) -> Run:
     worker = ThreadWorker("seal")
-    store, state, tries = await worker.run(partial(_opened, data))
+    store, state, tries = await worker.run(partial(opened, data))
     gc.collect()
     gc.freeze()
     engine = Engine(data, store, state, tries, worker)
@@ -231,7 +238,7 @@ async def _run(data: Path, script: Script, trading: Trading) -> Run:
         engine.close()
 
 
-def _opened(data: Path) -> tuple[ChainStore, State, TrieCache]:
+def opened(data: Path) -> tuple[ChainStore, State, TrieCache]:
     store = open_folder(data)
     tries = TrieCache(lambda: store.view)
     _read_all(tries.reader(EXCHANGE_ADDRESS), TRIE_HEIGHT_MAX)
@@ -244,7 +251,8 @@ def _read_all(read: Reader, height: int) -> None:
     waiting = [(0, 0)]
     while waiting:
         depth, path = waiting.pop()
-        match read((depth, path)) if depth < height else None:
+        data = read((depth, path)) if depth < height else None
+        match None if data is None else decode_node(data):
             case Binary():
                 waiting += ((depth + 1, path << 1), (depth + 1, path << 1 | 1))
             case Edge(path=run, length=length):
@@ -297,8 +305,3 @@ async def feed(clock: Clock, report: Callable[[SignedReport], None], script: Scr
         second += 1
         left_ms = START_MS + second * MS_PER_SECOND - clock.now_ms()
         await asyncio.sleep(max(0, left_ms) / MS_PER_SECOND)
-
-
-def verify_many(signed: Sequence[tuple[int, int, int, int]]) -> list[bool]:
-    """Check signatures one by one, as a node does."""
-    return [verify(*signature) for signature in signed]

@@ -11,7 +11,8 @@ from sequencer.settlement.proofs import WithdrawalProof, withdrawal_slot
 from sequencer.starknet.felt import ADDRESS_BOUND, Felt
 from sequencer.starknet.felt_hash import pedersen, poseidon_array
 from sequencer.starknet.state import ContractLeaf, contract_leaf_hash, state_root
-from sequencer.starknet.trie import Binary, Edge, Node, no_nodes, update
+from sequencer.starknet.trie import no_nodes, update
+from sequencer.starknet.trie_node import Binary, Edge, Node
 from sequencer.starknet.trie_proof import prove
 from sequencer.starknet.version import STATE_ROOT_ALWAYS_COMBINED
 

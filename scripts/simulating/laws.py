@@ -53,7 +53,8 @@ from sequencer.ports import ChainView
 from sequencer.starknet.felt_hash import pedersen, poseidon
 from sequencer.starknet.state import CLASSES_TRIE, CONTRACTS_TRIE
 from sequencer.starknet.transactions import transaction_hash
-from sequencer.starknet.trie import Edge, Node, Position, Reader, node_hash, root_of
+from sequencer.starknet.trie import Position, Reader, root_of
+from sequencer.starknet.trie_node import Edge, Node, decode_node, node_hash
 from sequencer.storage.chain_store import ChainStore
 from sequencer.storage.rollback import incident_hash
 
@@ -300,9 +301,10 @@ def _nodes(view: ChainView, block: BlockRecord) -> Mapping[int, Mapping[Position
 
 
 def _walked(read: Reader, position: Position, height: int) -> Iterator[tuple[Position, Node]]:
-    node = read(position)
-    if node is None:
+    data = read(position)
+    if data is None:
         raise LookupError(f"no node at {position}")
+    node = decode_node(data)
     yield position, node
     depth, path = position
     if isinstance(node, Edge):
@@ -319,7 +321,8 @@ def _proof(view: ChainView, block: BlockRecord, key: int, records: Records) -> l
     read = trie_reader(view.state_at(block), EXCHANGE_ADDRESS)
     expected, depth, nodes = root_of(read, TRIE_HEIGHT_MAX, pedersen), 0, list[Node]()
     while depth < TRIE_HEIGHT_MAX:
-        node = read((depth, key >> (TRIE_HEIGHT_MAX - depth)))
+        data = read((depth, key >> (TRIE_HEIGHT_MAX - depth)))
+        node = None if data is None else decode_node(data)
         if node is None or node_hash(node, pedersen) != expected:
             records.violate(f"no proof of {key:#x}")
             return nodes

@@ -8,7 +8,7 @@ Laws
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 from sequencer.starknet import felt_hash
@@ -16,7 +16,7 @@ from sequencer.starknet.felt import Felt
 from sequencer.starknet.felt_hash import public_key
 
 _FELT_BYTES = 31
-_REAL = {"sign": felt_hash.sign, "verify": felt_hash.verify}
+_REAL = {name: vars(felt_hash)[name] for name in ("sign", "verify", "verify_many")}
 
 
 class Signatures:
@@ -47,6 +47,12 @@ class Signatures:
         if self.is_real:
             return felt_hash.verify(key, hash_, r, s)
         return (key, hash_, r, s) in self._made
+
+    def verify_many(self, signed: Sequence[tuple[Felt, Felt, Felt, Felt]]) -> list[bool]:
+        """Say of each whether it is a signature."""
+        if self.is_real:
+            return felt_hash.verify_many(signed)
+        return [each in self._made for each in signed]
 
     def install(self) -> None:
         """Have the product sign and verify like this, in this process."""

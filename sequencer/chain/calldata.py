@@ -12,12 +12,13 @@ Laws
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from types import UnionType
 from typing import Any, NamedTuple, TypeAlias, get_args, get_origin
 
 import msgspec
 
+from sequencer.model.cache_limits import WORDS_CACHED
 from sequencer.model.limits import CALLDATA_ITEMS_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.felt import (
@@ -25,7 +26,6 @@ from sequencer.starknet.felt import (
     Felt,
     decode_short_string,
     encode_short_string,
-    is_felt,
 )
 
 FELT_FIELDS = frozenset(
@@ -101,15 +101,19 @@ def struct_type(struct: type[msgspec.Struct]) -> CairoType:
         for field in msgspec.structs.fields(struct)
     ]
 
+    names = [name for name, _ in parts]
+    writers, readers = [part.write for _, part in parts], [part.read for _, part in parts]
+
     def write(value: Any, out: list[Felt]) -> None:
-        for name, part in parts:
-            part.write(getattr(value, name), out)
+        for name, write_part in zip(names, writers, strict=True):
+            write_part(getattr(value, name), out)
 
     def read(felts: Felts, at: int) -> tuple[Any, int]:
-        values = {}
-        for name, part in parts:
-            values[name], at = part.read(felts, at)
-        return struct(**values), at
+        values = []
+        for read_part in readers:
+            value, at = read_part(felts, at)
+            values.append(value)
+        return struct(*values), at
 
     return CairoType(f"perpchain::{struct.__name__}", write, read, parts, "struct")
 
@@ -135,9 +139,9 @@ def take(felts: Felts, at: int) -> Felt:
     if at >= len(felts):
         raise malformed("felts are missing")
     felt = felts[at]
-    if not is_felt(felt):
-        raise malformed("not a felt")
-    return felt
+    if type(felt) is int and 0 <= felt < FELT_PRIME:
+        return felt
+    raise malformed("not a felt")
 
 
 def _field(name: str) -> str:
@@ -183,22 +187,30 @@ def _read_boolean(felts: Felts, at: int) -> tuple[bool, int]:
 
 
 def _write_word(value: str, out: list[Felt]) -> None:
-    out.append(encode_short_string(value))
+    out.append(_felt_of(value))
 
 
 def _read_word(felts: Felts, at: int) -> tuple[str, int]:
     try:
-        return decode_short_string(take(felts, at)), at + 1
+        return _text_of(take(felts, at)), at + 1
     except Refused as refused:
         raise malformed(refused.detail) from None
 
 
+# Names of markets and assets come again in every order and every event.
+_felt_of = lru_cache(maxsize=WORDS_CACHED)(encode_short_string)
+_text_of = lru_cache(maxsize=WORDS_CACHED)(decode_short_string)
+
+
 def _word_type(words: type[StrEnum]) -> CairoType:
+    by_felt = {encode_short_string(word): word for word in words}
+
     def read(felts: Felts, at: int) -> tuple[Any, int]:
-        word, end = _read_word(felts, at)
-        if word not in words.__members__.values():
-            raise malformed(f"no {words.__name__}: {word!r:.40}")
-        return words(word), end
+        felt = take(felts, at)
+        word = by_felt.get(felt)
+        if word is None:
+            raise malformed(f"no {words.__name__}: {_read_word(felts, at)[0]!r:.40}")
+        return word, at + 1
 
     return CairoType("core::felt252", _write_word, read)
 

@@ -13,12 +13,13 @@ Laws
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from types import UnionType
 from typing import Any, TypeAlias, TypeVar, get_args, get_origin
 
 import msgspec
 
+from sequencer.model.cache_limits import INTEGERS_CACHED
 from sequencer.model.refusals import Reason, Refused
 
 ROW_VERSION = 1
@@ -213,9 +214,14 @@ def _enum_codec(kind: type[StrEnum]) -> tuple[Writer, Reader]:
 
 
 def _write_integer(value: int, out: bytearray) -> None:
+    out += _integer_bytes(value)
+
+
+# Addresses, ids, prices and hashes come again and again: in a row, its key, a call and its events.
+@lru_cache(maxsize=INTEGERS_CACHED)
+def _integer_bytes(value: int) -> bytes:
     length = (value.bit_length() + 8) // 8 if value else 0
-    out.append(length)
-    out += value.to_bytes(length, "big", signed=True)
+    return bytes((length,)) + value.to_bytes(length, "big", signed=True)
 
 
 def _read_integer(data: bytes, at: int) -> tuple[int, int]:
@@ -239,7 +245,7 @@ def _read_boolean(data: bytes, at: int) -> tuple[bool, int]:
 
 def _write_text(value: str, out: bytearray) -> None:
     raw = value.encode()
-    _write_integer(len(raw), out)
+    out += _integer_bytes(len(raw))
     out += raw
 
 

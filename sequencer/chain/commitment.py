@@ -29,7 +29,7 @@ from sequencer.starknet.felt import ADDRESS_BOUND, Felt
 from sequencer.starknet.felt_hash import Hash, blake2s, pedersen, starknet_keccak
 from sequencer.starknet.names import storage_address
 from sequencer.starknet.state import Commitment, ContractLeaf, StateDiff, commit
-from sequencer.starknet.trie import Node, Position, Reader, update
+from sequencer.starknet.trie import Changes, Pausing, Reader, update
 from sequencer.starknet.version import Version, parse_version
 
 STARKNET_VERSION = "0.14.2"
@@ -59,7 +59,7 @@ class Committed(msgspec.Struct, frozen=True):
 
     diff: StateDiff
     commitment: Commitment
-    nodes: dict[int, dict[Position, Node | None]]
+    nodes: dict[int, Changes]
 
 
 def net_changes(changes: Iterable[Change]) -> Net:
@@ -81,8 +81,8 @@ def commit_changes(
     """Work out the state diff and the new state root.
 
     `read(trie id)` gives a trie's reader (a contract's storage, ROWS_TRIE, or those of
-    `starknet.state`), `leaf(address)` a contract's present leaf. `pause` is called at every row and
-    every hash of a trie, for whoever must not work without a rest. Broken law: SLOT_RANGE.
+    `starknet.state`), `leaf(address)` a contract's present leaf. `pause` is called at every row
+    and often in a trie, for whoever must not work without a rest. Broken law: SLOT_RANGE.
     """
     diff, rows_nodes = diff_of(net, read(ROWS_TRIE), pause)
     commitment = commit(read, leaf, diff, version, _pausing(pedersen, pause))
@@ -91,7 +91,7 @@ def commit_changes(
 
 def diff_of(
     net: Net, read_rows: Reader, pause: Callable[[], None] | None = None
-) -> tuple[StateDiff, dict[Position, Node | None]]:
+) -> tuple[StateDiff, Changes]:
     """Return the state diff of row changes, and the nodes of the rows trie that change with them.
 
     `read_rows` reads the rows trie as it is before. Broken law: SLOT_RANGE.
@@ -134,14 +134,7 @@ def split_changes(
 
 
 def _pausing(hash_pair: Hash, pause: Callable[[], None] | None) -> Hash:
-    if pause is None:
-        return hash_pair
-
-    def hash_after_pause(left: Felt, right: Felt) -> Felt:
-        pause()
-        return hash_pair(left, right)
-
-    return hash_after_pause
+    return hash_pair if pause is None else Pausing(hash_pair, pause)
 
 
 def _contract_changes(

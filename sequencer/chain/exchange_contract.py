@@ -38,12 +38,14 @@ from sequencer.model.events import Event as ExchangeEvent
 from sequencer.model.orders import Order
 from sequencer.model.refusals import Reason, Refusal, Refused
 from sequencer.starknet.block import Event
+from sequencer.starknet.deposits import withdrawal_id_of
 from sequencer.starknet.felt import ADDRESS_BOUND, Felt
 from sequencer.starknet.felt_hash import poseidon_array
 from sequencer.starknet.messages import cancel_hash, order_hash, price_report_hash
 from sequencer.starknet.names import selector
 
 _EVENTS = {selector(kind.__name__): kind for kind in ExchangeEvent.__subclasses__()}
+_SELECTORS = {kind: key for key, kind in _EVENTS.items()}
 
 COMPUTED = {
     "PlaceOrder": ("order_id",),
@@ -120,7 +122,7 @@ def announce(event: ExchangeEvent) -> Event:
     kind = type(event)
     data: list[Felt] = []
     struct_type(kind).write(event, data)
-    return Event(EXCHANGE_ADDRESS, (selector(kind.__name__),), tuple(data))
+    return Event(EXCHANGE_ADDRESS, (_SELECTORS[kind],), tuple(data))
 
 
 def read_event(event: Event) -> ExchangeEvent | None:
@@ -160,12 +162,13 @@ def _build_order(_: type[Command], call: Call, values: dict[str, Any]) -> Comman
 
 
 def _build_withdrawal(_: type[Command], call: Call, values: dict[str, Any]) -> Command:
-    return Withdraw(**values, withdrawal_id=_own_hash(call))
+    return Withdraw(**values, withdrawal_id=withdrawal_id_of(call.transaction_hash, call.number))
 
 
 def _build_isolated(_: type[Command], call: Call, values: dict[str, Any]) -> Command:
     # From the transaction, so that nobody can occupy the address beforehand.
-    return OpenIsolated(**values, account=_own_hash(call) % ADDRESS_BOUND)
+    own_hash = poseidon_array((call.transaction_hash, call.number))
+    return OpenIsolated(**values, account=own_hash % ADDRESS_BOUND)
 
 
 def _build_tick(_: type[Command], call: Call, values: dict[str, Any]) -> Command:
@@ -204,10 +207,6 @@ def _build_ethereum_key(kind: type[Command], call: Call, values: dict[str, Any])
 def _require_operator(call: Call, words: str) -> None:
     if call.caller != call.state.system.operator:
         raise Refused(Reason.NOT_OPERATOR, words)
-
-
-def _own_hash(call: Call) -> Felt:
-    return poseidon_array((call.transaction_hash, call.number))
 
 
 def _checked_report(call: Call, report: SignedReport) -> PriceReport:

@@ -21,8 +21,8 @@ import msgspec
 
 from sequencer.chain.codec import ROW_VERSION, encode_key, encode_row
 from sequencer.exchange.state import Table
+from sequencer.model.cache_limits import SLOT_ADDRESSES_CACHED
 from sequencer.model.laws import Law, check
-from sequencer.model.limits import SLOT_ADDRESSES_CACHED
 from sequencer.model.rows import Account, DepositRow, Position, Subkey, Withdrawal
 from sequencer.model.units import QUOTE_PER_TOKEN
 from sequencer.starknet.felt import ADDRESS_BOUND, Felt, decode_short_string, encode_short_string

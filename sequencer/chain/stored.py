@@ -54,13 +54,11 @@ from sequencer.starknet.block import Header, Receipt
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.state import StateDiff
 from sequencer.starknet.transactions import Transaction
-from sequencer.starknet.trie import Binary, Edge, Node
-from sequencer.starknet.trie import Position as TriePosition
+from sequencer.starknet.trie import Changes
 
 BLOCK_VERSION = 1
 """The layout of headers and bodies that this build writes, the only one that it reads."""
 
-_BINARY, _EDGE = 0, 1
 _FELT_BYTES = 32
 
 
@@ -128,32 +126,12 @@ def trie_name(trie: int) -> bytes:
     return trie.to_bytes(_FELT_BYTES, "big", signed=True)
 
 
-def node_changes(nodes: Mapping[int, Mapping[TriePosition, Node | None]]) -> Iterator[NodeChange]:
-    """Write changed nodes as the store takes them."""
+def node_changes(nodes: Mapping[int, Changes]) -> Iterator[NodeChange]:
+    """Hand over changed nodes as the store takes them."""
     for trie, changes in nodes.items():
         name = trie_name(trie)
         for (depth, path), node in changes.items():
-            yield name, depth, path, None if node is None else encode_node(node)
-
-
-def encode_node(node: Node) -> bytes:
-    """Write a trie node: its kind, then two children, or child, length and path."""
-    if isinstance(node, Binary):
-        return bytes((_BINARY,)) + _felt(node.left) + _felt(node.right)
-    path = node.path.to_bytes(node.length + 7 >> 3, "big")
-    return bytes((_EDGE,)) + _felt(node.child) + bytes((node.length,)) + path
-
-
-def decode_node(data: bytes) -> Node:
-    """Read a trie node. Refusal: ROW_MALFORMED."""
-    first, rest = data[1 : 1 + _FELT_BYTES], data[1 + _FELT_BYTES :]
-    if data[:1] == bytes((_BINARY,)) and len(rest) == _FELT_BYTES:
-        return Binary(int.from_bytes(first, "big"), int.from_bytes(rest, "big"))
-    if data[:1] == bytes((_EDGE,)) and rest and len(rest) == 1 + (rest[0] + 7 >> 3):
-        path = int.from_bytes(rest[1:], "big")
-        if rest[0] and not path >> rest[0]:
-            return Edge(int.from_bytes(first, "big"), path, rest[0])
-    raise Refused(Reason.ROW_MALFORMED, f"no trie node: {data.hex():.80}")
+            yield name, depth, path, node
 
 
 def encode_header(header: Header) -> bytes:

@@ -7,7 +7,7 @@ from sequencer.chain.commitment import PROTOCOL_VERSION, Committed, commit_chang
 from sequencer.exchange.state import Table
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.state import ContractLeaf
-from sequencer.starknet.trie import Node, Position, Reader
+from sequencer.starknet.trie import Position, Reader
 
 
 class TrieSource(Protocol):
@@ -30,7 +30,7 @@ class Tries:
     """Nodes by trie id and position, and the contracts' leaves."""
 
     def __init__(self) -> None:
-        self._nodes: dict[int, dict[Position, Node]] = {}
+        self._nodes: dict[int, dict[Position, bytes]] = {}
         self._leaves: dict[Felt, ContractLeaf] = {}
 
     def reader(self, trie: int) -> Reader:

@@ -40,7 +40,7 @@ from sequencer.starknet.felt import ADDRESS_BOUND, Felt, encode_short_string
 from sequencer.starknet.felt_hash import pedersen
 from sequencer.starknet.names import storage_address
 from sequencer.starknet.state import CONTRACTS_TRIE, ContractLeaf
-from sequencer.starknet.trie import Node
+from sequencer.starknet.trie_node import Node
 from sequencer.starknet.trie_proof import prove
 
 

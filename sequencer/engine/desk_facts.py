@@ -27,6 +27,7 @@ from sequencer.model.rows import Guard, Mode, ModeCause, System
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.ports import ChainView, StoreFailed, StoreProblem
 from sequencer.starknet.felt import format_hash
+from sequencer.starknet.native import HASHES
 
 Facts: TypeAlias = dict[str, object]
 """Names with numbers, text, or lists of lines; of plugins and their opinions, lists of facts."""
@@ -83,6 +84,7 @@ def status_facts(
         "open": journal_lines(each for each in view.journals() if each.is_open),
         "undo": "nothing to undo" if undoable is None else f"reorg {undoable.after.epoch}",
         "root": root_words(engine),
+        "hashes": HASHES,
         "queue": 0 if engine is None else len(engine.writer.queue),
         "last_block_seconds": (now_ms - system.time_ms) // MS_PER_SECOND,
         **_settlement_facts(settled, engine),

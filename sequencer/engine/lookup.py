@@ -20,7 +20,6 @@ from sequencer.chain.stored import (
     block_of,
     decode_body,
     decode_header,
-    decode_node,
     rows_by_table,
     trie_name,
 )
@@ -37,7 +36,7 @@ from sequencer.starknet.felt import Felt, parse_felt
 from sequencer.starknet.felt_hash import Hash, pedersen, poseidon
 from sequencer.starknet.state import CLASSES_TRIE, CONTRACTS_TRIE
 from sequencer.starknet.transactions import Transaction
-from sequencer.starknet.trie import Node, Position, Reader, root_of
+from sequencer.starknet.trie import Position, Reader, root_of
 
 _HEIGHT_DIGITS_MAX = 19
 
@@ -176,9 +175,8 @@ def trie_reader(state: StateReader, trie: int) -> Reader:
     """Return how a trie of a stored state is read."""
     name = trie_name(trie)
 
-    def read(position: Position) -> Node | None:
-        data = state.node(name, *position)
-        return None if data is None else decode_node(data)
+    def read(position: Position) -> bytes | None:
+        return state.node(name, *position)
 
     return read
 

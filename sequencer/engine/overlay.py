@@ -14,15 +14,15 @@ from sequencer.chain.commitment import ROWS_TRIE, diff_of
 from sequencer.engine.lookup import trie_reader
 from sequencer.ports import ChainView
 from sequencer.starknet.state import StateDiff
-from sequencer.starknet.trie import Node, Position
+from sequencer.starknet.trie import Changes, Position
 
 
 def pending_diff(view: ChainView, pending: Sequence[ClosedBlock]) -> list[StateDiff]:
     """Return the state diff of each block above a view's head. Refusal: STATE_PRUNED."""
     below = trie_reader(view.state(), ROWS_TRIE)
-    written: dict[Position, Node | None] = {}
+    written: Changes = {}
 
-    def read(position: Position) -> Node | None:
+    def read(position: Position) -> bytes | None:
         return written[position] if position in written else below(position)
 
     diffs = []

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import msgspec
 
 from sequencer.chain.codec import encode_key
-from sequencer.chain.stored import TABLES, decode_body, decode_node, decode_stored, trie_name
+from sequencer.chain.stored import TABLES, decode_body, decode_stored, trie_name
 from sequencer.engine.lookup import block_of_sequence
 from sequencer.exchange.state import Table
 from sequencer.model.api_limits import SLOT_VERSIONS_MAX
@@ -24,7 +24,8 @@ from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Contract
 from sequencer.ports import ChainView, StateReader, StoreProblem, StoreRefused
 from sequencer.starknet.felt import Felt
-from sequencer.starknet.trie import Edge, Node, Position, require_key
+from sequencer.starknet.trie import Position, require_key
+from sequencer.starknet.trie_node import Edge, Node, decode_node
 
 Key: TypeAlias = Felt | str | tuple[Felt, str]
 """The key of a row: an address or an id, a market, or both."""

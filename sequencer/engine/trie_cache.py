@@ -3,7 +3,8 @@
 Laws
 - One block is sealed and committed before the next is sealed, so what the store shows at its head
   and what is kept here are the same tries.
-- Memory is bounded: of two generations the older one is dropped when the younger is full.
+- Memory is bounded: of two generations the older one is dropped when the younger is full. What
+  a block writes to one trie is in one generation, however much it is.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Generic, TypeVar
 
 from sequencer.chain.codec import encode_key
 from sequencer.chain.commitment import Committed
-from sequencer.chain.stored import TABLES, decode_node, decode_stored, trie_name
+from sequencer.chain.stored import TABLES, decode_stored, trie_name
 from sequencer.exchange.state import Table
 from sequencer.model.limits import CONTRACT_LEAVES_CACHED, TRIE_HEIGHT_MAX, TRIE_NODES_CACHED
 from sequencer.model.rows import Contract
@@ -19,7 +20,7 @@ from sequencer.ports import ChainView
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.felt_hash import pedersen
 from sequencer.starknet.state import ContractLeaf
-from sequencer.starknet.trie import Node, Position, Reader, root_of
+from sequencer.starknet.trie import Position, Reader, root_of
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -49,9 +50,18 @@ class _Generations(Generic[_K, _V]):
         self._younger[key] = value
 
 
-_Place = tuple[int, int, int]
-_Found = tuple[Node | None]
-"""A node in a tuple of its own, so that a place known to be empty is no missing one."""
+_NO_NODE = b""
+"""In place of a node: a place known to be empty is no missing one."""
+
+
+class _Nodes:
+    """Nodes of one trie: those asked for or written lately, and those of the time before."""
+
+    __slots__ = ("older", "younger")
+
+    def __init__(self) -> None:
+        self.younger: dict[Position, bytes] = {}
+        self.older: dict[Position, bytes] = {}
 
 
 class TrieCache:
@@ -59,15 +69,18 @@ class TrieCache:
 
     def __init__(self, view: Callable[[], ChainView]) -> None:
         self._view = view
-        self._nodes: _Generations[_Place, _Found] = _Generations(TRIE_NODES_CACHED)
+        self._tries: dict[int, _Nodes] = {}
+        self._room = max(1, TRIE_NODES_CACHED >> 1)
+        self._younger_count = 0
         self._leaves: _Generations[Felt, ContractLeaf] = _Generations(CONTRACT_LEAVES_CACHED)
 
     def reader(self, trie: int) -> Reader:
         """Return how a trie is read."""
-        nodes, load = self._nodes, self._load_node
+        nodes, look = self._nodes(trie), self._look
 
-        def read(position: Position) -> Node | None:
-            return nodes.get((trie, *position), load)[0]
+        # Called for every node that an update touches, with the interpreter's lock held.
+        def read(position: Position) -> bytes | None:
+            return nodes.younger.get(position) or look(trie, position) or None
 
         return read
 
@@ -78,15 +91,43 @@ class TrieCache:
     def apply(self, committed: Committed) -> None:
         """Take over what a block changed."""
         for trie, changes in committed.nodes.items():
-            for position, node in changes.items():
-                self._nodes.put((trie, *position), (node,))
+            written = {position: node or _NO_NODE for position, node in changes.items()}
+            self._put(trie, written)
         for address, leaf in committed.commitment.contracts.items():
             self._leaves.put(address, leaf)
 
-    def _load_node(self, place: _Place) -> _Found:
-        trie, depth, path = place
-        data = self._view().state().node(trie_name(trie), depth, path)
-        return (None if data is None else decode_node(data),)
+    def _nodes(self, trie: int) -> _Nodes:
+        nodes = self._tries.get(trie)
+        if nodes is None:
+            nodes = self._tries[trie] = _Nodes()
+        return nodes
+
+    def _look(self, trie: int, position: Position) -> bytes:
+        nodes = self._nodes(trie)
+        node = nodes.younger.get(position)
+        if node is not None:
+            return node
+        node = nodes.older.get(position)
+        if node is None:
+            node = self._view().state().node(trie_name(trie), *position) or _NO_NODE
+        self._put(trie, {position: node})
+        return node
+
+    def _put(self, trie: int, written: dict[Position, bytes]) -> None:
+        if self._younger_count + len(written) > self._room:
+            self._forget_older()
+        younger = self._nodes(trie).younger
+        before = len(younger)
+        younger.update(written)
+        self._younger_count += len(younger) - before
+
+    def _forget_older(self) -> None:
+        for trie, nodes in list(self._tries.items()):
+            if not nodes.younger:
+                del self._tries[trie]
+            # Whoever still reads through a dropped trie's nodes finds none, and asks the cache.
+            nodes.older, nodes.younger = nodes.younger, {}
+        self._younger_count = 0
 
     def _load_leaf(self, address: Felt) -> ContractLeaf:
         number, key = TABLES[Table.CONTRACT].number, encode_key(address)

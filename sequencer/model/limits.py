@@ -24,12 +24,6 @@ TYPED_DATA_TYPES_MAX = 256
 VECTOR_FILE_BYTES_MAX = 256 * 1024 * 1024
 """Bytes of one published Starknet file."""
 
-MESSAGE_DOMAINS_CACHED = 64
-"""Domains, type names and words of off-chain messages whose hash or felt is remembered."""
-
-ORDER_HASHES_CACHED = 16_384
-"""Orders whose hash is remembered: admission and execution hash the same one."""
-
 RECEIVE_WINDOW_MS_MAX = 300_000
 """Milliseconds between an order's signature and its last moment to arrive."""
 
@@ -170,9 +164,6 @@ SEED_SPREAD_MAX = 1_000_000
 
 SEED_WINDOW_MS = 30_000
 """Milliseconds for which a candidate for a seed counts."""
-
-SLOT_ADDRESSES_CACHED = 262_144
-"""Storage addresses of rows that are remembered: each costs a Pedersen hash per key part."""
 
 CALLDATA_ITEMS_MAX = 4_096
 """Items of one list in calldata."""

@@ -15,7 +15,7 @@ import msgspec
 from sequencer.model.refusals import Reason, Refused
 from sequencer.settlement.proofs import Claim, WithdrawalProof
 from sequencer.starknet.felt import format_felt, parse_felt
-from sequencer.starknet.trie import Binary, Edge, Node
+from sequencer.starknet.trie_node import Binary, Edge, Node
 
 _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _AMOUNT_MAX = 2**128 - 1

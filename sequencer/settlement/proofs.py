@@ -21,7 +21,7 @@ from sequencer.starknet.felt import Felt
 from sequencer.starknet.felt_hash import pedersen, poseidon_array
 from sequencer.starknet.names import storage_address
 from sequencer.starknet.state import ContractLeaf, contract_leaf_hash, state_root
-from sequencer.starknet.trie import Binary, Edge, Node, node_hash
+from sequencer.starknet.trie_node import Binary, Edge, Node, node_hash
 from sequencer.starknet.version import STATE_ROOT_ALWAYS_COMBINED
 
 _BINARY, _EDGE = 0, 1

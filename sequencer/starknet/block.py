@@ -14,8 +14,14 @@ import msgspec
 
 from sequencer.model.limits import COMMITMENT_TRIE_HEIGHT
 from sequencer.model.refusals import Reason, Refused
-from sequencer.starknet.felt import Felt, encode_short_string
-from sequencer.starknet.felt_hash import poseidon, poseidon_array, starknet_keccak
+from sequencer.starknet.felt import Felt, encode_short_string, require_felt
+from sequencer.starknet.felt_hash import (
+    poseidon,
+    poseidon_array,
+    poseidon_arrays,
+    starknet_keccak,
+)
+from sequencer.starknet.native import NATIVE
 from sequencer.starknet.state import StateDiff
 from sequencer.starknet.trie import no_nodes, update
 from sequencer.starknet.version import BLOCK_HASH_0, BLOCK_HASH_1, Version, parse_version
@@ -24,6 +30,7 @@ _STATE_DIFF = encode_short_string("STARKNET_STATE_DIFF0")
 _GAS_PRICES = encode_short_string("STARKNET_GAS_PRICES0")
 _BLOCK_0 = encode_short_string("STARKNET_BLOCK_HASH0")
 _BLOCK_1 = encode_short_string("STARKNET_BLOCK_HASH1")
+_FELT_BYTES = 32
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -95,32 +102,41 @@ class Header(msgspec.Struct, frozen=True, gc=False):
 
 
 def list_commitment(leaves: Sequence[Felt]) -> Felt:
-    """Return the root of a list's trie; 0 for an empty list."""
-    return update(no_nodes, dict(enumerate(leaves)), COMMITMENT_TRIE_HEIGHT, poseidon).root
+    """Return the root of a list's trie; 0 for an empty list. Refusal: FELT_OUT_OF_RANGE."""
+    if NATIVE is None:
+        return update(no_nodes, dict(enumerate(leaves)), COMMITMENT_TRIE_HEIGHT, poseidon).root
+    felts = [require_felt(leaf).to_bytes(_FELT_BYTES, "big") for leaf in leaves]
+    return int.from_bytes(NATIVE.list_root(b"".join(felts)), "big")
 
 
-def transaction_leaf(transaction_hash: Felt, signature: Sequence[Felt], version: Version) -> Felt:
-    """Return poseidon_array(hash, *signature); before 0.13.4 no signature counts as one 0."""
+def transaction_felts(
+    transaction_hash: Felt, signature: Sequence[Felt], version: Version
+) -> Sequence[Felt]:
+    """Return what a transaction's leaf is the poseidon_array of: hash, *signature.
+
+    Before 0.13.4 no signature counts as one 0.
+    """
     if not signature and version < BLOCK_HASH_1:
-        signature = (0,)
-    return poseidon_array((transaction_hash, *signature))
+        return (transaction_hash, 0)
+    return (transaction_hash, *signature)
 
 
-def event_leaf(event: Event, transaction_hash: Felt) -> Felt:
-    """Return poseidon_array(from, transaction hash, |keys|, *keys, |data|, *data)."""
+def event_felts(event: Event, transaction_hash: Felt) -> Sequence[Felt]:
+    """Return the same of an event: from, transaction hash, |keys|, *keys, |data|, *data."""
     head = (event.from_address, transaction_hash)
-    return poseidon_array((*head, len(event.keys), *event.keys, len(event.data), *event.data))
+    return (*head, len(event.keys), *event.keys, len(event.data), *event.data)
 
 
-def receipt_leaf(receipt: Receipt) -> Felt:
-    """Return poseidon_array(hash, fee, messages hash, revert hash, 0, L1 gas, L1 data gas).
+def receipt_felts(receipt: Receipt) -> Sequence[Felt]:
+    """Return the same of a receipt: hash, fee, messages hash, revert hash, 0, L1 gas, L1 data gas.
 
     The slot of L2 gas is always 0; the revert hash is 0 or starknet_keccak of the reason.
     """
     reason = receipt.revert_reason
     revert_hash = 0 if reason is None else starknet_keccak(reason.encode())
-    head = (receipt.transaction_hash, receipt.actual_fee, messages_hash(receipt.messages))
-    return poseidon_array((*head, revert_hash, 0, receipt.l1_gas, receipt.l1_data_gas))
+    messages = messages_hash(receipt.messages) if receipt.messages else _NO_MESSAGES
+    head = (receipt.transaction_hash, receipt.actual_fee, messages)
+    return (*head, revert_hash, 0, receipt.l1_gas, receipt.l1_data_gas)
 
 
 def messages_hash(messages: Sequence[Message]) -> Felt:
@@ -129,6 +145,9 @@ def messages_hash(messages: Sequence[Message]) -> Felt:
     for message in messages:
         felts += [message.from_address, message.to_address, len(message.payload), *message.payload]
     return poseidon_array(felts)
+
+
+_NO_MESSAGES = messages_hash(())
 
 
 def state_diff_commitment(diff: StateDiff) -> Felt:
@@ -152,12 +171,16 @@ def commitments(
     version: Version,
 ) -> Commitments:
     """Commit to a block's content. `transactions` are pairs of hash and signature, in order."""
-    leaves = [transaction_leaf(hash_, signature, version) for hash_, signature in transactions]
-    events = [(event, receipt.transaction_hash) for receipt in receipts for event in receipt.events]
+    signed = [transaction_felts(hash_, signature, version) for hash_, signature in transactions]
+    events = [
+        event_felts(event, receipt.transaction_hash)
+        for receipt in receipts
+        for event in receipt.events
+    ]
     return Commitments(
-        transactions=list_commitment(leaves),
-        events=list_commitment([event_leaf(event, hash_) for event, hash_ in events]),
-        receipts=list_commitment([receipt_leaf(receipt) for receipt in receipts]),
+        transactions=list_commitment(poseidon_arrays(signed)),
+        events=list_commitment(poseidon_arrays(events)),
+        receipts=list_commitment(poseidon_arrays([receipt_felts(receipt) for receipt in receipts])),
         state_diff=state_diff_commitment(diff),
         transaction_count=len(transactions),
         event_count=len(events),

@@ -1,5 +1,7 @@
 """Hashes and the STARK curve: the only importer of hashing and curve libraries.
 
+The native core does the work where there is one, and the libraries do it elsewhere.
+
 Promises
 - Every argument is checked before a library sees it: a value outside its range is refused by code,
   and a signature check answers False.
@@ -11,15 +13,17 @@ Promises
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
-import starknet_pathfinder_crypto as _hashes  # type: ignore[import-untyped]
+import msgspec
+import starknet_pathfinder_crypto as _wheel  # type: ignore[import-untyped]
 from Crypto.Hash import keccak as _keccak
 from fast_stark_crypto import lib as _curve
 
 from sequencer.model.limits import SIGNER_CURVE_CHECKS_CACHED
 from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.starknet.felt import FELT_PRIME, Felt, is_felt, require_felt
+from sequencer.starknet.native import NATIVE, Core
 
 Hash: TypeAlias = Callable[[Felt, Felt], Felt]
 """A two-to-one hash over felts, as a trie takes it."""
@@ -31,6 +35,40 @@ _CURVE_BETA = 0x6F21413EFBE40DE150E596D72F7A8C5609AD26C15C915C1F4CDFCB99CEE9E89
 _SIGNATURE_BOUND = 2**251
 _KECCAK_MASK = 2**250 - 1
 _KEY_BITS = 256
+_FELT_BYTES = 32
+_NO_SIGNATURE = bytes(4 * _FELT_BYTES)
+
+
+class _Hashes(Protocol):
+    def pedersen_hash(self, left: Felt, right: Felt) -> Felt: ...
+
+    def poseidon_hash(self, left: Felt, right: Felt) -> Felt: ...
+
+    def poseidon_hash_many(self, values: list[Felt]) -> Felt: ...
+
+
+class _NativeHashes:
+    def __init__(self, core: Core) -> None:
+        self._pedersen, self._poseidon = core.pedersen_many, core.poseidon_many
+        self._poseidon_arrays = core.poseidon_arrays
+
+    def pedersen_hash(self, left: Felt, right: Felt) -> Felt:
+        pair = left.to_bytes(_FELT_BYTES, "big") + right.to_bytes(_FELT_BYTES, "big")
+        return int.from_bytes(self._pedersen(pair), "big")
+
+    def poseidon_hash(self, left: Felt, right: Felt) -> Felt:
+        pair = left.to_bytes(_FELT_BYTES, "big") + right.to_bytes(_FELT_BYTES, "big")
+        return int.from_bytes(self._poseidon(pair), "big")
+
+    def poseidon_hash_many(self, values: list[Felt]) -> Felt:
+        return int.from_bytes(self._poseidon_arrays([len(values)], _encoded(values)), "big")
+
+
+_hashes: _Hashes = _wheel if NATIVE is None else _NativeHashes(NATIVE)
+
+
+def _encoded(values: Sequence[Felt]) -> bytes:
+    return b"".join([value.to_bytes(_FELT_BYTES, "big") for value in values])
 
 
 def pedersen(left: Felt, right: Felt) -> Felt:
@@ -49,6 +87,9 @@ def pedersen_array(values: Sequence[Felt]) -> Felt:
 
 def pedersen_fold(state: Felt, values: Sequence[Felt]) -> Felt:
     """Fold Pedersen from a state over the values: the state of a constant prefix can be kept."""
+    if NATIVE is not None and values:
+        felts = [require_felt(value) for value in (state, *values)]
+        return int.from_bytes(NATIVE.pedersen_fold(_encoded(felts)), "big")
     for value in values:
         state = pedersen(state, value)
     return state
@@ -71,17 +112,51 @@ def poseidon_array(values: Sequence[Felt]) -> Felt:
     return int(_hashes.poseidon_hash_many(list(values)))
 
 
-def blake2s(tag: bytes) -> Hash:
-    """Make the two-to-one hash of the chain's own tries.
+def poseidon_packed(felts: bytes) -> Felt:
+    """Return `poseidon_array` of felts that follow each other, each of 32 bytes, big-endian.
 
-    `tag` (at most 8 bytes) keeps uses apart. Refusal of the result: FELT_OUT_OF_RANGE.
+    For whoever has checked them: the caller answers for each being below the prime.
+    """
+    if NATIVE is not None:
+        return int.from_bytes(NATIVE.poseidon_arrays([len(felts) // _FELT_BYTES], felts), "big")
+    starts = range(0, len(felts), _FELT_BYTES)
+    return poseidon_array([int.from_bytes(felts[at : at + _FELT_BYTES], "big") for at in starts])
+
+
+def poseidon_arrays(arrays: Sequence[Sequence[Felt]]) -> list[Felt]:
+    """Return `poseidon_array` of each array. Refusal as above."""
+    if NATIVE is None:
+        return [poseidon_array(array) for array in arrays]
+    felts = [value for array in arrays for value in array]
+    for value in felts:
+        if not (type(value) is int and 0 <= value < FELT_PRIME):
+            require_felt(value)
+    hashes = NATIVE.poseidon_arrays([len(array) for array in arrays], _encoded(felts))
+    starts = range(0, len(hashes), _FELT_BYTES)
+    return [int.from_bytes(hashes[start : start + _FELT_BYTES], "big") for start in starts]
+
+
+class Blake2s(msgspec.Struct, frozen=True):
+    """The two-to-one hash of the chain's own tries.
+
+    `tag` (at most 8 bytes) keeps uses apart. Refusal: FELT_OUT_OF_RANGE.
     """
 
-    def hash_pair(left: Felt, right: Felt) -> Felt:
-        data = require_felt(left).to_bytes(32, "big") + require_felt(right).to_bytes(32, "big")
-        return blake2s_digest(data, tag)
+    tag: bytes
 
-    return hash_pair
+    def __call__(self, left: Felt, right: Felt) -> Felt:
+        """Hash two felts."""
+        if not (type(left) is int and 0 <= left < FELT_PRIME):
+            require_felt(left)
+        if not (type(right) is int and 0 <= right < FELT_PRIME):
+            require_felt(right)
+        data = left.to_bytes(_FELT_BYTES, "big") + right.to_bytes(_FELT_BYTES, "big")
+        return blake2s_digest(data, self.tag)
+
+
+def blake2s(tag: bytes) -> Blake2s:
+    """Make the hash of a tag."""
+    return Blake2s(tag)
 
 
 def blake2s_digest(data: bytes, tag: bytes) -> Felt:
@@ -106,6 +181,24 @@ def verify(public_key: object, message_hash: object, r: object, s: object) -> bo
     1 .. 2^251 - 1, s in 1 .. order - 1 with an inverse below 2^251. The library takes no s of 2^251
     or more, and says so loudly; no signer makes one in a lifetime.
     """
+    return verify_many(((public_key, message_hash, r, s),))[0]
+
+
+def verify_many(signatures: Sequence[tuple[object, object, object, object]]) -> list[bool]:
+    """Check signatures (key, message hash, r, s), each as `verify` does."""
+    if NATIVE is None:
+        return [_is_valid(*each) for each in signatures]
+    encoded = b"".join([_signature_bytes(*each) for each in signatures])
+    return [verdict == 1 for verdict in NATIVE.verify_many(encoded)]
+
+
+def _signature_bytes(public_key: object, message_hash: object, r: object, s: object) -> bytes:
+    if not (is_felt(public_key) and is_felt(message_hash) and is_felt(r) and is_felt(s)):
+        return _NO_SIGNATURE
+    return _encoded((public_key, message_hash, r, s))
+
+
+def _is_valid(public_key: object, message_hash: object, r: object, s: object) -> bool:
     if not (is_felt(public_key) and is_felt(message_hash) and is_felt(r) and is_felt(s)):
         return False
     if not (0 < message_hash < _SIGNATURE_BOUND and 0 < r < _SIGNATURE_BOUND):
@@ -116,7 +209,7 @@ def verify(public_key: object, message_hash: object, r: object, s: object) -> bo
 
 
 def _library_verdict(public_key: Felt, message_hash: Felt, r: Felt, s: Felt) -> bool:
-    # r = +-z/d makes the library add opposite points and panic; no valid signature looks so.
+    # r = +-z/d makes the library add opposite points and panic; no signer makes such an r.
     try:
         return _curve.verify(public_key, message_hash, r, s)
     except (KeyboardInterrupt, SystemExit):
@@ -144,12 +237,19 @@ def sign(private_key: int, message_hash: Felt) -> tuple[Felt, Felt]:
     _require_private_key(private_key)
     if not (is_felt(message_hash) and 0 < message_hash < _SIGNATURE_BOUND):
         raise Refused(Reason.MESSAGE_HASH_OUT_OF_RANGE, f"cannot be signed: {shown(message_hash)}")
-    return _curve.sign(private_key, message_hash)
+    if NATIVE is None:
+        return _curve.sign(private_key, message_hash)
+    signature = NATIVE.sign(_encoded((private_key,)), _encoded((message_hash,)))
+    r, s = signature[:_FELT_BYTES], signature[_FELT_BYTES:]
+    return int.from_bytes(r, "big"), int.from_bytes(s, "big")
 
 
 def public_key(private_key: int) -> Felt:
     """Return the x coordinate of the key's point. Refusal: PRIVATE_KEY_OUT_OF_RANGE."""
-    return _curve.get_public_key(_require_private_key(private_key))
+    _require_private_key(private_key)
+    if NATIVE is None:
+        return _curve.get_public_key(private_key)
+    return int.from_bytes(NATIVE.public_key(_encoded((private_key,))), "big")
 
 
 def _require_private_key(private_key: int) -> int:

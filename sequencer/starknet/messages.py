@@ -10,15 +10,16 @@ Promises
 from collections.abc import Sequence
 from functools import lru_cache
 
-from sequencer.model.limits import MESSAGE_DOMAINS_CACHED, ORDER_HASHES_CACHED
+from sequencer.model.cache_limits import MESSAGE_DOMAINS_CACHED, ORDER_HASHES_CACHED
 from sequencer.model.orders import Order, Side
 from sequencer.model.refusals import Reason, Refused
-from sequencer.starknet.felt import Felt, encode_short_string, is_felt
+from sequencer.starknet.felt import FELT_PRIME, Felt, encode_short_string
 from sequencer.starknet.felt_hash import (
     pedersen,
     pedersen_array,
     pedersen_fold,
     poseidon_array,
+    poseidon_packed,
     starknet_keccak,
 )
 from sequencer.starknet.typed_data import encode_felt
@@ -54,6 +55,8 @@ _ORDER_TYPE_HASH = starknet_keccak(ORDER_TYPE_TEXT.encode())
 _CANCEL_TYPE_HASH = starknet_keccak(CANCEL_TYPE_TEXT.encode())
 _DOMAIN_TYPE_HASH = starknet_keccak(_DOMAIN_TEXT.encode())
 _FELT_BYTES = 32
+_MESSAGE_BYTES = _MESSAGE.to_bytes(_FELT_BYTES, "big")
+_AMOUNT_BOUND = 1 << 128
 _PARADEX_SIDES = {Side.BUY: 1, Side.SELL: 2}
 
 
@@ -92,10 +95,9 @@ def _packed(felts: Sequence[Felt]) -> bytes:
 
 @lru_cache(maxsize=ORDER_HASHES_CACHED)
 def _remembered_hash(packed: bytes) -> Felt:
-    starts = range(0, len(packed), _FELT_BYTES)
-    felts = [int.from_bytes(packed[start : start + _FELT_BYTES], "big") for start in starts]
-    signer, domain, *message = felts
-    return poseidon_array((_MESSAGE, domain, signer, poseidon_array(message)))
+    signer, domain = packed[:_FELT_BYTES], packed[_FELT_BYTES : 2 * _FELT_BYTES]
+    message = poseidon_packed(packed[2 * _FELT_BYTES :])
+    return poseidon_packed(_MESSAGE_BYTES + domain + signer + _packed((message,)))
 
 
 def cancel_hash(account: Felt, order_id: Felt, signer: Felt, chain_id: Felt) -> Felt:
@@ -106,8 +108,8 @@ def cancel_hash(account: Felt, order_id: Felt, signer: Felt, chain_id: Felt) -> 
     refused with ORDER_UNKNOWN. Refusal: ORDER_FIELD_OUT_OF_RANGE.
     """
     _require_numbers((), (account, order_id, signer))
-    message_hash = poseidon_array((_CANCEL_TYPE_HASH, account, order_id))
-    return poseidon_array((_MESSAGE, _domain_hash(chain_id), signer, message_hash))
+    message = (_CANCEL_TYPE_HASH, account, order_id)
+    return _remembered_hash(_packed((signer, _domain_hash(chain_id), *message)))
 
 
 def paradex_order_hash(
@@ -154,9 +156,16 @@ def price_report_hash(publisher: str, asset: str, price: int, signed_at: int) ->
 
 
 def _require_numbers(amounts: Sequence[int], felts: Sequence[int]) -> None:
-    sound = all(type(amount) is int and 0 <= amount < 1 << 128 for amount in amounts)
-    if not (sound and all(is_felt(felt) for felt in felts)):
-        raise Refused(Reason.ORDER_FIELD_OUT_OF_RANGE, "a number of the order does not fit")
+    for amount in amounts:
+        if type(amount) is not int or not 0 <= amount < _AMOUNT_BOUND:
+            raise _unfit()
+    for felt in felts:
+        if type(felt) is not int or not 0 <= felt < FELT_PRIME:
+            raise _unfit()
+
+
+def _unfit() -> Refused:
+    return Refused(Reason.ORDER_FIELD_OUT_OF_RANGE, "a number of the order does not fit")
 
 
 @lru_cache(maxsize=MESSAGE_DOMAINS_CACHED, typed=True)

@@ -5,10 +5,12 @@ Promises
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 import msgspec
 
+from sequencer.model.cache_limits import WORDS_CACHED
 from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.starknet.felt import ADDRESS_BOUND, Felt, encode_short_string
 from sequencer.starknet.felt_hash import pedersen, pedersen_array, poseidon_array, starknet_keccak
@@ -36,7 +38,7 @@ class SierraClass(msgspec.Struct, frozen=True):
 
 def selector(name: str) -> Felt:
     """Return starknet_keccak(name); the two default entry points have selector 0."""
-    return 0 if name in _DEFAULT_ENTRY_POINTS else starknet_keccak(_ascii(name))
+    return 0 if name in _DEFAULT_ENTRY_POINTS else _name_hash(name)
 
 
 def storage_address(name: str, *keys: Felt) -> Felt:
@@ -44,10 +46,15 @@ def storage_address(name: str, *keys: Felt) -> Felt:
 
     Refusal: FELT_OUT_OF_RANGE for a key that is no felt.
     """
-    address = starknet_keccak(_ascii(name))
+    address = _name_hash(name)
     for key in keys:
         address = pedersen(address, key)
     return address % ADDRESS_BOUND
+
+
+@lru_cache(maxsize=WORDS_CACHED)
+def _name_hash(name: str) -> Felt:
+    return starknet_keccak(_ascii(name))
 
 
 def contract_address(

@@ -14,7 +14,7 @@ from sequencer.model.refusals import Refused
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.published import StateUpdate
 from sequencer.starknet.state import Commitment, ContractLeaf, StateDiff, commit
-from sequencer.starknet.trie import Node, Position, Reader
+from sequencer.starknet.trie import Position, Reader
 from sequencer.starknet.verdict import Finding, compare, not_checked
 from sequencer.starknet.version import STATE_ROOT_ALWAYS_COMBINED, Version
 
@@ -25,7 +25,7 @@ _BEFORE_COMBINED: Version = (0,)
 class _State(msgspec.Struct, frozen=True):
     """A whole state: nodes per trie id, and contract leaves per address."""
 
-    nodes: Mapping[int, Mapping[Position, Node]] = {}
+    nodes: Mapping[int, Mapping[Position, bytes]] = {}
     contracts: Mapping[Felt, ContractLeaf] = {}
 
     def reader(self, trie: int) -> Reader:

@@ -16,8 +16,8 @@ import msgspec
 
 from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.starknet.felt import Felt, encode_short_string
-from sequencer.starknet.felt_hash import Hash, pedersen, poseidon, poseidon_array
-from sequencer.starknet.trie import Node, Position, Reader, update
+from sequencer.starknet.felt_hash import Hash, pedersen, pedersen_fold, poseidon, poseidon_array
+from sequencer.starknet.trie import Changes, Reader, update
 from sequencer.starknet.version import STATE_ROOT_ALWAYS_COMBINED, Version
 
 _CLASS_LEAF = encode_short_string("CONTRACT_CLASS_LEAF_V0")
@@ -66,7 +66,7 @@ class Commitment(msgspec.Struct, frozen=True):
     state_root: Felt
     contracts_root: Felt
     classes_root: Felt
-    nodes: dict[int, dict[Position, Node | None]]
+    nodes: dict[int, Changes]
     contracts: dict[Felt, ContractLeaf]
 
 
@@ -74,7 +74,7 @@ def contract_leaf_hash(leaf: ContractLeaf) -> Felt:
     """Return pedersen(pedersen(pedersen(class, storage root), nonce), 0), or 0 for no contract."""
     if leaf == ContractLeaf():
         return 0
-    return pedersen(pedersen(pedersen(leaf.class_hash, leaf.storage_root), leaf.nonce), 0)
+    return pedersen_fold(leaf.class_hash, (leaf.storage_root, leaf.nonce, 0))
 
 
 def class_leaf_hash(compiled_class_hash: Felt) -> Felt:
@@ -107,7 +107,7 @@ def commit(
     there is none). `hash_pair` is Pedersen, as the caller wants it to be worked out. Refusals:
     FELT_OUT_OF_RANGE, TRIE_KEY_OUT_OF_RANGE.
     """
-    nodes: dict[int, dict[Position, Node | None]] = {}
+    nodes: dict[int, Changes] = {}
     contracts: dict[Felt, ContractLeaf] = {}
     for address in sorted({*diff.storage, *diff.nonces, *diff.classes}):
         before = leaf(address)

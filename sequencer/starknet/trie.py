@@ -1,19 +1,19 @@
 """The Patricia-Merkle trie of Starknet, over nodes that somebody else keeps.
 
 Promises
-- A node is addressed by its position (depth, path), not by its hash, and is stored whole. The
-  keeper decides about versions: hand `update` a reader bound to one version and it works there.
+- A node is addressed by its position (depth, path), not by its hash, and is stored whole, as bytes.
+  The keeper decides about versions: hand `update` a reader bound to one version and it works there.
 - `update` is pure: it reads positions and returns the new root with every position that changed.
   A vacated position is returned as None, a tombstone, so that a versioned store can hide it.
 - The result depends on the final leaves alone, never on their order or on the way they came.
+- The native core, where there is one, and the code below it give the same root and changes.
 
 Laws
 - Setting a leaf to 0 removes it; the root of an empty trie is 0.
 - Every run without a branch is one edge; no stored node has an empty child.
-- binary = H(left, right); edge = (H(child, path) + length) mod P.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -21,75 +21,140 @@ import msgspec
 from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.starknet.felt import FELT_PRIME, Felt, require_felt
-from sequencer.starknet.felt_hash import Hash
+from sequencer.starknet.felt_hash import Blake2s, Hash, pedersen, poseidon
+from sequencer.starknet.native import NATIVE, Core
+from sequencer.starknet.trie_node import Binary, Edge, Node, decode_node, encode_node, node_hash
 
-
-class Binary(msgspec.Struct, frozen=True, gc=False, tag="binary"):
-    """A branch: the hashes of both subtrees, neither of them 0."""
-
-    left: Felt
-    right: Felt
-
-
-class Edge(msgspec.Struct, frozen=True, gc=False, tag="edge"):
-    """A run of `length` levels (>= 1) without a branch; `path` holds their bits in order."""
-
-    child: Felt
-    path: int
-    length: int
-
-
-Node: TypeAlias = Binary | Edge
 Position: TypeAlias = tuple[int, int]
 """Depth below the root, and the `depth` bits that lead there as an integer."""
 
-Reader: TypeAlias = Callable[[Position], Node | None]
+Reader: TypeAlias = Callable[[Position], bytes | None]
 """How a trie asks its keeper for the node at a position; None where there is none."""
+
+Changes: TypeAlias = dict[Position, bytes | None]
+"""Each changed position with its node, or None, a tombstone."""
+
+_FELT_BYTES = 32
+_PIECE_LEAVES = 32
 
 
 class Update(msgspec.Struct, frozen=True):
-    """What an update did: the new root, and each changed position with its node or a tombstone."""
+    """What an update did: the new root, and what changed."""
 
     root: Felt
-    changes: dict[Position, Node | None]
+    changes: Changes
+
+
+class Pausing(msgspec.Struct, frozen=True):
+    """A hash for whoever must not work without a rest: `pause` is called in between, often."""
+
+    hash_pair: Hash
+    pause: Callable[[], None]
+
+    def __call__(self, left: Felt, right: Felt) -> Felt:
+        """Pause, then hash two felts."""
+        self.pause()
+        return self.hash_pair(left, right)
 
 
 def no_nodes(_: Position) -> None:
     """Read from an empty trie."""
 
 
-def node_hash(node: Node, hash_pair: Hash) -> Felt:
-    """Hash one node."""
-    if isinstance(node, Binary):
-        return hash_pair(node.left, node.right)
-    return (hash_pair(node.child, node.path) + node.length) % FELT_PRIME
-
-
 def root_of(read: Reader, height: int, hash_pair: Hash) -> Felt:
-    """Return the root of a stored trie, 0 where it is empty."""
-    node = read((0, 0)) if height > 0 else None
-    return 0 if node is None else node_hash(node, hash_pair)
+    """Return the root of a stored trie, 0 where it is empty. Refusal: ROW_MALFORMED."""
+    data = read((0, 0)) if height > 0 else None
+    if data is None:
+        return 0
+    return node_hash(_decoded(data, height), hash_pair)
+
+
+def _decoded(data: bytes, height: int) -> Node:
+    node = decode_node(data)
+    if isinstance(node, Edge) and node.length > height:
+        raise Refused(Reason.ROW_MALFORMED, f"an edge below the leaves: {data.hex():.80}")
+    return node
 
 
 def update(read: Reader, leaves: Mapping[int, Felt], height: int, hash_pair: Hash) -> Update:
     """Set many leaves at once.
 
     `leaves` maps keys of `height` bits to values; 0 removes. Cost: one hash per node on the union
-    of the paths. Refusals: TRIE_HEIGHT_OUT_OF_RANGE, TRIE_KEY_OUT_OF_RANGE, FELT_OUT_OF_RANGE.
+    of the paths. Refusals: TRIE_HEIGHT_OUT_OF_RANGE, TRIE_KEY_OUT_OF_RANGE, FELT_OUT_OF_RANGE,
+    ROW_MALFORMED for bytes that are no node.
     """
     _require_leaves(leaves, height)
-    work = _Work(read, sorted(leaves.items()), height, hash_pair)
     if not leaves:
         return Update(root_of(read, height, hash_pair), {})
-    return Update(work.seal((0, 0), work.descend((0, 0), 0, len(leaves))), work.changes())
+    ordered = sorted(leaves.items())
+    if NATIVE is None:
+        return _updated_here(read, ordered, height, hash_pair)
+    if isinstance(hash_pair, Pausing):
+        return _in_pieces(read, ordered, height, hash_pair)
+    return _updated_natively(NATIVE, read, ordered, height, hash_pair)
+
+
+def _updated_here(
+    read: Reader, leaves: Sequence[tuple[int, Felt]], height: int, hash_pair: Hash
+) -> Update:
+    work = _Work(read, leaves, height, hash_pair)
+    root = work.seal((0, 0), work.descend((0, 0), 0, len(leaves)))
+    return Update(root, work.changes())
+
+
+def _updated_natively(
+    core: Core, read: Reader, leaves: Sequence[tuple[int, Felt]], height: int, hash_pair: Hash
+) -> Update:
+    name, tag = _native_name(hash_pair)
+    if name is None:
+        return _updated_here(read, leaves, height, hash_pair)
+    encoded = b"".join([felt.to_bytes(_FELT_BYTES, "big") for leaf in leaves for felt in leaf])
+    try:
+        root, changes = core.trie_update(read, encoded, height, name, tag)
+    except ValueError:
+        # A node is malformed, or the reader itself failed: this says which, in its own words.
+        return _updated_here(read, leaves, height, hash_pair)
+    return Update(int.from_bytes(root, "big"), changes)
+
+
+def _native_name(hash_pair: Hash) -> tuple[str | None, bytes]:
+    """Return how the native core calls a hash; None: it has it not."""
+    if hash_pair is pedersen:
+        return "pedersen", b""
+    if hash_pair is poseidon:
+        return "poseidon", b""
+    return ("blake2s", hash_pair.tag) if isinstance(hash_pair, Blake2s) else (None, b"")
+
+
+def _in_pieces(
+    read: Reader, leaves: Sequence[tuple[int, Felt]], height: int, hash_pair: Pausing
+) -> Update:
+    """Set leaves in pieces with a pause before each: the core cannot be stopped within one."""
+    written: Changes = {}
+    root = 0
+
+    def read_written(position: Position) -> bytes | None:
+        return written[position] if position in written else read(position)
+
+    for start in range(0, len(leaves), _PIECE_LEAVES):
+        hash_pair.pause()
+        piece = dict(leaves[start : start + _PIECE_LEAVES])
+        done = update(read_written, piece, height, hash_pair.hash_pair)
+        written |= done.changes
+        root = done.root
+    changes = {position: node for position, node in written.items() if node != read(position)}
+    return Update(root, changes)
 
 
 def _require_leaves(leaves: Mapping[int, Felt], height: int) -> None:
     if not 0 < height <= TRIE_HEIGHT_MAX:
         raise Refused(Reason.TRIE_HEIGHT_OUT_OF_RANGE, f"not in 1 .. {TRIE_HEIGHT_MAX}: {height}")
+    bound = 1 << height
     for key, value in leaves.items():
-        require_key(key, height)
-        require_felt(value)
+        if not (type(key) is int and 0 <= key < bound):
+            require_key(key, height)
+        if not (type(value) is int and 0 <= value < FELT_PRIME):
+            require_felt(value)
 
 
 def require_key(key: int, height: int) -> None:
@@ -110,7 +175,7 @@ class _Work:
     __slots__ = ("_hash", "_height", "_leaves", "_read", "_seen", "_written")
 
     def __init__(
-        self, read: Reader, leaves: list[tuple[int, Felt]], height: int, hash_pair: Hash
+        self, read: Reader, leaves: Sequence[tuple[int, Felt]], height: int, hash_pair: Hash
     ) -> None:
         self._read = read
         self._leaves = leaves
@@ -119,14 +184,14 @@ class _Work:
         self._seen: dict[Position, Node] = {}
         self._written: dict[Position, Node] = {}
 
-    def changes(self) -> dict[Position, Node | None]:
+    def changes(self) -> Changes:
         """Compare what was read with what was written: tombstones for the vacated."""
-        changed: dict[Position, Node | None] = {
+        changed: Changes = {
             position: None for position in self._seen if position not in self._written
         }
         for position, node in self._written.items():
             if self._seen.get(position) != node:
-                changed[position] = node
+                changed[position] = encode_node(node)
         return changed
 
     def descend(self, position: Position, low: int, high: int) -> _Run:
@@ -154,10 +219,14 @@ class _Work:
         return (self._hash(child, path) + length) % FELT_PRIME
 
     def _visit(self, position: Position) -> Node | None:
-        node = self._read(position)
+        node = self._stored(position)
         if node is not None:
             self._seen[position] = node
         return node
+
+    def _stored(self, position: Position) -> Node | None:
+        data = self._read(position)
+        return None if data is None else _decoded(data, self._height - position[0])
 
     def _split(self, position: Position, low: int, high: int) -> int:
         """Find the first of leaves[low:high] that turns right below a position."""
@@ -253,7 +322,7 @@ class _Work:
         """Read an untouched sibling that is about to lose its branch: its edge grows upwards."""
         if position[0] == self._height:
             return (child, 0, 0)
-        node = self._read(position)
+        node = self._stored(position)
         if isinstance(node, Edge):
             self._seen[position] = node
             return (node.child, node.path, node.length)

@@ -11,23 +11,23 @@ from collections.abc import Iterable, Mapping
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.felt import Felt, is_felt
 from sequencer.starknet.felt_hash import Hash
-from sequencer.starknet.trie import Binary, Edge, Node, Reader, node_hash, require_key
+from sequencer.starknet.trie import Reader, require_key, root_of
+from sequencer.starknet.trie_node import Binary, Edge, Node, decode_node, node_hash
 
 
 def prove(read: Reader, keys: Iterable[int], height: int, hash_pair: Hash) -> dict[Felt, Node]:
     """Collect the nodes that prove each key's value or absence, without duplicates, root first.
 
-    Refusal: TRIE_KEY_OUT_OF_RANGE.
+    Refusals: TRIE_KEY_OUT_OF_RANGE; ROW_MALFORMED for bytes that are no node.
     """
     proof: dict[Felt, Node] = {}
-    top = read((0, 0)) if height > 0 else None
-    root = 0 if top is None else node_hash(top, hash_pair)
+    root = root_of(read, height, hash_pair)
     for key in keys:
         require_key(key, height)
         depth, expected = 0, root
-        while depth < height and (node := read((depth, key >> (height - depth)))) is not None:
+        while depth < height and (data := read((depth, key >> (height - depth)))) is not None:
             # A node's hash stands in its parent: only the root's has to be worked out.
-            proof.setdefault(expected, node)
+            node = proof.setdefault(expected, decode_node(data))
             if isinstance(node, Binary):
                 depth += 1
                 expected = node.right if key >> (height - depth) & 1 else node.left

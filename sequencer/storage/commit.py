@@ -9,6 +9,7 @@ Laws
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from zlib import crc32
 
 import msgspec
 
@@ -36,10 +37,21 @@ from sequencer.ports import StoreFailed, StoreProblem, StoreRefused
 from sequencer.storage import keys
 from sequencer.storage.access import fetch
 from sequencer.storage.digest import Digest
-from sequencer.storage.encoding import Record, encode_record, encode_version, pack
+from sequencer.storage.encoding import (
+    CHECKSUM_BYTES,
+    PRESENT,
+    TOMBSTONE,
+    Record,
+    encode_record,
+    encode_version,
+    pack,
+)
 from sequencer.storage.view import View
 
 Puts = list[tuple[bytes, bytes | None]]
+
+_PATH_BYTES = 32
+_PATH_END = len(keys.node_item(bytes(32), 0, 0))
 
 
 def block_batch(view: View, commit: BlockCommit) -> tuple[Puts, Head]:
@@ -112,20 +124,15 @@ def _require_commit(head: Head, commit: BlockCommit) -> None:
             ("state root", len(commit.state_root) == 32),
             ("a row's key", all(map(_row_fits, commit.rows))),
             ("a node's position", all(map(_node_fits, commit.nodes))),
-            ("a row twice", _distinct(row[:2] for row in commit.rows)),
-            ("a node twice", _distinct(node[:3] for node in commit.nodes)),
-            ("a transaction twice", _distinct(commit.transactions)),
+            ("a row twice", len({row[:2] for row in commit.rows}) == len(commit.rows)),
+            ("a node twice", len({node[:3] for node in commit.nodes}) == len(commit.nodes)),
+            ("a transaction twice", len({*commit.transactions}) == len(commit.transactions)),
         )
         if not holds
     ]
     if wrong:
         detail = f"above block {head.height}: {', '.join(wrong)}"
         raise StoreRefused(StoreProblem.COMMIT_MALFORMED, detail)
-
-
-def _distinct(items: Iterable[object]) -> bool:
-    listed = list(items)
-    return len(set(listed)) == len(listed)
 
 
 def _row_fits(row: RowChange) -> bool:
@@ -173,10 +180,13 @@ def _put_nodes(puts: Puts, nodes: Sequence[NodeChange], sequence: int) -> None:
     places: dict[bytes, int] = {}
     written = []
     for trie, depth, path, value in nodes:
-        node_key = keys.node_item(trie, depth, path) + version
-        puts.append((node_key, encode_version(node_key, value)))
+        # `node_item` and `encode_version`, written out: a block has thousands.
+        node_key = b"N%b%c%b%b" % (trie, depth, path.to_bytes(_PATH_BYTES, "big"), version)
+        payload = TOMBSTONE if value is None else PRESENT + value
+        checksum = crc32(payload, crc32(node_key)).to_bytes(CHECKSUM_BYTES, "big")
+        puts.append((node_key, checksum + payload))
         place = places.setdefault(trie, len(places))
-        written.append((place, depth, path.to_bytes(depth + 7 >> 3, "big")))
+        written.append((place, depth, node_key[_PATH_END - (depth + 7 >> 3) : _PATH_END]))
     record = ChangedNodes(tuple(places), tuple(written))
     put_record(puts, keys.CHANGED_NODES.key(sequence), record)
 

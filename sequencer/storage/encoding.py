@@ -14,9 +14,11 @@ import msgspec
 from sequencer.model import records
 from sequencer.ports import StoreFailed, StoreProblem
 
-_CHECKSUM_BYTES = 4
-_TOMBSTONE = b"\x00"
-_PRESENT = b"\x01"
+CHECKSUM_BYTES = 4
+"""Bytes of a checksum, in front of every value."""
+
+TOMBSTONE, PRESENT = b"\x00", b"\x01"
+"""What a version's payload begins with: nothing more, or the row or node."""
 
 
 class Record(Protocol):
@@ -38,12 +40,12 @@ _DECODERS: Mapping[type[Any], msgspec.msgpack.Decoder[Any]] = {
 
 def pack(key: bytes, payload: bytes) -> bytes:
     """Put the checksum of key and payload in front of the payload."""
-    return zlib.crc32(payload, zlib.crc32(key)).to_bytes(_CHECKSUM_BYTES, "big") + payload
+    return zlib.crc32(payload, zlib.crc32(key)).to_bytes(CHECKSUM_BYTES, "big") + payload
 
 
 def unpack(key: bytes, value: bytes) -> bytes:
     """Return the payload of a value. Failure: RECORD_CORRUPT."""
-    payload = value[_CHECKSUM_BYTES:]
+    payload = value[CHECKSUM_BYTES:]
     if pack(key, payload) != value:
         raise StoreFailed(StoreProblem.RECORD_CORRUPT, f"the value of key {key.hex()} is damaged")
     return payload
@@ -74,7 +76,7 @@ def decode_record(key: bytes, value: bytes, kind: type[R]) -> R:
 
 def encode_version(key: bytes, value: bytes | None) -> bytes:
     """Write one version of a row or node; None is a tombstone."""
-    return pack(key, _TOMBSTONE if value is None else _PRESENT + value)
+    return pack(key, TOMBSTONE if value is None else PRESENT + value)
 
 
 def decode_version(key: bytes, value: bytes) -> bytes | None:

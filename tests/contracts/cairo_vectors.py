@@ -15,7 +15,8 @@ from sequencer.starknet.felt import Felt, encode_short_string
 from sequencer.starknet.felt_hash import pedersen, poseidon_array
 from sequencer.starknet.state import ContractLeaf, contract_leaf_hash, state_root
 from sequencer.starknet.transactions import transaction_hash
-from sequencer.starknet.trie import Binary, Node, no_nodes, root_of, update
+from sequencer.starknet.trie import no_nodes, root_of, update
+from sequencer.starknet.trie_node import Binary, Node
 from sequencer.starknet.trie_proof import prove
 from sequencer.starknet.version import STATE_ROOT_ALWAYS_COMBINED
 
@@ -42,7 +43,7 @@ DEPOSITS = ((encode_short_string("trader"), 1), (ACCOUNT_MAX, 10**15), (1, 77_00
 class Trie(msgspec.Struct, frozen=True):
     """A trie in memory: its nodes by position, and its root."""
 
-    nodes: Mapping[tuple[int, int], Node]
+    nodes: Mapping[tuple[int, int], bytes]
     root: Felt
 
 

@@ -29,7 +29,7 @@ from sequencer.settlement.proofs import Claim, WithdrawalProof, withdrawal_slot
 from sequencer.starknet.deposits import withdrawal_id_of
 from sequencer.starknet.felt import Felt, format_felt, parse_felt
 from sequencer.starknet.transactions import transaction_hash
-from sequencer.starknet.trie import Node
+from sequencer.starknet.trie_node import Node
 
 RECIPIENT = 0xB0B
 AMOUNTS = (2_500_000, 1, 7_000_000)

@@ -1,6 +1,6 @@
 from sequencer.settlement.proofs import withdrawal_slot
 from sequencer.starknet.felt_hash import pedersen
-from sequencer.starknet.trie import Binary, node_hash
+from sequencer.starknet.trie_node import Binary, node_hash
 from sequencer.starknet.trie_proof import proven_value
 from tests.contracts.cairo_vectors import (
     ABSENT_ID,

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.model.refusals import Refused
 from sequencer.settlement.proofs import Claim, WithdrawalProof, proof_calldata, require_proof
-from sequencer.starknet.trie import Binary, Edge, Node
+from sequencer.starknet.trie_node import Binary, Edge, Node
 from tests.contracts.contract_world import DAY, DELAY, World, event
 from tests.contracts.owing_node import AMOUNTS, RECIPIENT, Owing, owing
 

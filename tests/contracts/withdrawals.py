@@ -16,7 +16,8 @@ from sequencer.settlement.proofs import (
 from sequencer.starknet.felt import ADDRESS_BOUND, FELT_PRIME
 from sequencer.starknet.felt_hash import pedersen, poseidon_array
 from sequencer.starknet.state import ContractLeaf, contract_leaf_hash, state_root
-from sequencer.starknet.trie import Node, Position, no_nodes, update
+from sequencer.starknet.trie import Changes, no_nodes, update
+from sequencer.starknet.trie_node import Node
 from sequencer.starknet.trie_proof import prove
 from sequencer.starknet.version import parse_version
 from tests.contracts.settlement_world import CHAIN_ID
@@ -43,7 +44,7 @@ class Trie:
     def __init__(self, leaves: Mapping[int, int]) -> None:
         made = update(no_nodes, leaves, TRIE_HEIGHT_MAX, pedersen)
         self.root = made.root
-        self._nodes: dict[Position, Node | None] = made.changes
+        self._nodes: Changes = made.changes
 
     def nodes(self, key: int) -> list[Node]:
         """Return the nodes that prove a key, from the root down."""

@@ -34,7 +34,8 @@ from sequencer.starknet.felt_hash import Hash, pedersen, poseidon
 from sequencer.starknet.names import selector
 from sequencer.starknet.state import CLASSES_TRIE, CONTRACTS_TRIE
 from sequencer.starknet.transactions import transaction_hash
-from sequencer.starknet.trie import Edge, Node, Position, Reader, node_hash, root_of
+from sequencer.starknet.trie import Position, Reader, root_of
+from sequencer.starknet.trie_node import Edge, Node, decode_node, node_hash
 from sequencer.storage.simulated import SimulatedDisk
 from tests.properties.chain_script import CHAIN_ID, Instance, Script
 from tests.unit.engine.builders import MemoryNote, copy_of
@@ -81,8 +82,9 @@ def execute_again(instance: Instance, blocks: list[Block], extras: Mapping[int, 
 
 def walked(read: Reader, position: Position, height: int) -> Iterator[tuple[Position, Node]]:
     """Yield every node below a position; one that is missing is an error."""
-    node = read(position)
-    assert node is not None, f"no node at {position}"
+    data = read(position)
+    assert data is not None, f"no node at {position}"
+    node = decode_node(data)
     yield position, node
     depth, path = position
     if isinstance(node, Edge):
@@ -109,8 +111,9 @@ def proof(view: ChainView, block: BlockRecord, key: int) -> list[Node]:
     expected = root_of(read, TRIE_HEIGHT_MAX, pedersen)
     depth, nodes = 0, list[Node]()
     while depth < TRIE_HEIGHT_MAX:
-        node = read((depth, key >> (TRIE_HEIGHT_MAX - depth)))
-        assert node is not None
+        data = read((depth, key >> (TRIE_HEIGHT_MAX - depth)))
+        assert data is not None
+        node = decode_node(data)
         assert node_hash(node, pedersen) == expected
         nodes.append(node)
         if isinstance(node, Edge):

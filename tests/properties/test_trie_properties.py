@@ -29,7 +29,8 @@ from hypothesis import strategies as st
 from sequencer.model.refusals import Reason
 from sequencer.starknet.felt import FELT_PRIME, Felt
 from sequencer.starknet.felt_hash import Hash, blake2s, pedersen, poseidon
-from sequencer.starknet.trie import Binary, Edge, Node, no_nodes, node_hash, root_of, update
+from sequencer.starknet.trie import no_nodes, root_of, update
+from sequencer.starknet.trie_node import Binary, Edge, Node, encode_node, node_hash
 from sequencer.starknet.trie_proof import prove, proven_value
 from tests.reference_trie import Nodes, apply, build
 from tests.strategies import reason_of
@@ -169,7 +170,7 @@ def test_honest_proofs_tell_the_truth(name: str, height: int) -> None:
         asked = [*leaves, *data.draw(st.lists(keys_of(height), min_size=1, max_size=5))]
         together = prove(nodes.get, asked, height, hash_pair)
         assert all(node_hash(node, hash_pair) == at for at, node in together.items())
-        assert set(map(repr, together.values())) <= set(map(repr, nodes.values()))
+        assert set(map(encode_node, together.values())) <= set(nodes.values())
         for key in asked:
             alone = prove(nodes.get, [key], height, hash_pair)
             assert alone.items() <= together.items()

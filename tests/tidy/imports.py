@@ -49,8 +49,9 @@ _LIBRARIES_ELSEWHERE = frozenset({"msgspec"})
 
 FILE_LIBRARIES: dict[str, frozenset[str]] = {
     "sequencer/starknet/felt_hash.py": frozenset(
-        {"Crypto", "fast_stark_crypto", "perpchain_native", "starknet_pathfinder_crypto"}
+        {"Crypto", "fast_stark_crypto", "starknet_pathfinder_crypto"}
     ),
+    "sequencer/starknet/native.py": frozenset({"os", "perpchain_native"}),
     "sequencer/plugins/follow/node.py": frozenset({"aiohttp", "starknet_py"}),
     "sequencer/plugins/follow/heads.py": frozenset({"aiohttp"}),
     "sequencer/starknet/ethereum_key.py": frozenset({"eth_keys"}),
@@ -134,7 +135,7 @@ def _may_use(room: str, package: str, allowed: frozenset[str]) -> bool:
     if room not in _VALUE_ROOMS:
         return True
     hashing = _HASHING if room in {"starknet", "chain"} else frozenset()
-    return package in VALUE_MODULES | hashing
+    return package in VALUE_MODULES | hashing | allowed
 
 
 def check_plyvel(source: Source) -> list[Finding]:

@@ -14,6 +14,7 @@ RULES = "sequencer/exchange/sample.py"
 ENGINE = "sequencer/engine/sample.py"
 KEYS = "sequencer/storage/keys.py"
 FELT_HASH = "sequencer/starknet/felt_hash.py"
+NATIVE = "sequencer/starknet/native.py"
 SCRIPT = "scripts/sample.py"
 
 
@@ -47,6 +48,10 @@ BROKEN: tuple[Sample, ...] = (
     ("libraries", "sequencer/starknet/sample.py", "import fast_stark_crypto\n"),
     ("libraries", "sequencer/starknet/sample.py", "from Crypto.Hash import keccak\n"),
     ("libraries", FELT_HASH, "import starknet_py\n"),
+    ("libraries", FELT_HASH, "import perpchain_native\n"),
+    ("libraries", FELT_HASH, "import os\n"),
+    ("libraries", NATIVE, "import fast_stark_crypto\n"),
+    ("libraries", NATIVE, "import subprocess\n"),
     ("libraries", "sequencer/ports.py", "import aiohttp\n"),
     ("libraries", ENGINE, "import web3\n"),
     ("libraries", "sequencer/plugins/host/host.py", "import aiohttp\n"),
@@ -80,6 +85,7 @@ BROKEN: tuple[Sample, ...] = (
     ("wall-clock", ENGINE, "from datetime import datetime\ndatetime.now()\n"),
     ("wall-clock", ENGINE, "import datetime\ndatetime.datetime.now()\n"),
     ("environment", ENGINE, "import os\nos.environ['HOME']\n"),
+    ("environment", FELT_HASH, body("return os.environ['HOME']")),
     ("environment", ENGINE, "from os import getenv\n"),
     ("write-batch", ENGINE, body("db.write_batch(transaction=True, sync=True)")),
     ("broad-except", ENGINE, catching("")),
@@ -111,6 +117,7 @@ FINE: tuple[tuple[str, str], ...] = (
     ("sequencer/storage/level.py", "import plyvel\n" + body("db.write_batch(sync=True)")),
     (KEYS, "_A = Kind(b'A')\n'One.'\n_B = Kind(b'B', ())\n'Another.'\n_C = b'A'\n"),
     ("sequencer/config.py", "import os\nos.environ['HOME']\n"),
+    (NATIVE, "import os\nimport perpchain_native\nos.environ['HOME']\n"),
     ("sequencer/engine/clock.py", "import time\ntime.time()\n"),
     (ENGINE, "import time\ntime.monotonic()\n"),
     (ENGINE, "class _A:\n    def f(self, a: int) -> None:\n        pass\n"),

@@ -30,7 +30,7 @@ from sequencer.starknet.transactions import (
     Terms,
     Transaction,
 )
-from sequencer.starknet.trie import Binary, Node
+from sequencer.starknet.trie_node import Binary, Node
 
 Fields = dict[str, Any]
 """An object on its way into JSON."""

@@ -11,7 +11,7 @@ from sequencer.model.refusals import Refused
 from sequencer.settlement.proofs import Claim, WithdrawalProof, require_proof
 from sequencer.starknet.felt import FELT_PRIME, Felt
 from sequencer.starknet.names import selector
-from sequencer.starknet.trie import Binary, Edge, Node
+from sequencer.starknet.trie_node import Binary, Edge, Node
 from tests.unit.contracts.world import (
     CHAIN_ID,
     CLASSES_ROOT,

@@ -9,7 +9,8 @@ from sequencer.starknet.felt import Felt, encode_short_string
 from sequencer.starknet.felt_hash import pedersen, poseidon_array
 from sequencer.starknet.names import storage_address
 from sequencer.starknet.state import ContractLeaf, contract_leaf_hash, state_root
-from sequencer.starknet.trie import Binary, Node, no_nodes, update
+from sequencer.starknet.trie import no_nodes, update
+from sequencer.starknet.trie_node import Binary, Node
 from sequencer.starknet.trie_proof import prove
 from sequencer.starknet.version import STATE_ROOT_ALWAYS_COMBINED
 from tests.unit.contracts.machine import MemoryMachine, refusal

@@ -17,6 +17,7 @@ from sequencer.model.records import Stage
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Mode
 from sequencer.ports import ChainView
+from sequencer.starknet.native import HASHES
 from tests.unit.engine.builders import answer, reports, until
 from tests.unit.engine.desks import ORDER, Operated, denied, operated, process_as_before
 
@@ -40,6 +41,7 @@ async def test_from_a_halt_to_a_rollback_and_back_and_up_again(tmp_path: Path) -
         assert told["halts"] == ["LATCH: latched by reorg 1"]
         status = await rig.desk.status()
         assert (status["height"], status["undo"], status["node"]) == (2, "reorg 1", "running")
+        assert status["hashes"] == HASHES
         assert (await rig.desk.undo(1, ORDER))["height"] == before.height
         assert rig.node.store.head.state_root == before.state_root
         assert (await rig.back(2))["epoch"] == 3

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from sequencer.chain.codec import encode_key, encode_row
-from sequencer.chain.stored import TABLES, decode_header, encode_header, encode_node, trie_name
+from sequencer.chain.stored import TABLES, decode_header, encode_header, trie_name
 from sequencer.engine.recovery import (
     NODE,
     PLANNED_STOP,
@@ -27,7 +27,7 @@ from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Account, Contract, Mode, System
 from sequencer.ports import StoreFailed, StoreProblem
 from sequencer.starknet.state import CONTRACTS_TRIE
-from sequencer.starknet.trie import Edge
+from sequencer.starknet.trie_node import Edge, encode_node
 from sequencer.storage import keys
 from sequencer.storage.chain_store import ChainStore
 from sequencer.storage.digest import Digest

@@ -16,7 +16,7 @@ from sequencer.model.records import BlockRecord, History
 from sequencer.model.refusals import Reason
 from sequencer.ports import StoreRefused
 from sequencer.starknet.felt import Felt
-from sequencer.starknet.trie import Binary, Edge, Node
+from sequencer.starknet.trie_node import Binary, Edge, Node, decode_node
 from tests.strategies import refused
 from tests.unit.chain.network import address_of, key_of
 from tests.unit.engine.rolling import Act, Chain, deposit, drill_disk
@@ -89,12 +89,12 @@ def test_contracts_are_those_of_the_whole_state(chain: Chain) -> None:
         assert contract_at(state, 7) is None
 
 
-def leaves_of(node_at: dict[tuple[int, int], Node]) -> dict[int, Felt]:
+def leaves_of(node_at: dict[tuple[int, int], bytes]) -> dict[int, Felt]:
     """Walk a whole trie."""
     leaves, places = {}, [(0, 0)] if (0, 0) in node_at else []
     while places:
         depth, path = places.pop()
-        node = node_at[depth, path]
+        node = decode_node(node_at[depth, path])
         children = [(depth + 1, path << 1 | turn, felt) for turn, felt in _turns(node)]
         if isinstance(node, Edge):
             children = [(depth + node.length, path << node.length | node.path, node.child)]

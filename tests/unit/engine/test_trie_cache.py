@@ -84,6 +84,19 @@ async def test_it_is_the_tries_of_the_head_over_many_blocks(compared: Compared) 
     assert any(compared.whole.reader(trie)(at) is None for trie, at in compared.places)
 
 
+async def test_nodes_are_held_for_two_generations_at_most(compared: Compared) -> None:
+    cache = compared.cache
+    exchange, empty = cache.reader(EXCHANGE_ADDRESS), cache.reader(0x123)
+    root = exchange((0, 0))
+    for path in range(200):
+        assert empty((200, path)) is None
+        held = sum(len(nodes.younger) + len(nodes.older) for nodes in cache._tries.values())
+        assert held <= 2 * cache._room
+    # The other trie may have been dropped whole, and is read again all the same.
+    assert root is not None
+    assert exchange((0, 0)) == root
+
+
 async def test_after_a_restart_it_is_read_from_the_store(compared: Compared) -> None:
     for number in range(1, 4):
         compared.rig.producer.tick(START_MS + number * 1_000, reports(second=number))

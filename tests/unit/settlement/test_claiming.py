@@ -16,7 +16,7 @@ from sequencer.settlement.money import Purse
 from sequencer.settlement.proofs import withdrawal_slot
 from sequencer.settlement.starknet import StarknetSettlement
 from sequencer.starknet.names import selector
-from sequencer.starknet.trie import Binary, Node
+from sequencer.starknet.trie_node import Binary, Node
 from tests.contracts.settlement_world import CHAIN_ID
 from tests.contracts.withdrawals import OwingState, Withdrawn
 from tests.strategies import refused

@@ -18,7 +18,7 @@ from sequencer.settlement.proofs import (
 )
 from sequencer.starknet.felt import FELT_PRIME
 from sequencer.starknet.felt_hash import pedersen
-from sequencer.starknet.trie import Binary, Edge, Node, node_hash
+from sequencer.starknet.trie_node import Binary, Edge, Node, node_hash
 from tests.contracts.withdrawals import OwingState, Withdrawn
 from tests.strategies import refused
 

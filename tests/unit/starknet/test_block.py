@@ -19,17 +19,17 @@ from sequencer.starknet.block import (
     Receipt,
     block_hash,
     commitments,
-    event_leaf,
+    event_felts,
     list_commitment,
     messages_hash,
-    receipt_leaf,
+    receipt_felts,
     state_diff_commitment,
-    transaction_leaf,
+    transaction_felts,
 )
 from sequencer.starknet.felt import FELT_PRIME
 from sequencer.starknet.felt_hash import poseidon_array
 from sequencer.starknet.state import StateDiff
-from sequencer.starknet.version import BLOCK_HASH_0, BLOCK_HASH_1, parse_version
+from sequencer.starknet.version import BLOCK_HASH_0, BLOCK_HASH_1, Version, parse_version
 from tests.strategies import Unchecked, felt_lists, felts, reason_of, refused
 
 EMPTY_DIFF = 0x49973925542C74A9D9FF0EFAA98C61E1225D0AEDB708092433CBBB20836D30A
@@ -60,6 +60,18 @@ def header(version: str) -> Header:
     content = commitments([(1, [2, 3])], [receipt(1)], DIFF, parse_version(version))
     prices = GasPrices(l1_wei=7, l1_fri=6, l1_data_wei=9, l1_data_fri=10, l2_wei=12, l2_fri=11)
     return Header(1, 11, 2, 3, 4, content, True, prices, version)
+
+
+def transaction_leaf(transaction_hash: int, signature: list[int], version: Version) -> int:
+    return poseidon_array(transaction_felts(transaction_hash, signature, version))
+
+
+def event_leaf(event: Event, transaction_hash: int) -> int:
+    return poseidon_array(event_felts(event, transaction_hash))
+
+
+def receipt_leaf(receipt: Receipt) -> int:
+    return poseidon_array(receipt_felts(receipt))
 
 
 def test_published_leaves() -> None:

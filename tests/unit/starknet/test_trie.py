@@ -8,16 +8,8 @@ import pytest
 from sequencer.model.refusals import Reason
 from sequencer.starknet.felt import FELT_PRIME
 from sequencer.starknet.felt_hash import Hash, pedersen, poseidon
-from sequencer.starknet.trie import (
-    Binary,
-    Edge,
-    Node,
-    Position,
-    no_nodes,
-    node_hash,
-    root_of,
-    update,
-)
+from sequencer.starknet.trie import Pausing, Position, no_nodes, root_of, update
+from sequencer.starknet.trie_node import Binary, Edge, Node, decode_node, encode_node, node_hash
 from sequencer.starknet.trie_proof import prove, proven_value
 from tests.reference_trie import Nodes, apply, build
 from tests.strategies import Unchecked, refused
@@ -27,6 +19,10 @@ HEIGHT = 251
 
 def root(leaves: dict[int, int], height: int = HEIGHT, hash_pair: Hash = pedersen) -> int:
     return update(no_nodes, leaves, height, hash_pair).root
+
+
+def decoded(nodes: Nodes) -> dict[Position, Node]:
+    return {position: decode_node(data) for position, data in nodes.items()}
 
 
 PUBLISHED_ROOTS: tuple[tuple[dict[int, int], int, Hash, int], ...] = (
@@ -90,11 +86,11 @@ def test_nodes_hash_as_they_are_defined() -> None:
 
 def test_one_leaf_is_one_edge() -> None:
     change = update(no_nodes, {5: 7}, HEIGHT, pedersen)
-    assert change.changes == {(0, 0): Edge(7, 5, HEIGHT)}
+    assert change.changes == {(0, 0): encode_node(Edge(7, 5, HEIGHT))}
 
 
 def test_the_last_removal_leaves_a_tombstone_and_nothing_else() -> None:
-    nodes: Nodes = {(0, 0): Edge(7, 5, HEIGHT)}
+    nodes: Nodes = {(0, 0): encode_node(Edge(7, 5, HEIGHT))}
     change = update(nodes.get, {5: 0}, HEIGHT, pedersen)
     assert change.root == 0
     assert change.changes == {(0, 0): None}
@@ -102,7 +98,7 @@ def test_the_last_removal_leaves_a_tombstone_and_nothing_else() -> None:
 
 def test_a_removed_sibling_gives_its_levels_back() -> None:
     _, nodes = build({0b000: 1, 0b010: 2, 0b011: 3}, 3, pedersen)
-    assert nodes == {
+    assert decoded(nodes) == {
         (0, 0): Edge(pedersen(pedersen(1, 0) + 1, pedersen(2, 3)), 0, 1),
         (1, 0): Binary(pedersen(1, 0) + 1, pedersen(2, 3)),
         (2, 0): Edge(1, 0, 1),
@@ -110,7 +106,7 @@ def test_a_removed_sibling_gives_its_levels_back() -> None:
     }
     change = update(nodes.get, {0b000: 0}, 3, pedersen)
     assert change.changes == {
-        (0, 0): Edge(pedersen(2, 3), 0b01, 2),
+        (0, 0): encode_node(Edge(pedersen(2, 3), 0b01, 2)),
         (1, 0): None,
         (2, 0): None,
     }
@@ -148,7 +144,7 @@ def test_every_change_between_small_tries(height: int) -> None:
 
 def test_stored_nodes_keep_the_laws() -> None:
     leaves = {key: key + 1 for key in (0, 1, 2, 7, 2**64, 2**250, 2**250 + 1, 2**251 - 1)}
-    nodes: Nodes = apply({}, update(no_nodes, leaves, HEIGHT, pedersen).changes)
+    nodes = decoded(apply({}, update(no_nodes, leaves, HEIGHT, pedersen).changes))
     assert len([node for node in nodes.values() if isinstance(node, Binary)]) == len(leaves) - 1
     for (depth, path), node in nodes.items():
         assert 0 <= path < 1 << depth
@@ -198,12 +194,31 @@ def test_a_refused_update_reads_nothing() -> None:
     assert read == []
 
 
+class Stopped(Exception):
+    """What a pause raises."""
+
+
+def test_a_pausing_hash_gives_the_same_and_stops_where_it_is_told() -> None:
+    _, nodes = build(dict.fromkeys(range(0, 900, 3), 5), 16, poseidon)
+    leaves = {key: key % 7 for key in range(100, 700)}
+    pauses: list[int] = []
+    paused = update(nodes.get, leaves, 16, Pausing(poseidon, lambda: pauses.append(1)))
+    assert paused == update(nodes.get, leaves, 16, poseidon)
+    assert len(pauses) > len(leaves) // 100
+
+    def stop() -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        update(nodes.get, leaves, 16, Pausing(poseidon, stop))
+
+
 def test_nothing_is_read_twice_and_nothing_beside_the_paths() -> None:
     leaves = dict.fromkeys(range(0, 64, 3), 1)
     _, nodes = build(leaves, 8, pedersen)
     read: list[Position] = []
 
-    def reader(position: Position) -> Node | None:
+    def reader(position: Position) -> bytes | None:
         read.append(position)
         return nodes.get(position)
 

@@ -11,7 +11,8 @@ from sequencer.model.commands import OrderPolicy
 from sequencer.model.commits import BlockCommit, NodeChange, RollbackOrder, UndoOrder
 from sequencer.model.records import EffectKind, Head
 from sequencer.ports import StoreProblem, StoreRefused
-from sequencer.starknet.trie import Binary, Edge, Node, Position, update
+from sequencer.starknet.trie import Position, update
+from sequencer.starknet.trie_node import Binary, Node, decode_node
 from sequencer.storage.chain_store import ChainStore
 from sequencer.storage.simulated import SimulatedDisk, SimulatedKeyValue, SimulatedWitness
 from sequencer.storage.state_at import StateAt
@@ -104,24 +105,6 @@ def hash_pair(left: int, right: int) -> int:
     return int.from_bytes(hashlib.blake2s(data).digest()[:31], "big")
 
 
-def encode_node(node: Node) -> bytes:
-    return msgspec.msgpack.encode(
-        [hex(node.left), hex(node.right)]
-        if isinstance(node, Binary)
-        else [hex(node.child), hex(node.path), node.length]
-    )
-
-
-def decode_node(data: bytes) -> Node:
-    match msgspec.msgpack.decode(data):
-        case [str(child), str(path), int(length)]:
-            return Edge(int(child, 16), int(path, 16), length)
-        case [str(left), str(right)]:
-            return Binary(int(left, 16), int(right, 16))
-        case other:
-            raise AssertionError(other)
-
-
 def read_node(state: StateAt, position: Position) -> Node | None:
     data = state.node_reader(TRIE)(position)
     return None if data is None else decode_node(data)
@@ -129,10 +112,9 @@ def read_node(state: StateAt, position: Position) -> Node | None:
 
 def trie_changes(state: StateAt, leaves: Mapping[int, int]) -> tuple[list[NodeChange], int]:
     """Set leaves of the test's trie on top of a state; return the nodes changed and the root."""
-    updated = update(lambda position: read_node(state, position), leaves, TRIE_HEIGHT, hash_pair)
+    updated = update(state.node_reader(TRIE), leaves, TRIE_HEIGHT, hash_pair)
     changes: list[NodeChange] = [
-        (TRIE, depth, path, None if node is None else encode_node(node))
-        for (depth, path), node in updated.changes.items()
+        (TRIE, depth, path, node) for (depth, path), node in updated.changes.items()
     ]
     return changes, updated.root
 

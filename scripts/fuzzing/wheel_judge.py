@@ -1,0 +1,84 @@
+"""The hash wheels as the judge of signatures, in a process of their own.
+
+    PERPCHAIN_HASHES=wheels python -m scripts.fuzzing.wheel_judge
+
+There the check of signatures is the one that a node without the native core has, whatever is
+installed; and the libraries may say loudly what they do not like.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from sequencer.starknet.felt_hash import verify_many
+from sequencer.starknet.native import HASHES
+
+_ROOT = Path(__file__).resolve().parents[2]
+_COMMAND = ("env", "PERPCHAIN_HASHES=wheels", sys.executable, "-m", "scripts.fuzzing.wheel_judge")
+_COUNT_BYTES = 4
+_SIGNATURE_BYTES = 128
+_END_SECONDS_MAX = 20
+
+
+class WheelJudge:
+    """The process, and how to ask it."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            _COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=_ROOT,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.terminate()
+        self._process.communicate(timeout=_END_SECONDS_MAX)
+
+    def verdicts(self, signatures: Sequence[bytes]) -> list[bool]:
+        """Ask for the verdicts over encoded signatures."""
+        if not signatures:
+            return []
+        sent, told = self._process.stdin, self._process.stdout
+        if sent is None or told is None:
+            raise SystemExit("the judge has no pipes")
+        sent.write(len(signatures).to_bytes(_COUNT_BYTES, "big") + b"".join(signatures))
+        sent.flush()
+        answer = told.read(len(signatures))
+        if len(answer) != len(signatures):
+            raise SystemExit("the judge with the wheels has ended")
+        return [verdict == 1 for verdict in answer]
+
+
+def _fields(signature: bytes) -> tuple[int, int, int, int]:
+    key, message_hash, r, s = (
+        int.from_bytes(signature[start : start + 32], "big")
+        for start in range(0, _SIGNATURE_BYTES, 32)
+    )
+    return key, message_hash, r, s
+
+
+def _serve(asked: BinaryIO, told: BinaryIO) -> int:
+    if HASHES != "wheels":
+        raise SystemExit("this judge is for the wheels alone")
+    while count := int.from_bytes(asked.read(_COUNT_BYTES), "big"):
+        signatures = [asked.read(_SIGNATURE_BYTES) for _ in range(count)]
+        told.write(bytes(verify_many([_fields(each) for each in signatures])))
+        told.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_serve(sys.stdin.buffer, sys.stdout.buffer))
