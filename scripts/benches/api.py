@@ -35,7 +35,6 @@ from scripts.benches.api_requests import (
     read_requests,
 )
 from scripts.benches.measure import Figure, Sizes, Trading, percentile_ms, spread
-from scripts.benches.trading import UNDER_WAY
 
 CONNECTIONS = 8
 """Connections of those who read, each with one request under way."""
@@ -53,6 +52,7 @@ OPEN_MS = 2_000
 """Milliseconds for which those blocks stay open: orders come at half of what a node can do."""
 
 _SOCKETS = 2
+_UNDER_WAY = 384
 _READS_PART = 6
 _WARM_PART = 5
 _WARM_SECONDS_MAX = 3
@@ -86,7 +86,7 @@ class Sealing(NamedTuple):
 
 def http_orders_per_second(sizes: Sizes) -> Figure:
     """Orders and cancels over HTTP, a connection for each that is under way."""
-    return _orders_figure(sizes.trading, f"{UNDER_WAY} connections", is_stream=False)
+    return _orders_figure(sizes.trading, f"{_UNDER_WAY} connections", is_stream=False)
 
 
 def ws_orders_per_second(sizes: Sizes) -> Figure:
@@ -123,7 +123,7 @@ def _read_p99_ms(method: str, sizes: Sizes) -> Figure:
 
 def _orders_figure(trading: Trading, how: str, *, is_stream: bool) -> Figure:
     run = _orders(trading, is_stream)
-    note = f"{_words(trading)}; {how}, {UNDER_WAY} under way; {run.words()}"
+    note = f"{_words(trading)}; {how}, {_UNDER_WAY} under way; {run.words()}"
     return Figure(round(len(run.load.latencies) / run.load.seconds), "per second", note)
 
 
@@ -138,11 +138,11 @@ def _orders(trading: Trading, is_stream: bool) -> Pressed:
 async def _traded(
     place: Place, trading: Trading, requests: Sequence[Request], is_stream: bool
 ) -> Pressed:
-    clients = over_websockets(place.url, _SOCKETS) if is_stream else over_http(place.url, UNDER_WAY)
+    clients = over_websockets(place.url, _SOCKETS) if is_stream else over_http(place.url, _UNDER_WAY)
     async with clients as ask:
-        await all_asked(ask, requests[: trading.traders], UNDER_WAY)
+        await all_asked(ask, requests[: trading.traders], _UNDER_WAY)
         following = iter(requests[trading.traders :])
-        return await _pressed(place, ask, following, UNDER_WAY, trading.seconds)
+        return await _pressed(place, ask, following, _UNDER_WAY, trading.seconds)
 
 
 @cache
@@ -154,7 +154,7 @@ def _reads(trading: Trading) -> dict[str, Pressed]:
 
 async def _read(place: Place, trading: Trading, requests: Sequence[Request]) -> dict[str, Pressed]:
     async with over_websockets(place.url, _SOCKETS) as ask:
-        asked = asked_of(trading, list(await all_asked(ask, requests, UNDER_WAY)))
+        asked = asked_of(trading, list(await all_asked(ask, requests, _UNDER_WAY)))
     told = {}
     async with over_http(place.url, CONNECTIONS) as ask:
         for method in METHODS:

@@ -299,7 +299,7 @@ JSON_DEPTH_MAX = 8
 JSON_INTEGER_DIGITS_MAX = 80
 """Digits of a number in what clients send: more than any felt has."""
 
-SWITCH_INTERVAL_MICROSECONDS = 200
+SWITCH_INTERVAL_MICROSECONDS = 1_000
 """Microseconds after which a thread that computes lets another one have its turn."""
 
 IMPACT_CHANGES_MAX = 20
