@@ -26,7 +26,7 @@ PACKAGES := $(wildcard sequencer/__init__.py devnet/__init__.py contracts/__init
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help devnet check test test-contracts contracts devnet-real test-devnet native crash kill-run simulate fuzz bench run run-embedded lock clean
+.PHONY: help devnet check test test-contracts contracts devnet-real test-devnet native test-native test-wheels crash kill-run simulate fuzz bench run run-embedded lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,14 @@ test-devnet: $(READY) ## what needs starknet-devnet; skipped by name without it
 
 native: $(LOCKED) ## build the native core and say how that goes; needs cargo
 	$(BUILD_NATIVE)
+
+test-native: $(LOCKED) ## Rust's own tests of the native core; needs cargo and a shared libpython
+	PYO3_PYTHON=$(CURDIR)/$(BIN)/python CARGO_TARGET_DIR=$(CURDIR)/$(NATIVE_BUILD)/target \
+		cargo test --quiet --release --lib --manifest-path native/Cargo.toml
+
+test-wheels: $(READY) ## protocol, chain, store and engine once more, without the native core
+	PERPCHAIN_HASHES=wheels $(BIN)/pytest -q -n auto --dist worksteal tests/vectors \
+		tests/unit/starknet tests/unit/chain tests/unit/storage tests/unit/engine tests/properties
 
 crash: $(READY) ## kill the engine wherever it writes; nothing acknowledged may be lost
 	$(BIN)/python scripts/crash.py

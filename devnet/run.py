@@ -164,7 +164,7 @@ class Run:
     @asynccontextmanager
     async def _paying(self, backend: Backend) -> AsyncIterator[Purse | None]:
         """Give whoever pays the traders' money in and claims it, None where genesis gives it."""
-        if backend.settlement is None:
+        if not _is_funded(self._options) or backend.settlement is None:
             yield None
             return
         purse = await open_purse(self._data_dir)

@@ -138,7 +138,9 @@ def _orders(trading: Trading, is_stream: bool) -> Pressed:
 async def _traded(
     place: Place, trading: Trading, requests: Sequence[Request], is_stream: bool
 ) -> Pressed:
-    clients = over_websockets(place.url, _SOCKETS) if is_stream else over_http(place.url, _UNDER_WAY)
+    clients = (
+        over_websockets(place.url, _SOCKETS) if is_stream else over_http(place.url, _UNDER_WAY)
+    )
     async with clients as ask:
         await all_asked(ask, requests[: trading.traders], _UNDER_WAY)
         following = iter(requests[trading.traders :])

@@ -2,7 +2,8 @@
 
 Promises
 - With the core and without it, every answer is the same; only the time differs.
-- `PERPCHAIN_HASHES=wheels` in the environment leaves the core out, for the whole process.
+- `PERPCHAIN_HASHES=wheels` in the environment leaves the core out, for the whole process; `native`
+  demands it. Anything else ends the process with one line.
 """
 
 import os
@@ -15,7 +16,7 @@ except ImportError:
     _installed = None
 
 _VARIABLE = "PERPCHAIN_HASHES"
-_WHEELS = "wheels"
+_WHEELS, _NATIVE = "wheels", "native"
 
 
 class Core(Protocol):
@@ -60,12 +61,19 @@ class Core(Protocol):
         """Set leaves, pairs of key and value: the new root, and every node that changed."""
 
 
-def _choose() -> Core | None:
-    return None if os.environ.get(_VARIABLE) == _WHEELS else _installed
+def _choose(wanted: str) -> Core | None:
+    core: Core | None = _installed
+    if wanted == _WHEELS:
+        return None
+    if wanted not in ("", _NATIVE) or (wanted and core is None):
+        # Nobody should believe to have one and have the other.
+        words = f"{_VARIABLE} is {_WHEELS}, or {_NATIVE} where the core is installed"
+        raise SystemExit(f"{words}: {wanted!r:.40}")
+    return core
 
 
-NATIVE: Final = _choose()
+NATIVE: Final = _choose(os.environ.get(_VARIABLE, ""))
 """The native core; None where the wheels do its work."""
 
-HASHES: Final = _WHEELS if NATIVE is None else "native"
+HASHES: Final = _WHEELS if NATIVE is None else _NATIVE
 """Which of the two hashes and checks signatures here, in one word."""

@@ -1,5 +1,6 @@
 """`perpchain run`: its summary, the same blocks each time, and an export that proves itself."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -128,13 +129,18 @@ def test_a_run_that_has_ended_is_proven_again(small: Finished, record: Path) -> 
     assert rollback == before
 
 
-def verify(path: Path, *heights: str) -> subprocess.CompletedProcess[str]:
+def verify(path: Path, *heights: str, hashes: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "scripts/verify_chain.py", str(path), *heights]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = os.environ | {"PERPCHAIN_HASHES": hashes}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
 
 
-def test_another_program_verifies_the_export(small: Finished) -> None:
-    done = verify(small.data / EXPORT_FILE)
+@pytest.mark.parametrize("hashes", ["", "wheels"])
+def test_another_program_verifies_the_export(small: Finished, hashes: str) -> None:
+    """With the native core, where it is installed, and without: every block hash is the same."""
+    done = verify(small.data / EXPORT_FILE, hashes=hashes)
     assert done.returncode == 0, done.stderr
     assert f"{small.summary['blocks']} blocks executed again" in done.stdout
     assert SMALL_HEAD_ROOT in done.stdout

@@ -12,16 +12,18 @@ from sequencer.starknet.native import HASHES, NATIVE
 _SAID = "from sequencer.starknet import felt_hash, native; print(native.HASHES, felt_hash.NATIVE)"
 
 
-def said(**variables: str) -> str:
+_IS_INSTALLED = importlib.util.find_spec("perpchain_native") is not None
+
+
+def ask(**variables: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "PERPCHAIN_HASHES"}
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", _SAID],
         env=environment | variables,
         capture_output=True,
-        check=True,
+        check=False,
         text=True,
     )
-    return done.stdout
 
 
 def test_the_word_is_that_of_the_core() -> None:
@@ -30,10 +32,17 @@ def test_the_word_is_that_of_the_core() -> None:
 
 
 def test_the_environment_leaves_the_native_core_out() -> None:
-    assert said(PERPCHAIN_HASHES="wheels") == "wheels None\n"
+    assert ask(PERPCHAIN_HASHES="wheels").stdout == "wheels None\n"
 
 
-@pytest.mark.parametrize("word", ["", "native", "WHEELS"])
-def test_any_other_word_changes_nothing(word: str) -> None:
-    is_installed = importlib.util.find_spec("perpchain_native") is not None
-    assert said(PERPCHAIN_HASHES=word).split()[0] == ("native" if is_installed else "wheels")
+def test_the_core_is_taken_where_it_is_installed() -> None:
+    assert ask(PERPCHAIN_HASHES="").stdout.split()[0] == ("native" if _IS_INSTALLED else "wheels")
+
+
+@pytest.mark.parametrize("word", ["WHEELS", "wheel", *([] if _IS_INSTALLED else ["native"])])
+def test_a_word_that_cannot_be_had_ends_with_one_line(word: str) -> None:
+    done = ask(PERPCHAIN_HASHES=word)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"PERPCHAIN_HASHES is wheels, or native where the core is installed: {word!r}"
+    ]
