@@ -9,7 +9,7 @@ use crate::felts::{read_felt, FELT_BYTES};
 use crate::points::JacobianPoint;
 use crate::scalars::{inverses, is_bounded, read_bounded, Scalar};
 use crate::signer_curve::{Multiple, SignerCurve, BETA};
-use crate::signers::{keep_table, remember_sight, sight_of, Sight};
+use crate::signers::{keep_table, remember_sight, remember_use, sight_of, Sight};
 use crate::threads::in_two_threads;
 use starknet_types_core::felt::Felt;
 use std::panic::catch_unwind;
@@ -89,16 +89,19 @@ fn is_valid(claim: &Claim, inverse: &Scalar) -> bool {
     let of_generator = generator_comb().times(&(claim.message_hash * *inverse));
     let of_key = claim.r_scalar * *inverse;
     match sight_of(&claim.key) {
-        Sight::Known(table) => has_sum(&of_generator, &table.times(&of_key), &claim.r),
-        Sight::Second => SignerCurve::of(&claim.key).is_some_and(|curve| {
-            let table = Arc::new(curve.table());
-            keep_table(claim.key, Arc::clone(&table));
-            has_sum(&of_generator, &table.times(&of_key), &claim.r)
-        }),
-        Sight::First => SignerCurve::of(&claim.key).is_some_and(|curve| {
-            let accepted = has_sum(&of_generator, &curve.times(&of_key), &claim.r);
+        Sight::Known(table) => {
+            let accepted = has_sum(&of_generator, &table.times(&of_key), &claim.r);
             if accepted {
-                remember_sight(claim.key);
+                remember_use(&claim.key);
+            }
+            accepted
+        }
+        sight => SignerCurve::of(&claim.key).is_some_and(|curve| {
+            let accepted = has_sum(&of_generator, &curve.times(&of_key), &claim.r);
+            match sight {
+                Sight::Second if accepted => keep_table(claim.key, Arc::new(curve.table())),
+                Sight::First if accepted => remember_sight(claim.key),
+                _ => {}
             }
             accepted
         }),

@@ -2,7 +2,8 @@
 //!
 //! A signer gets a table at the second sight of the key, and a sight is a signature that was
 //! accepted: nobody can push tables out with signatures of keys that are not theirs. The lock is
-//! held for look-ups only, never while a table is built or used.
+//! held for look-ups only, never while a table is built or used. A process must not fork while
+//! another of its threads checks signatures: the child would find the lock taken for ever.
 
 use crate::signer_curve::SignerTable;
 use starknet_types_core::felt::Felt;
@@ -34,16 +35,23 @@ struct Signers {
 
 /// Look a key up.
 pub fn sight_of(key: &Felt) -> Sight {
-    let mut signers = locked();
-    signers.sights += 1;
-    let now = signers.sights;
-    if let Some((last, table)) = signers.tables.get_mut(key) {
-        *last = now;
+    let signers = locked();
+    if let Some((_, table)) = signers.tables.get(key) {
         return Sight::Known(Arc::clone(table));
     }
     match signers.seen.contains(key) {
         true => Sight::Second,
         false => Sight::First,
+    }
+}
+
+/// Remember that a key with a table was seen once more.
+pub fn remember_use(key: &Felt) {
+    let mut signers = locked();
+    signers.sights += 1;
+    let now = signers.sights;
+    if let Some((last, _)) = signers.tables.get_mut(key) {
+        *last = now;
     }
 }
 
@@ -60,6 +68,7 @@ pub fn remember_sight(key: Felt) {
 pub fn keep_table(key: Felt, table: Arc<SignerTable>) {
     let mut signers = locked();
     signers.seen.remove(&key);
+    signers.sights += 1;
     let now = signers.sights;
     signers.tables.insert(key, (now, table));
     if signers.tables.len() > SIGNER_TABLES_MAX {

@@ -10,8 +10,9 @@ Promises
 
 Laws
 - A move is measured from one *reference*, in parts of each market's mark there, rounded up; the
-  largest of all markets counts. A room is measured from the same reference, rounded down: from
-  where it was noted to where prices are, they moved by no more than both distances together.
+  largest counts of all markets in which somebody has a position or an order in the book. A room is
+  measured from the same reference, rounded down: from where it was noted to where prices are, they
+  moved by no more than both distances together.
 - Whatever changes an account's cash, positions or orders forgets its room; other margin rates or
   other markets end the reference, and all rooms with it.
 
@@ -45,7 +46,11 @@ def move_since(state: State) -> int | None:
         return None
     if reference.prices.keys() != state.prices.keys():
         return None
-    pairs = ((reference.prices[market], price) for market, price in state.prices.items())
+    pairs = (
+        (reference.prices[market], price)
+        for market, price in state.prices.items()
+        if _is_used(state, market)
+    )
     return max((_move(before, now) for before, now in pairs if before is not now), default=0)
 
 
@@ -68,6 +73,12 @@ def note(state: State, account: int, margin: Margin, move: int) -> None:
     reference = state.reference
     if holding is not None and reference is not None:
         holding.calm = Calm(reference, _room(state, account, margin, reference) - move)
+
+
+def _is_used(state: State, market: str) -> bool:
+    book = state.books[market]
+    prices = (book.bids.best_price(), book.asks.best_price())
+    return bool(state.holders[market]) or prices != (None, None)
 
 
 def _move(before: Price, now: Price) -> int:

@@ -226,3 +226,16 @@ def test_funding_brings_an_account_back_into_sight_before_it_is_low(sign: int) -
         assert not (low and account in passed_over(state))
     assert seen > 10
     assert low
+
+
+def test_a_market_that_nobody_is_in_makes_nobody_restless() -> None:
+    state = make_state()
+    add_market(state)
+    add_market(state, ETH, ONE)
+    accounts = add_holders(state, 20, ONE, 100 * ONE, 10_000 * ONE)
+    fund(state, 0xB0B, 10**6 * ONE)
+    sweep(state)
+    change_price(state, ETH, mark=1_000 * ONE)
+    assert passed_over(state) >= set(accounts)
+    rest(state, make_order(0xB0B, Side.BUY, ONE, ONE, market=ETH))
+    assert not passed_over(state)
