@@ -234,11 +234,13 @@ class Sights:
     def see(self, key: int, counts: Counter[str], *, is_valid: bool) -> str:
         """Tell of a signature that was looked at, and learn what its key was until then."""
         if key in self._tables:
-            self._tables.move_to_end(key)
+            if is_valid:
+                self._tables.move_to_end(key)
             return "known key"
         if key in self._seen:
-            self._seen.remove(key)
-            self._tables[key] = None
+            if is_valid:
+                self._seen.remove(key)
+                self._tables[key] = None
             if len(self._tables) > _TABLES_MAX:
                 self._tables.popitem(last=False)
                 counts[f"{_NAME}: a table gave way"] += 1
