@@ -46,12 +46,13 @@ fn poseidon_arrays<'py>(
     felts: &[u8],
 ) -> PyResult<Bound<'py, PyBytes>> {
     // A number that is no length is malformed, like any other that does not add up.
-    let lengths: Vec<usize> = lengths.extract().map_err(|error| {
-        match error.is_instance_of::<PyOverflowError>(py) {
-            true => PyValueError::new_err("a length is negative or beyond all memory"),
-            false => error,
-        }
-    })?;
+    let lengths: Vec<usize> =
+        lengths
+            .extract()
+            .map_err(|error| match error.is_instance_of::<PyOverflowError>(py) {
+                true => PyValueError::new_err("a length is negative or beyond all memory"),
+                false => error,
+            })?;
     match felts.len() <= ATTACHED_PAIRS_MAX * 2 * FELT_BYTES {
         true => attached(py, || hashes::poseidon_arrays(&lengths, felts)),
         false => detached(py, || hashes::poseidon_arrays(&lengths, felts)),
