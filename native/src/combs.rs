@@ -1,6 +1,6 @@
 //! Multiples of a point from a table: one addition for each digit of the scalar, no doubling.
 
-use crate::points::{to_affine, AffinePoint, JacobianPoint};
+use crate::points::{multiples_of, places_of, to_affine, AffinePoint, JacobianPoint};
 use crate::scalars::{signed_digits, Scalar};
 use starknet_types_core::felt::Felt;
 use std::sync::OnceLock;
@@ -24,13 +24,7 @@ impl<const BITS: u32, const DIGITS: usize> Comb<BITS, DIGITS> {
 
     /// Build the table of a point on a curve with this `a`.
     pub fn new(point: AffinePoint, a: Felt) -> Self {
-        let mut places = Vec::with_capacity(DIGITS);
-        let mut place = JacobianPoint::from(point);
-        for _ in 0..DIGITS {
-            places.push(place);
-            place = (0..BITS).fold(place, |point, _| point.doubled(&a));
-        }
-        let multiples: Vec<JacobianPoint> = to_affine(&places)
+        let multiples: Vec<JacobianPoint> = places_of(&point, &a, BITS, DIGITS)
             .iter()
             .flat_map(|place| multiples_of(place, &a, Self::MULTIPLES))
             .collect();
@@ -78,13 +72,6 @@ pub fn generator_comb() -> &'static GeneratorComb {
         };
         Comb::new(generator, Felt::ONE)
     })
-}
-
-fn multiples_of(point: &AffinePoint, a: &Felt, count: usize) -> Vec<JacobianPoint> {
-    let first = JacobianPoint::from(*point);
-    std::iter::successors(Some(first), |last| Some(last.plus(point, a)))
-        .take(count)
-        .collect()
 }
 
 fn add_multiple(sum: &JacobianPoint, digit: i16, row: &[AffinePoint], a: &Felt) -> JacobianPoint {

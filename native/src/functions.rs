@@ -11,31 +11,34 @@ use pyo3::types::PyBytes;
 /// Pairs up to which a hash keeps the interpreter's lock.
 const ATTACHED_PAIRS_MAX: usize = 1;
 
+/// Hash, and let others have the interpreter's lock meanwhile where there is more than one pair.
+fn hashed<'py>(
+    py: Python<'py>,
+    felts: &[u8],
+    work: impl FnOnce() -> Result<Vec<u8>, Malformed> + Send,
+) -> PyResult<Bound<'py, PyBytes>> {
+    match felts.len() <= ATTACHED_PAIRS_MAX * 2 * FELT_BYTES {
+        true => attached(py, work),
+        false => detached(py, work),
+    }
+}
+
 /// Return the Pedersen hash of each pair of felts.
 #[pyfunction]
 fn pedersen_many<'py>(py: Python<'py>, pairs: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    match pairs.len() <= ATTACHED_PAIRS_MAX * 2 * FELT_BYTES {
-        true => attached(py, || hashes::pedersen_many(pairs)),
-        false => detached(py, || hashes::pedersen_many(pairs)),
-    }
+    hashed(py, pairs, || hashes::pedersen_many(pairs))
 }
 
 /// Return the Poseidon hash of each pair of felts.
 #[pyfunction]
 fn poseidon_many<'py>(py: Python<'py>, pairs: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    match pairs.len() <= ATTACHED_PAIRS_MAX * 2 * FELT_BYTES {
-        true => attached(py, || hashes::poseidon_many(pairs)),
-        false => detached(py, || hashes::poseidon_many(pairs)),
-    }
+    hashed(py, pairs, || hashes::poseidon_many(pairs))
 }
 
 /// Fold Pedersen over one or more felts from the first one on.
 #[pyfunction]
 fn pedersen_fold<'py>(py: Python<'py>, felts: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    match felts.len() <= ATTACHED_PAIRS_MAX * 2 * FELT_BYTES {
-        true => attached(py, || hashes::pedersen_fold(felts)),
-        false => detached(py, || hashes::pedersen_fold(felts)),
-    }
+    hashed(py, felts, || hashes::pedersen_fold(felts))
 }
 
 /// Return the Poseidon sponge of each array; the arrays follow each other in `felts`.
@@ -53,10 +56,7 @@ fn poseidon_arrays<'py>(
                 true => PyValueError::new_err("a length is negative or beyond all memory"),
                 false => error,
             })?;
-    match felts.len() <= ATTACHED_PAIRS_MAX * 2 * FELT_BYTES {
-        true => attached(py, || hashes::poseidon_arrays(&lengths, felts)),
-        false => detached(py, || hashes::poseidon_arrays(&lengths, felts)),
-    }
+    hashed(py, felts, || hashes::poseidon_arrays(&lengths, felts))
 }
 
 /// Return the root of a list: a Poseidon Patricia trie of height 64 with the keys 0 .. n - 1.

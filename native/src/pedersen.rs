@@ -1,6 +1,6 @@
 //! The Pedersen hash from tables with 8-bit windows: 64 additions, and one inversion for a batch.
 
-use crate::points::{to_affine, AffinePoint, JacobianPoint};
+use crate::points::{multiples_of, places_of, to_affine, AffinePoint, JacobianPoint};
 use starknet_types_core::felt::Felt;
 use std::sync::OnceLock;
 
@@ -84,22 +84,11 @@ fn tables() -> &'static Tables {
 /// Return 255 multiples for each of the 31 lower bytes, then 15 for the last, which is below 16.
 fn table([low, high]: &[[&str; 2]; 2]) -> Vec<AffinePoint> {
     let mut multiples = Vec::with_capacity(LOW_BYTES * WINDOW_MULTIPLES + HIGH_MULTIPLES);
-    let mut places = Vec::with_capacity(LOW_BYTES);
-    let mut place = JacobianPoint::from(published(low));
-    for _ in 0..LOW_BYTES {
-        places.push(place);
-        place = (0..8).fold(place, |point, _| point.doubled(&Felt::ONE));
+    for place in places_of(&published(low), &Felt::ONE, u8::BITS, LOW_BYTES) {
+        multiples.extend(multiples_of(&place, &Felt::ONE, WINDOW_MULTIPLES));
     }
-    for place in to_affine(&places) {
-        multiples.extend(multiples_of(&place, WINDOW_MULTIPLES));
-    }
-    multiples.extend(multiples_of(&published(high), HIGH_MULTIPLES));
+    multiples.extend(multiples_of(&published(high), &Felt::ONE, HIGH_MULTIPLES));
     to_affine(&multiples)
-}
-
-fn multiples_of(point: &AffinePoint, count: usize) -> impl Iterator<Item = JacobianPoint> + '_ {
-    let first = JacobianPoint::from(*point);
-    std::iter::successors(Some(first), |last| Some(last.plus(point, &Felt::ONE))).take(count)
 }
 
 fn published([x, y]: &[&str; 2]) -> AffinePoint {

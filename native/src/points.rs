@@ -120,6 +120,22 @@ impl From<AffinePoint> for JacobianPoint {
     }
 }
 
+/// Return a point once, twice and so on, `count` times at last.
+pub fn multiples_of(point: &AffinePoint, a: &Felt, count: usize) -> Vec<JacobianPoint> {
+    let first = JacobianPoint::from(*point);
+    std::iter::successors(Some(first), |last| Some(last.plus(point, a)))
+        .take(count)
+        .collect()
+}
+
+/// Return a point times 2^0, 2^`bits`, 2^(2 `bits`) and so on, `count` of them.
+pub fn places_of(point: &AffinePoint, a: &Felt, bits: u32, count: usize) -> Vec<AffinePoint> {
+    let first = JacobianPoint::from(*point);
+    let next = |last: &JacobianPoint| (0..bits).fold(*last, |point, _| point.doubled(a));
+    let places = std::iter::successors(Some(first), |last| Some(next(last)));
+    to_affine(&places.take(count).collect::<Vec<_>>())
+}
+
 /// Return the points with one inversion for all; infinity, which has none, becomes (0, 0).
 pub fn to_affine(points: &[JacobianPoint]) -> Vec<AffinePoint> {
     let coordinates = points.iter().map(JacobianPoint::coordinates);

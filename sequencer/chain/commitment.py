@@ -26,7 +26,7 @@ from sequencer.chain.slots import (
 from sequencer.exchange.state import Change, Table
 from sequencer.model.rows import Contract
 from sequencer.starknet.felt import ADDRESS_BOUND, Felt
-from sequencer.starknet.felt_hash import Hash, blake2s, pedersen, starknet_keccak
+from sequencer.starknet.felt_hash import Blake2s, Hash, pedersen, starknet_keccak
 from sequencer.starknet.names import storage_address
 from sequencer.starknet.state import Commitment, ContractLeaf, StateDiff, commit
 from sequencer.starknet.trie import Changes, Pausing, Reader, update
@@ -47,7 +47,7 @@ PUBLIC_KEY_SLOT = storage_address("Account_public_key")
 ROWS_TRIE = -3
 """Trie id of the rows trie, beside those of `starknet.state`."""
 
-ROWS_HASH = blake2s(b"pc-node")
+ROWS_HASH = Blake2s(b"pc-node")
 """The hash of the rows trie."""
 
 Net: TypeAlias = dict[tuple[Table, Any], tuple[Any, Any]]

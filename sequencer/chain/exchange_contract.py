@@ -45,7 +45,6 @@ from sequencer.starknet.messages import cancel_hash, order_hash, price_report_ha
 from sequencer.starknet.names import selector
 
 _EVENTS = {selector(kind.__name__): kind for kind in ExchangeEvent.__subclasses__()}
-_SELECTORS = {kind: key for key, kind in _EVENTS.items()}
 
 COMPUTED = {
     "PlaceOrder": ("order_id",),
@@ -122,7 +121,7 @@ def announce(event: ExchangeEvent) -> Event:
     kind = type(event)
     data: list[Felt] = []
     struct_type(kind).write(event, data)
-    return Event(EXCHANGE_ADDRESS, (_SELECTORS[kind],), tuple(data))
+    return Event(EXCHANGE_ADDRESS, (selector(kind.__name__),), tuple(data))
 
 
 def read_event(event: Event) -> ExchangeEvent | None:

@@ -14,7 +14,8 @@ from sequencer.chain.codec import encode_key
 from sequencer.chain.commitment import Committed
 from sequencer.chain.stored import TABLES, decode_stored, trie_name
 from sequencer.exchange.state import Table
-from sequencer.model.limits import CONTRACT_LEAVES_CACHED, TRIE_HEIGHT_MAX, TRIE_NODES_CACHED
+from sequencer.model.cache_limits import CONTRACT_LEAVES_CACHED, TRIE_NODES_CACHED
+from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.model.rows import Contract
 from sequencer.ports import ChainView
 from sequencer.starknet.felt import Felt

@@ -24,7 +24,7 @@ floored. Maintenance never comes first: it is at most initial margin, as its fac
 
 from collections.abc import Iterable
 
-from sequencer.exchange.derived import NO_EXPOSURE, Calm, Reference
+from sequencer.exchange.derived import NO_EXPOSURE, NOTHING, Calm, Reference
 from sequencer.exchange.margin import VALUE_PER_QUOTE, Margin
 from sequencer.exchange.state import State
 from sequencer.model.rows import Price
@@ -60,8 +60,7 @@ def restless(state: State, accounts: Iterable[int], move: int) -> set[int]:
     return {
         account
         for account in accounts
-        if account not in holdings
-        or (calm := holdings[account].calm) is None
+        if (calm := holdings.get(account, NOTHING).calm) is None
         or calm.reference is not reference
         or calm.room < move
     }

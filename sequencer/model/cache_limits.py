@@ -14,3 +14,12 @@ WORDS_CACHED = 4_096
 
 INTEGERS_CACHED = 65_536
 """Integers whose bytes in rows and bodies are remembered."""
+
+SIGNER_CURVE_CHECKS_CACHED = 65_536
+"""Public keys whose membership of the curve is remembered."""
+
+TRIE_NODES_CACHED = 2_000_000
+"""Trie nodes in memory, all tries together; a node that is not there is read from the store."""
+
+CONTRACT_LEAVES_CACHED = 262_144
+"""Contracts whose class, nonce and storage root are in memory for sealing."""

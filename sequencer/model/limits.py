@@ -12,9 +12,6 @@ TRIE_HEIGHT_MAX = 251
 COMMITMENT_TRIE_HEIGHT = 64
 """Levels of the tries over a block's transactions, events and receipts."""
 
-SIGNER_CURVE_CHECKS_CACHED = 65_536
-"""Public keys whose membership of the curve is remembered."""
-
 TYPED_DATA_DEPTH_MAX = 32
 """Nested structs in one off-chain message."""
 
@@ -218,12 +215,6 @@ SHARE_STEP_MIN = 1_000_000
 
 GENESIS_FILE_BYTES_MAX = 64 * 1024 * 1024
 """Bytes of a genesis file."""
-
-TRIE_NODES_CACHED = 2_000_000
-"""Trie nodes in memory, all tries together; a node that is not there is read from the store."""
-
-CONTRACT_LEAVES_CACHED = 262_144
-"""Contracts whose class, nonce and storage root are in memory for sealing."""
 
 BLOCK_INTERVAL_MS = 200
 """Milliseconds for which a block stays open."""

@@ -13,17 +13,17 @@ Promises
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 import starknet_pathfinder_crypto as _wheel  # type: ignore[import-untyped]
 from Crypto.Hash import keccak as _keccak
 from fast_stark_crypto import lib as _curve
 
-from sequencer.model.limits import SIGNER_CURVE_CHECKS_CACHED
+from sequencer.model.cache_limits import SIGNER_CURVE_CHECKS_CACHED
 from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.starknet.felt import FELT_PRIME, Felt, is_felt, require_felt
-from sequencer.starknet.native import NATIVE, Core
+from sequencer.starknet.native import NATIVE
 
 Hash: TypeAlias = Callable[[Felt, Felt], Felt]
 """A two-to-one hash over felts, as a trie takes it."""
@@ -39,34 +39,6 @@ _FELT_BYTES = 32
 _NO_SIGNATURE = bytes(4 * _FELT_BYTES)
 
 
-class _Hashes(Protocol):
-    def pedersen_hash(self, left: Felt, right: Felt) -> Felt: ...
-
-    def poseidon_hash(self, left: Felt, right: Felt) -> Felt: ...
-
-    def poseidon_hash_many(self, values: list[Felt]) -> Felt: ...
-
-
-class _NativeHashes:
-    def __init__(self, core: Core) -> None:
-        self._pedersen, self._poseidon = core.pedersen_many, core.poseidon_many
-        self._poseidon_arrays = core.poseidon_arrays
-
-    def pedersen_hash(self, left: Felt, right: Felt) -> Felt:
-        pair = left.to_bytes(_FELT_BYTES, "big") + right.to_bytes(_FELT_BYTES, "big")
-        return int.from_bytes(self._pedersen(pair), "big")
-
-    def poseidon_hash(self, left: Felt, right: Felt) -> Felt:
-        pair = left.to_bytes(_FELT_BYTES, "big") + right.to_bytes(_FELT_BYTES, "big")
-        return int.from_bytes(self._poseidon(pair), "big")
-
-    def poseidon_hash_many(self, values: list[Felt]) -> Felt:
-        return int.from_bytes(self._poseidon_arrays([len(values)], _encoded(values)), "big")
-
-
-_hashes: _Hashes = _wheel if NATIVE is None else _NativeHashes(NATIVE)
-
-
 def _encoded(values: Sequence[Felt]) -> bytes:
     return b"".join([value.to_bytes(_FELT_BYTES, "big") for value in values])
 
@@ -77,12 +49,14 @@ def pedersen(left: Felt, right: Felt) -> Felt:
         require_felt(left)
     if not (type(right) is int and 0 <= right < FELT_PRIME):
         require_felt(right)
-    return int(_hashes.pedersen_hash(left, right))
+    if NATIVE is None:
+        return int(_wheel.pedersen_hash(left, right))
+    return int.from_bytes(NATIVE.pedersen_many(_encoded((left, right))), "big")
 
 
 def pedersen_array(values: Sequence[Felt]) -> Felt:
     """Fold Pedersen from 0 over the values, then over their count. Refusal: FELT_OUT_OF_RANGE."""
-    return pedersen(pedersen_fold(0, values), len(values))
+    return pedersen_fold(0, (*values, len(values)))
 
 
 def pedersen_fold(state: Felt, values: Sequence[Felt]) -> Felt:
@@ -101,7 +75,9 @@ def poseidon(left: Felt, right: Felt) -> Felt:
         require_felt(left)
     if not (type(right) is int and 0 <= right < FELT_PRIME):
         require_felt(right)
-    return int(_hashes.poseidon_hash(left, right))
+    if NATIVE is None:
+        return int(_wheel.poseidon_hash(left, right))
+    return int.from_bytes(NATIVE.poseidon_many(_encoded((left, right))), "big")
 
 
 def poseidon_array(values: Sequence[Felt]) -> Felt:
@@ -109,7 +85,9 @@ def poseidon_array(values: Sequence[Felt]) -> Felt:
     for value in values:
         if not (type(value) is int and 0 <= value < FELT_PRIME):
             require_felt(value)
-    return int(_hashes.poseidon_hash_many(list(values)))
+    if NATIVE is None:
+        return int(_wheel.poseidon_hash_many(list(values)))
+    return poseidon_packed(_encoded(values))
 
 
 def poseidon_packed(felts: bytes) -> Felt:
@@ -152,11 +130,6 @@ class Blake2s(msgspec.Struct, frozen=True):
             require_felt(right)
         data = left.to_bytes(_FELT_BYTES, "big") + right.to_bytes(_FELT_BYTES, "big")
         return blake2s_digest(data, self.tag)
-
-
-def blake2s(tag: bytes) -> Blake2s:
-    """Make the hash of a tag."""
-    return Blake2s(tag)
 
 
 def blake2s_digest(data: bytes, tag: bytes) -> Felt:

@@ -13,7 +13,12 @@ import msgspec
 from sequencer.model.cache_limits import WORDS_CACHED
 from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.starknet.felt import ADDRESS_BOUND, Felt, encode_short_string
-from sequencer.starknet.felt_hash import pedersen, pedersen_array, poseidon_array, starknet_keccak
+from sequencer.starknet.felt_hash import (
+    pedersen_array,
+    pedersen_fold,
+    poseidon_array,
+    starknet_keccak,
+)
 
 EntryPoint: TypeAlias = tuple[Felt, int]
 """Selector and function index of one entry point of a Sierra class."""
@@ -46,10 +51,7 @@ def storage_address(name: str, *keys: Felt) -> Felt:
 
     Refusal: FELT_OUT_OF_RANGE for a key that is no felt.
     """
-    address = _name_hash(name)
-    for key in keys:
-        address = pedersen(address, key)
-    return address % ADDRESS_BOUND
+    return pedersen_fold(_name_hash(name), keys) % ADDRESS_BOUND
 
 
 @lru_cache(maxsize=WORDS_CACHED)

@@ -64,9 +64,7 @@ def no_nodes(_: Position) -> None:
 def root_of(read: Reader, height: int, hash_pair: Hash) -> Felt:
     """Return the root of a stored trie, 0 where it is empty. Refusal: ROW_MALFORMED."""
     data = read((0, 0)) if height > 0 else None
-    if data is None:
-        return 0
-    return node_hash(_decoded(data, height), hash_pair)
+    return 0 if data is None else node_hash(_decoded(data, height), hash_pair)
 
 
 def _decoded(data: bytes, height: int) -> Node:
@@ -90,7 +88,7 @@ def update(read: Reader, leaves: Mapping[int, Felt], height: int, hash_pair: Has
     if NATIVE is None:
         return _updated_here(read, ordered, height, hash_pair)
     if isinstance(hash_pair, Pausing):
-        return _in_pieces(read, ordered, height, hash_pair)
+        return _in_pieces(NATIVE, read, ordered, height, hash_pair)
     return _updated_natively(NATIVE, read, ordered, height, hash_pair)
 
 
@@ -127,7 +125,7 @@ def _native_name(hash_pair: Hash) -> tuple[str | None, bytes]:
 
 
 def _in_pieces(
-    read: Reader, leaves: Sequence[tuple[int, Felt]], height: int, hash_pair: Pausing
+    core: Core, read: Reader, leaves: Sequence[tuple[int, Felt]], height: int, hash_pair: Pausing
 ) -> Update:
     """Set leaves in pieces with a pause before each: the core cannot be stopped within one."""
     written: Changes = {}
@@ -138,8 +136,8 @@ def _in_pieces(
 
     for start in range(0, len(leaves), _PIECE_LEAVES):
         hash_pair.pause()
-        piece = dict(leaves[start : start + _PIECE_LEAVES])
-        done = update(read_written, piece, height, hash_pair.hash_pair)
+        piece = leaves[start : start + _PIECE_LEAVES]
+        done = _updated_natively(core, read_written, piece, height, hash_pair.hash_pair)
         written |= done.changes
         root = done.root
     changes = {position: node for position, node in written.items() if node != read(position)}

@@ -12,7 +12,7 @@ import pytest
 
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.felt import FELT_PRIME, Felt
-from sequencer.starknet.felt_hash import Hash, blake2s, pedersen, poseidon
+from sequencer.starknet.felt_hash import Blake2s, Hash, pedersen, poseidon
 from sequencer.starknet.native import NATIVE
 from sequencer.starknet.trie import Changes, Position, Reader, no_nodes, update
 from sequencer.starknet.trie_node import Binary, Edge, encode_node
@@ -27,7 +27,7 @@ TAG = b"pc-node"
 HASHES: dict[str, tuple[Hash, bytes]] = {
     "pedersen": (pedersen, b""),
     "poseidon": (poseidon, b""),
-    "blake2s": (blake2s(TAG), TAG),
+    "blake2s": (Blake2s(TAG), TAG),
 }
 HEIGHTS = (1, 2, 7, 64, 127, 128, 129, 248, 251)
 SEQUENCES = {"pedersen": 6, "poseidon": 12, "blake2s": 24}

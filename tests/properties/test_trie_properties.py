@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 
 from sequencer.model.refusals import Reason
 from sequencer.starknet.felt import FELT_PRIME, Felt
-from sequencer.starknet.felt_hash import Hash, blake2s, pedersen, poseidon
+from sequencer.starknet.felt_hash import Blake2s, Hash, pedersen, poseidon
 from sequencer.starknet.trie import no_nodes, root_of, update
 from sequencer.starknet.trie_node import Binary, Edge, Node, encode_node, node_hash
 from sequencer.starknet.trie_proof import prove, proven_value
@@ -36,7 +36,7 @@ from tests.reference_trie import Nodes, apply, build
 from tests.strategies import reason_of
 
 HEIGHTS = (1, 2, 3, 8, 64, 251)
-HASHES: dict[str, Hash] = {"pedersen": pedersen, "poseidon": poseidon, "blake2s": blake2s(b"test")}
+HASHES: dict[str, Hash] = {"pedersen": pedersen, "poseidon": poseidon, "blake2s": Blake2s(b"test")}
 EXAMPLES = {"pedersen": 24, "poseidon": 40, "blake2s": 80}
 
 Leaves = dict[int, Felt]
