@@ -15,7 +15,6 @@ from random import Random
 from typing import cast
 
 from scripts.simulating.cast import Cast, open_store
-from scripts.simulating.hashes import remember_hashes
 from scripts.simulating.settlement import SettlementChain
 from scripts.simulating.surroundings import (
     DELAY_SECONDS,
@@ -105,7 +104,6 @@ class Around:
     def start(self, on_cut: Callable[[], None]) -> Node:
         """Start a node as `start_node` does, on the simulated disk."""
         self._on_cut, self.threads = on_cut, []
-        remember_hashes()
         self._replace_outside()
         worker = self.thread("seal")
         store = open_store(self.disk)
