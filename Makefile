@@ -21,12 +21,15 @@ NATIVE_SOURCES := $(wildcard native/*.toml native/src/*.rs native/src/*/*.rs)
 NATIVE_BUILD := build/native
 NATIVE_CORE := perpchain-native
 
+# Of crash, simulate and fuzz: sample fits into half an hour, release has no limit of time.
+SIZE ?= sample
+
 CODE := $(wildcard sequencer devnet contracts scripts tests)
 PACKAGES := $(wildcard sequencer/__init__.py devnet/__init__.py contracts/__init__.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help devnet check test test-contracts contracts devnet-real test-devnet native test-native test-wheels crash kill-run simulate fuzz bench run run-embedded lock clean
+.PHONY: help devnet check test test-contracts contracts devnet-real test-devnet native test-native test-wheels crash kill-run simulate planted fuzz campaigns bench run run-embedded lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,16 +67,22 @@ test-wheels: $(READY) ## protocol, chain, store and engine once more, without th
 		tests/unit/starknet tests/unit/chain tests/unit/storage tests/unit/engine tests/properties
 
 crash: $(READY) ## kill the engine wherever it writes; nothing acknowledged may be lost
-	$(BIN)/python scripts/crash.py
+	$(BIN)/python scripts/crash.py --size $(SIZE)
 
 kill-run: $(READY) ## kill a whole run at 40 moments, and let it go on; 20 minutes
 	$(BIN)/python scripts/kill_run.py
 
-simulate: $(READY) ## 1,000 seeds of rollbacks that race with all else, 200 of money, 200 of twins
-	$(BIN)/python scripts/simulate.py
+simulate: $(READY) ## 1,000 races of rollbacks, 10,000 cut writes, 1,000 damaged stores, money, twins
+	$(BIN)/python scripts/simulate.py --size $(SIZE)
+
+planted: $(READY) ## plant 15 bugs in copies of the tree, and see that the campaigns find each
+	$(BIN)/python scripts/plant.py
 
 fuzz: $(READY) ## 100,000 mutated requests to a devnet, 1,000,000 inputs for the native core
-	$(BIN)/python scripts/fuzz.py
+	$(BIN)/python scripts/fuzz.py --size $(SIZE)
+
+campaigns: $(READY) ## add up what the campaigns came to, and say what a release still wants
+	$(BIN)/python scripts/campaigns.py
 
 bench: $(READY) ## measure hashes, signatures, the trie, the exchange, the node and its API
 	$(BIN)/python scripts/bench.py
@@ -82,10 +91,10 @@ devnet: $(READY) ## an appchain for development with bots that trade, until Ctrl
 	$(BIN)/perpchain devnet --bots
 
 run: $(READY) ## trade a recorded market, go back, go on, prove it; 1 to 2 minutes
-	$(BIN)/perpchain run
+	$(BIN)/perpchain run --report build/report.html
 
 run-embedded: $(READY) ## the same on the embedded devnet, which runs no Cairo and needs no cargo
-	$(BIN)/perpchain run --settlement embedded
+	$(BIN)/perpchain run --settlement embedded --report build/report.html
 
 lock: ## remake requirements.lock; LOCK_FLAGS=--upgrade moves every pin
 	$(PYTHON) -m venv --clear $(LOCK_VENV)

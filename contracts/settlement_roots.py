@@ -164,7 +164,7 @@ def finalized_state(frame: Frame) -> tuple[Felt, Felt, Felt]:
 
 
 def state_at(frame: Frame, block_number: U64) -> tuple[Felt, Felt, U64, BlockStatus]:
-    place = live_place(frame, block_number)
+    place = _live_place(frame, block_number)
     if place is None:
         return 0, 0, 0, BlockStatus.NOT_POSTED
     post = POSTS.read(frame, place)
@@ -260,14 +260,13 @@ def require_owner(frame: Frame) -> None:
 
 def require_live_place(frame: Frame, block_number: int) -> int:
     """Return the place of a live post. Refusal: BLOCK_NOT_POSTED."""
-    place = live_place(frame, block_number)
+    place = _live_place(frame, block_number)
     if place is None:
         raise Reverted("BLOCK_NOT_POSTED")
     return place
 
 
-def live_place(frame: Frame, block_number: int) -> int | None:
-    """Return the place of a live post, or None."""
+def _live_place(frame: Frame, block_number: int) -> int | None:
     place = PLACE_OF.read(frame, block_number)
     live = place <= HEAD.read(frame)
     return place if live and POSTS.read(frame, place).block_number == block_number else None

@@ -17,7 +17,8 @@ types, libfuncs, statements, functions, each list led by its length.
 
 from collections.abc import Sequence
 
-FIELD_PRIME = 2**251 + 17 * 2**192 + 1
+from sequencer.starknet.felt import FELT_PRIME
+
 FALL_THROUGH_32 = 2**32 - 1
 FALL_THROUGH_64 = 2**64 - 1
 
@@ -124,7 +125,7 @@ def _base(book_size: int) -> int:
 
 def _digits_per_felt(base: int) -> int:
     count = 0
-    while base ** (count + 1) < FIELD_PRIME:
+    while base ** (count + 1) < FELT_PRIME:
         count += 1
     return count
 

@@ -12,7 +12,6 @@ Laws
 """
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,7 +27,9 @@ from devnet.embedded.place import holds_chain
 from devnet.faucet import faucet_methods
 from devnet.late_settlement import LateSettlement, standing_at
 from devnet.local_cast import make_local_cast, make_local_genesis
+from devnet.market_script import MARKET_DATA
 from devnet.publishers import Publishers, SpotLoop
+from devnet.stopping import interrupting
 from sequencer.config import NodeConfig
 from sequencer.engine.settler import SettlePace
 from sequencer.engine.settling import post_of
@@ -46,8 +47,6 @@ from sequencer.node import Given, Node, start_node
 from sequencer.ports import Settlement
 from sequencer.serve import answered, commanded, run_noting
 
-MARKET_DATA = Path(__file__).parent / "market_data"
-
 # Whoever uses a devnet is one address, and nobody's tests should be slowed down.
 _LIMITS = ServerLimits(
     connections_per_address_max=4_096,
@@ -59,7 +58,6 @@ _LIMITS = ServerLimits(
 )
 _SETTLE_PACE = SettlePace(blocks=50, seconds=5)
 _LOOK_SECONDS = 0.2
-_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 class DevnetPlan(msgspec.Struct, frozen=True):
@@ -130,10 +128,8 @@ async def run_appchain(
 
     Refusals and failures are those of the folder, `start_node` and a port that cannot be had.
     """
-    told, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in _STOPS:
-        loop.add_signal_handler(number, told.set)
-    with devnet_folder(plan.data_dir) as folder:
+    told = asyncio.Event()
+    with interrupting(told.set), devnet_folder(plan.data_dir) as folder:
         options = folder.begin(plan.asked)
         recording = await asyncio.to_thread(read_recording, MARKET_DATA)
         appchain = _Appchain(plan, folder, options, recording, teller)

@@ -15,6 +15,7 @@ Laws
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -33,20 +34,15 @@ from devnet.starknet_devnet import (
     RunningDevnet,
     find_binary,
     is_running,
+    keep_devnet,
+    kept_devnet,
     predeployed_accounts,
     start_devnet,
     stop_devnet,
 )
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
-from sequencer.config import (
-    SettlementConfig,
-    devnet_url,
-    forget_settlement,
-    leave_settlement,
-    read_limited,
-)
+from sequencer.config import SettlementConfig, devnet_url, forget_settlement, leave_settlement
 from sequencer.engine.settling import post_of
-from sequencer.model.limits import RUN_FILE_BYTES_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.settlement.connection import StarknetAccess
 from sequencer.settlement.deployment import (
@@ -91,7 +87,7 @@ async def open_backend(
     Refusals: SETTLEMENT_ABSENT where the chosen one is not there. Failures: SettlementError,
     DevnetFailed.
     """
-    url, kept = _chosen_url(choice), _kept(folder)
+    url, kept = _chosen_url(choice), kept_devnet(folder / DEVNET_FILE)
     if choice == NONE:
         return Backend()
     if url:
@@ -159,12 +155,12 @@ def _start(
         raise Refused(Reason.SETTLEMENT_ABSENT, _HOW_TO_GET)
     if kept is not None:
         stop_devnet(kept)
-    log = folder / _LOG_FILE
+    log, note = folder / _LOG_FILE, partial(keep_devnet, folder / DEVNET_FILE)
     if binary is not None:
-        return start_devnet(binary, log, note=lambda seen: _keep(folder, seen))
+        return start_devnet(binary, log, note=note)
     if not is_embedded:
         say(f"settlement: {EMBEDDED}, which runs no Cairo: {_HOW_TO_GET}")
-    return start_embedded(folder, log, note=lambda seen: _keep(folder, seen))
+    return start_embedded(folder, log, note=note)
 
 
 def _chosen_url(choice: str) -> str:
@@ -176,20 +172,6 @@ def _chosen_url(choice: str) -> str:
         words = f"{choice!r:.80} is none of {AUTO}, {NONE}, {EMBEDDED}, {DEVNET} and no address"
         raise Refused(Reason.SETTLEMENT_ABSENT, words)
     return choice
-
-
-def _keep(folder: Path, devnet: RunningDevnet) -> None:
-    (folder / DEVNET_FILE).write_bytes(msgspec.json.encode(devnet))
-
-
-def _kept(folder: Path) -> RunningDevnet | None:
-    path = folder / DEVNET_FILE
-    if not path.exists():
-        return None
-    try:
-        return msgspec.json.decode(read_limited(path, RUN_FILE_BYTES_MAX), type=RunningDevnet)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
 
 
 async def _contract(url: str, folder: Path, facts: AppchainFacts, salt: int) -> StarknetSettlement:

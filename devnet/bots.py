@@ -12,10 +12,10 @@ Laws
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
-from devnet.orders import into_band, limit_order, sign_cancel, sign_order
+from devnet.orders import into_band, limit_order, resting_orders, sign_cancel, sign_order
 from devnet.traders import Cast, Player
 from sequencer.chain.exchange_contract import Signed, SignedCancel
 from sequencer.engine.admission import Admission
@@ -26,6 +26,7 @@ from sequencer.model.refusals import Refused
 from sequencer.model.rows import Mode, OrderRow
 from sequencer.model.units import BASIS_POINT, MS_PER_SECOND, ONE, divide_up
 from sequencer.ports import Clock
+from sequencer.starknet.felt import Felt
 
 STEP_MS = 1_000
 """Milliseconds from one step to the next."""
@@ -104,7 +105,7 @@ class Bots:
 
     def _quotes(self, state: State, market: str, time_ms: int) -> Iterator[Signed]:
         """Yield nothing where the quotes stand well, or else cancels and new quotes."""
-        resting = _resting(state, self._maker, market)
+        resting = resting_orders(state, self._maker.address, market)
         wanted = self._wanted(state, market)
         if _stand_well(resting, wanted):
             return
@@ -159,12 +160,7 @@ class Bots:
         return sign_order(order, player, state.system.chain_id)
 
 
-def _resting(state: State, player: Player, market: str) -> dict[int, OrderRow]:
-    exposure = state.holding(player.address).exposures.get(market)
-    return {} if exposure is None else exposure.resting
-
-
-def _stand_well(resting: dict[int, OrderRow], wanted: list[tuple[Side, int, int]]) -> bool:
+def _stand_well(resting: Mapping[Felt, OrderRow], wanted: list[tuple[Side, int, int]]) -> bool:
     """Say whether each wanted quote stands, about where it should, with half its size or more."""
     if len(resting) != len(wanted):
         return False

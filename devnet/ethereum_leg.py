@@ -12,6 +12,7 @@ Promises
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -25,8 +26,8 @@ from web3.utils.address import get_create_address
 from contracts.ethereum import load_ethereum_artifact
 from devnet.appchain import OpenedSettlement, SettlementOpener
 from devnet.appchain_facts import AppchainFacts
-from devnet.ethereum_node import keep_ethereum, start_anvil, stop_kept_ethereum
-from devnet.starknet_devnet import DevnetFailed
+from devnet.ethereum_node import ETHEREUM_FILE, start_anvil
+from devnet.starknet_devnet import DevnetFailed, keep_devnet, stop_kept_devnet
 from sequencer.config import read_settlement
 from sequencer.model.secret import Secret
 from sequencer.settlement.ethereum import (
@@ -170,7 +171,7 @@ class EthereumOpener:
             if self._relay is not None:
                 self._relay.stop()
                 self._relay = None
-        stop_kept_ethereum(folder)
+        stop_kept_devnet(folder / ETHEREUM_FILE)
         self._inner.stop(folder)
 
     def _open_leg(
@@ -181,7 +182,7 @@ class EthereumOpener:
             folder / _LOG_FILE,
             state=folder / _STATE_FILE,
             block_seconds=BLOCK_SECONDS,
-            note=lambda seen: keep_ethereum(folder, seen),
+            note=partial(keep_devnet, folder / ETHEREUM_FILE),
         )
         leg = asyncio.run(deploy_leg(anvil.url, settlement_url, settlement))
         with self._lock:

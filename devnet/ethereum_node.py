@@ -13,10 +13,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
 from devnet.npm_packages import PackagesAbsent, has_npm, install, is_installed
-from devnet.starknet_devnet import RunningDevnet, start_process, stop_devnet
+from devnet.starknet_devnet import RunningDevnet, start_process
 from sequencer.config import cache_folder
 
 VERSION = "1.7.1"
@@ -75,19 +73,6 @@ def start_anvil(
     if block_seconds:
         command += ["--block-time", str(block_seconds)]
     return start_process(command, log, _LISTENING, "no anvil", note)
-
-
-def keep_ethereum(folder: Path, devnet: RunningDevnet) -> None:
-    """Write down which process it is, for whoever tidies up."""
-    (folder / ETHEREUM_FILE).write_bytes(msgspec.json.encode(devnet))
-
-
-def stop_kept_ethereum(folder: Path) -> None:
-    """Stop the chain that was kept in a folder, if there is one. Fails with DevnetFailed."""
-    file = folder / ETHEREUM_FILE
-    if file.exists():
-        stop_devnet(msgspec.json.decode(file.read_bytes(), type=RunningDevnet))
-        file.unlink(missing_ok=True)
 
 
 def _folder() -> Path:

@@ -11,8 +11,7 @@ Laws
 
 import asyncio
 
-import msgspec
-
+from devnet.orders import NO_FEES, sign_invoke
 from devnet.traders import Player
 from sequencer.api.json_rpc import Method, Methods, Parameter
 from sequencer.api.perp_rpc.errors import recorded_error, refused_error
@@ -21,24 +20,21 @@ from sequencer.api.starknet_rpc.values import read_address
 from sequencer.chain.calls import write_calls
 from sequencer.chain.token_contract import TOKEN_ADDRESS
 from sequencer.engine.items import Applied
-from sequencer.engine.sealer import as_bytes
 from sequencer.engine.service import Service
 from sequencer.model.devnet_limits import FAUCET_TOKENS, FAUCET_TOKENS_MAX, FAUCET_WAITING_MAX
 from sequencer.model.limits import JSON_DEPTH_MAX
 from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.model.rows import Mode
 from sequencer.model.units import parse_units
-from sequencer.starknet.felt import Felt, format_felt
-from sequencer.starknet.felt_hash import sign
+from sequencer.starknet.felt import Felt, as_bytes, format_felt
 from sequencer.starknet.names import selector
-from sequencer.starknet.transactions import InvokeV3, ResourceBound, Terms, transaction_hash
+from sequencer.starknet.transactions import InvokeV3, Terms
 
 METHOD = "perp_faucet"
 
 _TOKEN_DECIMALS = 6
 _TOKEN_ONE = 10**_TOKEN_DECIMALS
 _U128 = 2**128
-_NO_FEES = (ResourceBound(),) * 3
 _TRANSFER = selector("transfer")
 
 
@@ -81,10 +77,9 @@ class Faucet:
         calldata = write_calls(((TOKEN_ADDRESS, _TRANSFER, data),))
         nonce = service.admission.next_nonce(payer.address)
         # A tip is free here. After a rollback the same transfer has to be another transaction.
-        terms = Terms(nonce, _NO_FEES, tip=service.clock.now_ms())
+        terms = Terms(nonce, NO_FEES, tip=service.clock.now_ms())
         unsigned = InvokeV3(payer.address, calldata, terms)
-        hash_ = transaction_hash(unsigned, service.latest.system.chain_id)
-        return msgspec.structs.replace(unsigned, signature=sign(payer.key, hash_))
+        return sign_invoke(unsigned, payer, service.latest.system.chain_id)
 
 
 def faucet_methods(service: Service, payer: Player) -> Methods:

@@ -14,6 +14,7 @@ from devnet.live_market import LiveMarket
 from devnet.market_feed import Feed, ScriptClock
 from devnet.run_folder import RunFolder
 from devnet.story import Narrator, moment_of
+from devnet.timings import Stopwatch
 from devnet.waiting import Interrupted
 from sequencer.model.records import IncidentKind
 from sequencer.model.refusals import Reason, Refused
@@ -34,13 +35,14 @@ class Handover:
         market: LiveMarket,
         narrator: Narrator,
         is_interrupted: Callable[[], bool],
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         self._node = node
         self._clock = clock
         self._market = market
         self._narrator = narrator
         self._is_interrupted = is_interrupted
-        self.feed = Feed(lambda: node.engine, clock)
+        self.feed = Feed(lambda: node.engine, clock, stopwatch)
 
     async def run(self, folder: RunFolder) -> None:
         """Play until the chain is OPEN again after a rollback. Interrupted where it was asked to.

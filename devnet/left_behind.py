@@ -9,22 +9,18 @@ import sys
 from pathlib import Path
 from shutil import rmtree
 
-import msgspec
-
-from devnet.ethereum_node import stop_kept_ethereum
-from devnet.starknet_devnet import DEVNET_FILE, RunningDevnet, stop_devnet
+from devnet.ethereum_node import ETHEREUM_FILE
+from devnet.starknet_devnet import DEVNET_FILE, stop_kept_devnet
 from sequencer.config import forget_settlement
 
 
 def tidy_up(folder: Path, parent: Path | None) -> None:
     """Stop what a devnet of this folder left running, and remove what was temporary."""
-    file = folder / DEVNET_FILE
     try:
-        stop_kept_ethereum(folder)
-        if file.exists():
-            stop_devnet(msgspec.json.decode(file.read_bytes(), type=RunningDevnet))
+        stop_kept_devnet(folder / ETHEREUM_FILE)
+        if (folder / DEVNET_FILE).exists():
+            stop_kept_devnet(folder / DEVNET_FILE)
             forget_settlement(folder)
-            file.unlink(missing_ok=True)
     finally:
         if parent is not None:
             rmtree(parent, ignore_errors=True)

@@ -16,6 +16,7 @@ from devnet.orders import (
     index_reports,
     into_band,
     limit_order,
+    resting_orders,
     sign_cancel,
     sign_order,
     sign_report,
@@ -96,8 +97,7 @@ class LiveMarket:
         quoter, market = self._cast.quoter, symbol_of(quote.base)
         if not state.prices[market].index:
             return
-        exposure = state.holding(quoter.address).exposures.get(market)
-        for order_id in sorted({} if exposure is None else exposure.resting):
+        for order_id in sorted(resting_orders(state, quoter.address, market)):
             yield sign_cancel(quoter, order_id, state.system.chain_id)
         bid, ask = quote.bid, quote.ask
         if state.system.mode is Mode.POST_ONLY:

@@ -7,18 +7,15 @@ Promises
 - It is a drill, and it opens again by itself after a gap.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 
 from devnet.market_genesis import symbol_of
-from devnet.traders import Cast, Player, role_of
+from devnet.traders import Cast, Player, cast_of, role_of
 from sequencer.chain.genesis import Genesis, GenesisAccount, GenesisMarket, GenesisPublisher
 from sequencer.feeds.recorded import RecordedMarket, Recording
 from sequencer.model.markets import MarketParameters, OracleParameters
 
 CHAIN_ID = "PERPCHAIN_DEVNET"
-PUBLISHERS = ("Alpha", "Bravo", "Carol")
 
 _TAKERS = 4
 _MAKER_TOKENS = 10**9
@@ -41,15 +38,7 @@ class LocalCast(msgspec.Struct, frozen=True):
 
 def make_local_cast(seed: int, accounts: int) -> LocalCast:
     """Derive all keys of a seed."""
-    roles = Cast(
-        operator=role_of(seed, "operator"),
-        insurance=role_of(seed, "insurance"),
-        fees=role_of(seed, "fees"),
-        quoter=role_of(seed, "quoter"),
-        liquidity=role_of(seed, "liquidity"),
-        traders=tuple(role_of(seed, f"taker {n}") for n in range(_TAKERS)),
-        publishers=tuple((name, role_of(seed, name)) for name in PUBLISHERS),
-    )
+    roles = cast_of(seed, (role_of(seed, f"taker {n}") for n in range(_TAKERS)))
     everybody = tuple(role_of(seed, f"account {n}") for n in range(accounts))
     return LocalCast(roles, role_of(seed, "faucet"), everybody)
 
@@ -70,7 +59,7 @@ def make_local_genesis(recording: Recording, cast: LocalCast, balance: int) -> G
         insurance=_account(roles.insurance, _INSURANCE_TOKENS),
         fees=_account(roles.fees),
         accounts=[_account(player, tokens) for player, tokens in funded],
-        publishers=_publishers(roles.publishers),
+        publishers=[GenesisPublisher(name, hex(who.public_key)) for name, who in roles.publishers],
         markets=[_market(market) for market in recording.markets],
         drill=True,
         reopen_automatic=True,
@@ -79,10 +68,6 @@ def make_local_genesis(recording: Recording, cast: LocalCast, balance: int) -> G
 
 def _account(player: Player, tokens: int = 0) -> GenesisAccount:
     return GenesisAccount(hex(player.public_key), str(tokens))
-
-
-def _publishers(named: Sequence[tuple[str, Player]]) -> list[GenesisPublisher]:
-    return [GenesisPublisher(name, hex(who.public_key)) for name, who in named]
 
 
 def _market(market: RecordedMarket) -> GenesisMarket:

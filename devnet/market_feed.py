@@ -5,21 +5,27 @@ Promises
   in the writer's line before the block is called for, and the next comes after it is closed.
 
 Laws
-- The clock is the script's. Wall time is only measured, for latencies.
+- The clock is the script's. Wall time is only measured: of answers, and of each block's way to the
+  disk.
 """
 
 import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from devnet.script_block import ScriptedBlock
+from devnet.timings import Stopwatch
 from sequencer.chain.exchange_contract import Signed, SignedCancel, SignedReport
 from sequencer.engine.admission import Admission
 from sequencer.engine.engine import Engine
 from sequencer.engine.items import Item
+from sequencer.engine.writer import Writer
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.transactions import InvokeV3
+
+_NS_PER_US = 1_000
 
 
 class ScriptClock:
@@ -36,9 +42,17 @@ class ScriptClock:
 class Feed:
     """Plays blocks; counts refusals by code, and how long answers took, in nanoseconds."""
 
-    def __init__(self, engine: Callable[[], Engine], clock: ScriptClock) -> None:
+    def __init__(
+        self,
+        engine: Callable[[], Engine],
+        clock: ScriptClock,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
         self._engine = engine
         self._clock = clock
+        self._stopwatch = stopwatch
+        self._listened: Writer | None = None
+        self._closed: dict[int, tuple[int, int]] = {}
         self.refusals: Counter[str] = Counter()
         self.latencies_ns: list[int] = []
         self._waiting: set[Item] = set()
@@ -56,7 +70,7 @@ class Feed:
         for signed in (*block.transactions, *block.items):
             self._send(engine.admission, signed)
         await engine.admission.checked()
-        await engine.writer.call()
+        await self._call(engine.writer)
         final = engine.gate.final()
         if final is not None:
             raise Refused(Reason.RUN_BROKEN, str(final))
@@ -66,6 +80,25 @@ class Feed:
         """Wait until everything that was sent has its answer."""
         while self._waiting:
             await asyncio.wait([item.answer for item in self._waiting])
+
+    async def _call(self, writer: Writer) -> None:
+        """Have a block made, and hear when it is on the disk; a rollback makes a new writer."""
+        if writer is not self._listened:
+            writer.listen(partial(self._durable, writer))
+            self._listened = writer
+            self._closed.clear()
+        height, started = writer.made_height, time.perf_counter_ns()
+        await writer.call()
+        if writer.made_height == height + 1:
+            closed = time.perf_counter_ns()
+            self._closed[writer.made_height] = (closed - started, closed)
+
+    def _durable(self, writer: Writer) -> None:
+        height = writer.made_height - len(writer.pending()) + 1
+        taken_ns, closed = self._closed.pop(height, (0, 0))
+        if self._stopwatch is not None and closed:
+            durable_ns = time.perf_counter_ns() - closed
+            self._stopwatch.block(height, taken_ns // _NS_PER_US, durable_ns // _NS_PER_US)
 
     def _report(self, admission: Admission, report: SignedReport) -> None:
         try:
@@ -91,7 +124,10 @@ class Feed:
 
     def _answered(self, item: Item, started: int) -> None:
         self._waiting.discard(item)
-        self.latencies_ns.append(time.perf_counter_ns() - started)
+        taken_ns = time.perf_counter_ns() - started
+        self.latencies_ns.append(taken_ns)
+        if self._stopwatch is not None:
+            self._stopwatch.answer(taken_ns // _NS_PER_US)
         error = item.answer.exception()
         if isinstance(error, Refused):
             self.refusals[error.reason.value] += 1

@@ -35,9 +35,7 @@ from sequencer.model.bridge_limits import DEPOSITS_PER_BLOCK_MAX
 from sequencer.model.commands import Fault, FaultKind, Reopen, SetGuard, SetMode
 from sequencer.model.markets import MarketParameters
 from sequencer.model.orders import Instruction, Order, OrderType, Side
-from sequencer.model.recorded_limits import (
-    LADDER_BLOCKS_MAX,
-)
+from sequencer.model.recorded_limits import LADDER_BLOCKS_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Guard, Mode
 from sequencer.model.settlement import SentDeposit

@@ -13,8 +13,9 @@ from sequencer.chain.calls import command_call, write_calls
 from sequencer.chain.exchange_contract import SignedCancel, SignedOrder, SignedReport
 from sequencer.exchange.state import State
 from sequencer.model.commands import PriceReport, Withdraw
-from sequencer.model.limits import POST_ONLY_BAND
+from sequencer.model.exchange_limits import POST_ONLY_BAND
 from sequencer.model.orders import Instruction, Order, OrderType, SelfTrade, Side
+from sequencer.model.rows import OrderRow
 from sequencer.model.units import BASIS_ONE, ONE
 from sequencer.starknet.deposits import withdrawal_id_of
 from sequencer.starknet.felt import Felt
@@ -26,7 +27,8 @@ _WINDOW_MS = 60_000
 _REPORT_SCALE = 10**10
 """From 1e-8 to the 18 decimals of reports."""
 
-_NO_FEES = (ResourceBound(),) * 3
+NO_FEES = (ResourceBound(),) * 3
+"""The bounds of a transaction: execution is free."""
 
 
 def limit_order(
@@ -70,6 +72,12 @@ def into_band(state: State, market: str, bid: int, ask: int) -> tuple[int, int]:
     return min(bid, highest), max(ask, lowest)
 
 
+def resting_orders(state: State, account: Felt, market: str) -> Mapping[Felt, OrderRow]:
+    """Return an account's orders in a book, by id."""
+    exposure = state.holding(account).exposures.get(market)
+    return {} if exposure is None else exposure.resting
+
+
 def sign_order(order: Order, player: Player, chain_id: Felt) -> SignedOrder:
     """Sign an order of a player's own account."""
     signature = sign(player.key, order_hash(order, order.account, chain_id))
@@ -91,11 +99,16 @@ def sign_withdrawal(
     """
     wanted = Withdraw(player.address, recipient, amount, 0)
     calldata = write_calls((command_call(wanted),))
-    unsigned = InvokeV3(player.address, calldata, Terms(nonce, _NO_FEES))
+    unsigned = InvokeV3(player.address, calldata, Terms(nonce, NO_FEES))
+    withdrawal_id = withdrawal_id_of(transaction_hash(unsigned, chain_id))
+    will_do = msgspec.structs.replace(wanted, withdrawal_id=withdrawal_id)
+    return sign_invoke(unsigned, player, chain_id), will_do
+
+
+def sign_invoke(unsigned: InvokeV3, player: Player, chain_id: Felt) -> InvokeV3:
+    """Sign a transaction of a player's own account."""
     hash_ = transaction_hash(unsigned, chain_id)
-    signed = msgspec.structs.replace(unsigned, signature=sign(player.key, hash_))
-    withdrawal_id = withdrawal_id_of(hash_)
-    return signed, msgspec.structs.replace(wanted, withdrawal_id=withdrawal_id)
+    return msgspec.structs.replace(unsigned, signature=sign(player.key, hash_))
 
 
 def index_reports(cast: Cast, prices: Mapping[str, int], second: int) -> list[PriceReport]:

@@ -23,11 +23,13 @@ import msgspec
 from devnet.claiming import Claimant, Claimed
 from devnet.tally import Tally, tally_of
 from sequencer.chain.accounts import holdings_of
-from sequencer.chain.export import write_export
 from sequencer.chain.text import to_text
+from sequencer.chain.tries import root_of_rows
 from sequencer.engine.checks import check_store
-from sequencer.engine.lookup import find_block, live_blocks, state_at
-from sequencer.engine.recovery import genesis_of, recover
+from sequencer.engine.exporting import export_lines
+from sequencer.engine.lookup import find_block, live_blocks, rows_at, state_at
+from sequencer.engine.recovery import recover
+from sequencer.model.laws import LawBroken
 from sequencer.model.settlement import SettlementError, Standing
 from sequencer.ports import ChainView, Settlement
 from sequencer.starknet.felt import format_felt
@@ -39,6 +41,8 @@ EXPORT_FILE = "export.jsonl"
 class Proof(msgspec.Struct, frozen=True):
     """What came of it. `problems` are empty where everything holds; heights are -1 for none.
 
+    `roots` says of each height compared whether the store's rows hash to the block's root, and the
+    other program came to it. `laws` is "ok", or "broken" where a check failed.
     `claimed` is None where no money went through the settlement chain.
     """
 
@@ -48,6 +52,7 @@ class Proof(msgspec.Struct, frozen=True):
     head_root: str
     accounts: int
     accounts_differing: int
+    roots: Mapping[int, bool]
     laws: str
     settled_height: int = -1
     settled_root: str = ""
@@ -67,7 +72,7 @@ async def prove(
         view = store.view
         export = data_dir / EXPORT_FILE
         with export.open("wb") as file:
-            file.writelines(write_export(genesis_of(view).encode(), live_blocks(view, 1)))
+            file.writelines(export_lines(view))
         heights = sorted({each for each in (good_height, view.head.height) if each >= 0})
         # The other process has a core of its own meanwhile.
         loop = asyncio.get_running_loop()
@@ -84,7 +89,9 @@ async def prove(
             for height, count in zip(heights, differing, strict=True)
             if count
         ]
-        laws = "see problems" if problems else "hold"
+        roots = {height: _root_matches(view, height, lines.get(height)) for height in heights}
+        problems += [f"block {each}: another root" for each in heights if not roots[each]]
+        laws = "broken" if problems else "ok"
         settled, found = await _settled(settlement, view)
         problems += found
         claimed = None if claimant is None else await claimant.settle(view)
@@ -95,6 +102,7 @@ async def prove(
             head_root=format_felt(int.from_bytes(view.head.state_root, "big")),
             accounts=len(recovered.state.accounts),
             accounts_differing=sum(differing),
+            roots=roots,
             laws=laws,
             claimed=claimed,
             **settled,
@@ -126,6 +134,16 @@ def _differing(view: ChainView, height: int, told: Mapping[str, Any] | None) -> 
     differing: int = sum(ours.get(each) != theirs.get(each) for each in ours.keys() | theirs.keys())
     same_root = told["state_root"] == hex(int.from_bytes(block.state_root, "big"))
     return differing if same_root else max(1, differing)
+
+
+def _root_matches(view: ChainView, height: int, told: Mapping[str, Any] | None) -> bool:
+    block = find_block(view, str(height))
+    ours = int.from_bytes(block.state_root, "big")
+    try:
+        rows_hash_to = root_of_rows(rows_at(view, block))
+    except LawBroken:  # A row that no block of this chain can have written.
+        return False
+    return told is not None and told["state_root"] == hex(ours) and rows_hash_to == ours
 
 
 async def _settled(

@@ -31,6 +31,7 @@ from devnet.backends import (
     stop_backend,
 )
 from devnet.claiming import Claimant
+from devnet.contract_log import ContractLog, read_log
 from devnet.funding import Funding, open_purse
 from devnet.handover import Handover
 from devnet.live_market import LiveMarket
@@ -40,10 +41,11 @@ from devnet.run_folder import RunFolder, RunNotes, RunOptions, choose_salt
 from devnet.script_process import ScriptProcess
 from devnet.stopping import interrupting, raising
 from devnet.story import Narrator, Story, Times
+from devnet.timings import Stopwatch
 from devnet.traders import make_cast, role_of
 from devnet.waiting import Interrupted
 from devnet.watcher import Watched, Watcher
-from sequencer.config import NodeConfig, devnet_url
+from sequencer.config import NodeConfig, devnet_url, read_settlement
 from sequencer.engine.settler import SettlePace
 from sequencer.engine.writer import Pace
 from sequencer.feeds.recorded import read_recording
@@ -68,7 +70,7 @@ _LOOPBACK = "127.0.0.1"
 class Played(msgspec.Struct, frozen=True):
     """A run that was played to its end: what it was played on, its proof and its measurements.
 
-    `watched` is what a client of its public address saw.
+    `watched` is what a client of its public address saw, `log` what the contract said of roots.
 
     `orders_per_second` and the latencies are of this process alone, 0 where it played nothing.
     """
@@ -82,6 +84,7 @@ class Played(msgspec.Struct, frozen=True):
     refusals: dict[str, int]
     latencies_ns: list[int]
     trading_seconds: float
+    log: ContractLog
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -111,6 +114,7 @@ class Run:
         self._clock = ScriptClock()
         self._failure: Exception | None = None
         self._watched: Watched | None = None
+        self._log = ContractLog()
         self.is_under_way = False
 
     async def play(self) -> Played:
@@ -142,7 +146,9 @@ class Run:
                 if purse is not None and backend.settlement is not None:
                     funding = Funding(backend.settlement, purse, script.opening.deposits)
                     await funding.require_kept(begun.credited)
-                return await self._play_on(backend, config, script, (purse, funding))
+                with Stopwatch(self._data_dir) as stopwatch:
+                    money = (purse, funding)
+                    return await self._play_on(backend, config, script, money, stopwatch)
 
     @asynccontextmanager
     async def _settling(self, facts: AppchainFacts) -> AsyncIterator[Backend]:
@@ -179,6 +185,7 @@ class Run:
         config: NodeConfig,
         script: ScriptProcess,
         money: tuple[Purse | None, Funding | None],
+        stopwatch: Stopwatch,
     ) -> Played:
         purse, funding = money
         name = await self._backend_name(backend)
@@ -196,7 +203,7 @@ class Run:
                 answered(config, node, given) as (url, services),
             ):
                 told = (self._clock, self._folder, self._narrator, self._speed)
-                story = Story(node, desk, script, *told, funding)
+                story = Story(node, desk, script, *told, funding, stopwatch)
                 started = time.monotonic()
                 telling = self._told(story, script, (node, given), Watcher(url))
                 with interrupting(story.interrupt):
@@ -219,6 +226,7 @@ class Run:
             refusals=dict(story.feed.refusals),
             latencies_ns=sorted(story.feed.latencies_ns),
             trading_seconds=seconds,
+            log=self._log,
         )
 
     async def _told(
@@ -262,7 +270,7 @@ class Run:
         await story.play_to_harm(self._options.incident, times)
         self._narrator.phase("over to the operator")
         fields = (node, self._clock, await made, self._narrator)
-        handover = Handover(*fields, lambda: story.is_interrupted)
+        handover = Handover(*fields, lambda: story.is_interrupted, story.stopwatch)
         # Only now: what somebody else decides before is no part of the script.
         config, given = begun_with
         async with (
@@ -292,6 +300,9 @@ class Run:
         if purse is not None and settlement is not None:
             claimant = Claimant(purse, settlement, self._narrator.say)
         proof = await prove(self._data_dir, good_height, settlement, claimant)
+        place = read_settlement(self._data_dir, None)
+        if place is not None:
+            self._log = await read_log(place.url, place.contract)
         for problem in proof.problems:
             self._narrator.say(f"DIFFERS: {problem}")
         return proof

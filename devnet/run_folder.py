@@ -42,8 +42,9 @@ class RunNotes(msgspec.Struct, frozen=True):
 
     `salt` is that of its settlement contract. `good_height` is the block that it went back to and
     `bad_height` the head that it left, -1 before; `reverted_to` the block that the contract went
-    back to, -1 for none. Times are of the rollback's one batch, and from its order to the first
-    order that was accepted again.
+    back to, -1 for none. `commit_microseconds` is the rollback's one batch; from its order on,
+    `apply_us` is to the node's being up again, `reverted_us` to the contract's being put back, and
+    `total_ms` to the first order that was accepted again. 0 is what no process measured whole.
     """
 
     salt: int = 0
@@ -52,6 +53,10 @@ class RunNotes(msgspec.Struct, frozen=True):
     reverted_to: int = -1
     commit_microseconds: int = 0
     total_ms: int = 0
+    suggest_us: int = 0
+    plan_us: int = 0
+    apply_us: int = 0
+    reverted_us: int = 0
 
 
 def choose_salt(seed: int, *, shared: bool) -> int:

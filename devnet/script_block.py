@@ -11,13 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from devnet.orders import (
-    index_reports,
-    sign_cancel,
-    sign_order,
-    sign_report,
-    sign_withdrawal,
-)
+from devnet.orders import index_reports, sign_cancel, sign_order, sign_report, sign_withdrawal
 from devnet.shadow import Shadow
 from devnet.traders import Cast
 from sequencer.chain.exchange_contract import Signed, SignedCancel, SignedOrder, SignedReport

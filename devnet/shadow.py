@@ -12,6 +12,7 @@ from collections import deque
 
 import msgspec
 
+from devnet.orders import resting_orders
 from sequencer.chain.genesis import Genesis, open_genesis
 from sequencer.exchange.invariants import check_laws
 from sequencer.exchange.state import Journal
@@ -20,9 +21,7 @@ from sequencer.exchange.transition import transition
 from sequencer.model.commands import Command
 from sequencer.model.events import Event
 from sequencer.model.orders import Side
-from sequencer.model.recorded_limits import (
-    SHADOW_BLOCKS_KEPT,
-)
+from sequencer.model.recorded_limits import SHADOW_BLOCKS_KEPT
 from sequencer.model.refusals import Reason, Refusal, Refused
 from sequencer.model.rows import OrderRow
 from sequencer.starknet.felt import Felt
@@ -128,8 +127,7 @@ class Shadow:
 
     def resting(self, account: Felt, market: str, side: Side) -> list[int]:
         """List an account's orders in a book, by id, oldest first."""
-        exposure = self.state.holding(account).exposures.get(market)
-        rows = {} if exposure is None else exposure.resting
+        rows = resting_orders(self.state, account, market)
         mine = [(row.sequence, name) for name, row in rows.items() if row.order.side is side]
         return [name for _, name in sorted(mine)]
 

@@ -19,7 +19,8 @@ from pathlib import Path
 import msgspec
 from starknet_py.net.http_client import RpcHttpClient
 
-from sequencer.config import cache_folder
+from sequencer.config import cache_folder, read_limited
+from sequencer.model.limits import RUN_FILE_BYTES_MAX
 from sequencer.model.secret import Secret
 
 VERSION = "0.8.1"
@@ -145,6 +146,35 @@ def is_running(devnet: RunningDevnet) -> bool:
 def stop_devnet(devnet: RunningDevnet) -> None:
     """End a devnet, politely first. Can be repeated. Fails with DevnetFailed."""
     _stop(devnet.pid, devnet.started)
+
+
+def keep_devnet(file: Path, devnet: RunningDevnet) -> None:
+    """Write down which process it is, for whoever goes on with it or tidies up. Error: OSError."""
+    file.write_bytes(msgspec.json.encode(devnet))
+
+
+def kept_devnet(file: Path) -> RunningDevnet | None:
+    """Return the devnet that was written down, None for none or half a word about one.
+
+    Refusal: FILE_UNREADABLE.
+    """
+    if not file.exists():
+        return None
+    try:
+        return msgspec.json.decode(read_limited(file, RUN_FILE_BYTES_MAX), type=RunningDevnet)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def stop_kept_devnet(file: Path) -> None:
+    """Stop the devnet that was written down, if there is one, and forget it.
+
+    Can be repeated. Refusal: FILE_UNREADABLE. Fails with DevnetFailed.
+    """
+    devnet = kept_devnet(file)
+    if devnet is not None:
+        stop_devnet(devnet)
+    file.unlink(missing_ok=True)
 
 
 async def predeployed_accounts(url: str) -> tuple[DevnetAccount, ...]:

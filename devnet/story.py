@@ -25,6 +25,7 @@ from devnet.market_feed import Feed, ScriptClock, answered
 from devnet.run_folder import RunFolder
 from devnet.script_block import ScriptedBlock
 from devnet.script_process import ScriptProcess
+from devnet.timings import Stopwatch
 from devnet.waiting import Interrupted, Waiting
 from sequencer.engine.desk import Desk
 from sequencer.engine.plan import Plan
@@ -49,6 +50,8 @@ INCIDENTS: dict[str, tuple[FaultKind, ...]] = {
 """The faults of each incident, in the order in which they strike."""
 
 _WHY = "a wrong funding index or price liquidated traders"
+_NS_PER_US = 1_000
+_US_PER_MS = 1_000
 _NS_PER_MS = 1_000_000
 
 
@@ -114,6 +117,7 @@ class Story:
         narrator: Narrator,
         speed: float = 0,
         funding: Funding | None = None,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         self._node = node
         self._funding = funding
@@ -127,7 +131,8 @@ class Story:
         self._branch = 0
         self._waiting = Waiting(node)
         self._ordered_ns = 0
-        self.feed = Feed(lambda: node.engine, clock)
+        self.stopwatch = stopwatch
+        self.feed = Feed(lambda: node.engine, clock, stopwatch)
 
     def interrupt(self) -> None:
         """Stop at the end of the block."""
@@ -259,7 +264,9 @@ class Story:
         """Find the bad block, plan, apply."""
         if self._head.epoch == 0:
             self._narrator.phase("going back")
+            started = time.perf_counter_ns()
             found = await self._desk.suggest(str(good_height))
+            self._folder.note(suggest_us=_since_us(started))
             self._narrator.say(f"suggest: block {found.bad_height}: {found.what}")
             self._narrator.say(
                 f"suggest: block {found.good_height} is the last good one, "
@@ -267,7 +274,9 @@ class Story:
             )
             if found.checkpoint_height != good_height:
                 raise Refused(Reason.RUN_BROKEN, f"good is block {good_height}, not this one")
+            started = time.perf_counter_ns()
             plan = await self._desk.plan(CHECKPOINT, OrderPolicy.CANCEL_ALL_BUT_TPSL, ())
+            self._folder.note(plan_us=_since_us(started))
             await self._apply(plan)
         self._branch = 1
         self._place = good_height
@@ -287,10 +296,11 @@ class Story:
         self._folder.note(**heights, reverted_to=zone.post_height)
         self._ordered_ns = time.perf_counter_ns()
         facts = await self._desk.apply(plan_id, self._desk.order(OPERATOR, _WHY))
-        took_ms = (time.perf_counter_ns() - self._ordered_ns) // _NS_PER_MS
+        took_us = _since_us(self._ordered_ns)
         microseconds = int(str(facts["commit_microseconds"]))
-        self._folder.note(commit_microseconds=microseconds)
-        words = f"one batch of {microseconds:,} microseconds; up again after {took_ms} ms"
+        self._folder.note(commit_microseconds=microseconds, apply_us=took_us)
+        up_again = f"up again after {took_us // _US_PER_MS} ms"
+        words = f"one batch of {microseconds:,} microseconds; {up_again}"
         self._narrator.say(f"applied: {words}")
 
     async def _return(self) -> None:
@@ -300,6 +310,8 @@ class Story:
         reverted_height = await self._waiting.until_reconciled()
         if reverted_height >= 0:
             self._folder.note(reverted_to=reverted_height)
+            if self._ordered_ns:
+                self._folder.note(reverted_us=_since_us(self._ordered_ns))
         await self._blocks(self._script.reopen(Reopen(1, details.policy, details.security)))
         await self._blocks(self._script.refused_faults())
         self._narrator.say("the same faults again, guards on: refused")
@@ -321,3 +333,7 @@ class Story:
                 total_ms = (time.perf_counter_ns() - self._ordered_ns) // _NS_PER_MS
                 self._folder.note(total_ms=total_ms)
                 self._ordered_ns = 0
+
+
+def _since_us(started_ns: int) -> int:
+    return (time.perf_counter_ns() - started_ns) // _NS_PER_US

@@ -14,9 +14,7 @@ from sequencer.exchange.acceptance import only_reduces
 from sequencer.exchange.margin import VALUE_PER_QUOTE, initial_of, margin_of
 from sequencer.exchange.state import State
 from sequencer.model.orders import Order
-from sequencer.model.recorded_limits import (
-    TAKERS_TRIED_MAX,
-)
+from sequencer.model.recorded_limits import TAKERS_TRIED_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import OrderRow
 from sequencer.starknet.felt import Felt

@@ -11,6 +11,7 @@ A trader costs about 6 ms, nearly all of it the Ethereum signature in pure Pytho
 """
 
 import hashlib
+from collections.abc import Iterable
 
 import msgspec
 from eth_account import Account
@@ -55,22 +56,19 @@ class Cast(msgspec.Struct, frozen=True):
 def make_cast(seed: int, traders: int, ethereum_chain_id: int = ETHEREUM_CHAIN_ID) -> Cast:
     """Derive all keys."""
     message = onboarding_message(ethereum_chain_id)
+    return cast_of(seed, (_player(trader_key(seed, n, message)) for n in range(traders)))
+
+
+def cast_of(seed: int, traders: Iterable[Player]) -> Cast:
+    """Derive everybody else, for some traders."""
     roles = {name: role_of(seed, name) for name in _ROLES}
-    return Cast(
-        **roles,
-        traders=tuple(_player(trader_key(seed, n, message)) for n in range(traders)),
-        publishers=tuple((name, role_of(seed, name)) for name in _PUBLISHERS),
-    )
+    publishers = tuple((name, role_of(seed, name)) for name in _PUBLISHERS)
+    return Cast(**roles, traders=tuple(traders), publishers=publishers)
 
 
 def role_of(seed: int, name: str) -> Player:
     """Derive who plays a role or is a publisher, by its name."""
     return _player(devnet_key(f"{seed} {name}"))
-
-
-def operator_of(seed: int) -> Player:
-    """Derive the operator alone."""
-    return _player(devnet_key(f"{seed} operator"))
 
 
 def onboarding_message(ethereum_chain_id: int) -> SignableMessage:

@@ -15,11 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
-from starknet_py.net.client_models import (
-    BlockHeader,
-    EmittedEvent,
-    EmittedEventWithFinalityStatus,
-)
+from starknet_py.net.client_models import BlockHeader, EmittedEvent, EmittedEventWithFinalityStatus
 from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.websockets.models import (
     NewEventsNotification,

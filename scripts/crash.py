@@ -1,6 +1,7 @@
 """Kill the engine wherever it writes, and see that nothing acknowledged is ever lost.
 
-    python scripts/crash.py [--points N | --all] [--seed N] [--only SCENARIO ...]
+    python scripts/crash.py [--points N | --all] [--seed N] [--only SCENARIO ...] [--results FILE]
+    python scripts/crash.py --size release [--from PART] [--parts N] [--only SCENARIO ...]
 
 A child per point is killed by strace at the n-th call of a name on a kind of file: while a chain
 begins, makes blocks, stops, recovers (and is killed again there, up to three deep), is pruned and
@@ -10,24 +11,35 @@ node under load, with lines and with clients. Last, nodes are killed as their op
 takes that back: posting nowhere, to a simulated settlement chain with faults, and to a real
 starknet-devnet; and with plugins, which are killed as well. After each the chain is opened again
 and compared with one that was never interrupted, verified in full, or compared with what its
-clients and its plugins were told. Exit code 1: something was violated, or too few points were
-reached to say so.
+clients and its plugins were told.
+
+A release has parts, each with other points. What a scenario came to in a part is a line in the file
+of results; `scripts/campaigns.py` adds them up, and says which are missing. Exit code 1: something
+was violated, or too few points were reached to say so.
 """
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from scripts.campaigning.results import RELEASE, RESULTS, SAMPLE, SIZES, Recorder
 from scripts.crashing.campaign import (
     KILLED,
+    PARTS_RELEASE,
     PLACES_MIN,
+    POINTS_PART,
     SCENARIOS,
     SETTLING,
     STORIES,
     Campaign,
     Tally,
+    named,
+    share_of,
 )
 from scripts.crashing.sides import why_no_devnet
 from scripts.crashing.tracing import why_absent
@@ -40,28 +52,80 @@ _ALL = 1_000_000
 
 def main() -> int:
     """Run the campaign; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Kill the engine wherever it writes.")
-    parser.add_argument("--points", type=int, default=POINTS, help=f"default: {POINTS}")
-    parser.add_argument("--all", action="store_true", help="every point, which takes hours")
-    parser.add_argument("--seed", type=int, default=1, help="chooses the points")
-    parser.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="SCENARIO")
+    parser = _parser()
     arguments = parser.parse_args()
+    if arguments.size == RELEASE and (arguments.all or arguments.points is not None):
+        parser.error("--size release says how many points there are")
     reason = why_absent()
     if reason:
         print(f"skipped, {reason}: {', '.join(KILLED)} and errors; kills come from within")
     names = arguments.only or SCENARIOS
-    points = _ALL if arguments.all else arguments.points
     if SETTLING in names and why_no_devnet():
         print(f"skipped, {why_no_devnet()}: {SETTLING}")
-    tallies = []
+    recorder = Recorder(arguments.results, arguments.size)
     with tempfile.TemporaryDirectory(prefix="perpchain-crash-") as folder:
+        if arguments.size == RELEASE:
+            campaign = Campaign(Path(folder), 1, traced=not reason)
+            return _release(campaign, names, _parts(arguments), recorder)
         campaign = Campaign(Path(folder), arguments.seed, traced=not reason, every=arguments.all)
+        points = _ALL if arguments.all else arguments.points or POINTS
+        tallies = []
         for tally in campaign.run(names, points):
+            recorder.record(named(tally.name), arguments.seed, 1, tally.found())
             print(tally.line(), flush=True)
             tallies.append(tally)
     is_whole = set(KILLED) <= set(names) and points >= POINTS
     wanted = PLACES_MIN if is_whole and not reason else min(1, len(tallies))
     return _conclude(tallies, wanted)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Kill the engine wherever it writes.")
+    parser.add_argument("--points", type=int, help=f"default: {POINTS}")
+    parser.add_argument("--all", action="store_true", help="every point, which takes hours")
+    parser.add_argument("--seed", type=int, default=1, help="chooses the points")
+    parser.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="SCENARIO")
+    words = f"sample, or release: {PARTS_RELEASE} parts, each with its own points"
+    parser.add_argument("--size", choices=SIZES, default=SAMPLE, help=words)
+    words = "release: the first part, to go on with what was broken off"
+    parser.add_argument("--from", type=int, default=1, dest="first", metavar="PART", help=words)
+    parser.add_argument("--parts", type=int, help="release: how many; default: all that are left")
+    words = f"default: {RESULTS}"
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help=words)
+    return parser
+
+
+def _parts(arguments: argparse.Namespace) -> range:
+    first, count = arguments.first, arguments.parts
+    return range(first, PARTS_RELEASE + 1 if count is None else first + count)
+
+
+def _release(campaign: Campaign, names: Sequence[str], parts: range, recorder: Recorder) -> int:
+    """Run every scenario in each part, record each, and say how it goes; returns the exit code."""
+    tallies, started, kills = list[Tally](), time.monotonic(), 0
+    for part, tally in _of_parts(campaign, names, parts, recorder):
+        recorder.record(named(tally.name), part, 1, tally.found())
+        tallies.append(tally)
+        kills += tally.kills
+        minutes = max(time.monotonic() - started, 1e-9) / 60
+        violations = sum(len(each.violations) for each in tallies)
+        print(
+            f"part {part} of {parts.start}-{parts.stop - 1}: {tally.line()}; {kills} killed, "
+            f"{kills / minutes:.1f} a minute, {violations} violations",
+            flush=True,
+        )
+    # A list of points may be at its end; how many places a release wants is said of its whole.
+    return _conclude(tallies, 0)
+
+
+def _of_parts(
+    campaign: Campaign, names: Sequence[str], parts: range, recorder: Recorder
+) -> Iterator[tuple[int, Tally]]:
+    for part in parts:
+        for name in names:
+            if campaign.can(name):
+                recorder.begin()
+                yield part, campaign.tally(name, share_of(name, POINTS_PART), part)
 
 
 def _conclude(tallies: Sequence[Tally], places_min: int) -> int:

@@ -1,7 +1,8 @@
 """Throw mutated requests at a real server process, and inputs at the native core.
 
-    python scripts/fuzz.py [--only requests|native] [--seed SEED]
+    python scripts/fuzz.py [--only requests|native] [--seed SEED] [--results FILE]
                            [--target node|toy] [--requests N] [--inputs N]
+    python scripts/fuzz.py --size release [--only requests|native] [--from SEED] [--seeds N]
 
 requests: over HTTP and WebSocket. `node` is a whole devnet with every method, `toy` the server
 alone around a few. The laws are those of `fuzzing/campaign.py`.
@@ -9,8 +10,9 @@ native: valid, mutated and malformed inputs of each function of the native core,
 `fuzzing/native_core.py`. Where the core is not installed it is skipped by name; asked for alone,
 that is a failure.
 
-A seed decides which. Exit code 1: a law was broken, or a kind of input or of answer never came
-about in a whole campaign.
+A seed decides which; a release has several, and each that is done is a line in the file of results
+that `scripts/campaigns.py` adds up. Exit code 1: a law was broken, or a kind of input or of answer
+never came about in a whole campaign.
 """
 
 import argparse
@@ -24,7 +26,8 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts.fuzzing.campaign import REQUESTS_WHOLE, Campaign
+from scripts.campaigning.results import RELEASE, RESULTS, SAMPLE, SIZES, Found, Recorder
+from scripts.fuzzing.campaign import REQUESTS_SEED, REQUESTS_WHOLE, SEEDS_RELEASE, Campaign
 from scripts.fuzzing.native_core import INPUTS_WHOLE, NativeCampaign, Progress
 from scripts.fuzzing.targets import TARGETS, serving
 from sequencer.starknet.native import NATIVE, Core
@@ -40,10 +43,14 @@ class Outcome(NamedTuple):
     missing: Sequence[str]
 
 
-def fuzz(target: str, requests: int, seed: int) -> Outcome:
-    """Run a campaign against a server of its own."""
+def _nobody(_: str) -> None:
+    """Say nothing."""
+
+
+def fuzz(target: str, requests: int, seed: int, progress: Progress = _nobody) -> Outcome:
+    """Run a campaign against a server of its own; `progress` is told lines of it now and then."""
     with serving(TARGETS[target]) as served:
-        campaign = Campaign(served.url, served.process, served.seeds, seed)
+        campaign = Campaign(served.url, served.process, served.seeds, seed, progress)
         asyncio.run(campaign.run(requests))
     violations = [*campaign.violations, *served.said]
     return Outcome(dict(campaign.counts), violations, campaign.missing())
@@ -58,31 +65,78 @@ def fuzz_native(core: Core, inputs: int, seed: int, progress: Progress) -> Outco
 
 def main() -> int:
     """Run the campaigns and say what came of them; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Send mutated requests, and inputs to the core.")
-    parser.add_argument("--only", choices=(REQUESTS, CORE), help="default: both")
-    parser.add_argument("--target", choices=list(TARGETS), default="node", help="default: node")
-    parser.add_argument("--requests", type=int, default=REQUESTS_WHOLE)
-    parser.add_argument("--inputs", type=int, default=INPUTS_WHOLE, help="in whole thousands")
-    parser.add_argument("--seed", type=int, default=1)
+    parser = _parser()
     arguments = parser.parse_args()
-    seed, codes = arguments.seed, []
+    counts = (arguments.requests, arguments.inputs)
+    if arguments.size == RELEASE and counts != (None, None):
+        parser.error("--size release says how many requests and inputs there are")
+    recorder, codes = Recorder(arguments.results, arguments.size), []
     if arguments.only != CORE:
-        run = partial(fuzz, arguments.target, arguments.requests, seed)
-        is_whole = arguments.requests >= REQUESTS_WHOLE
-        codes.append(_report(run, f"{arguments.requests} requests, seed {seed}", is_whole=is_whole))
+        codes += [_requests(arguments, seed, recorder) for seed in _seeds(arguments, SEEDS_RELEASE)]
     if arguments.only != REQUESTS and NATIVE is None:
         print("skipped, the native core is not installed: native")
         codes.append(1 if arguments.only == CORE else 0)
     elif arguments.only != REQUESTS and NATIVE is not None:
-        run = partial(fuzz_native, NATIVE, arguments.inputs, seed, partial(print, flush=True))
-        is_whole = arguments.inputs >= INPUTS_WHOLE
-        codes.append(_report(run, f"{arguments.inputs} inputs, seed {seed}", is_whole=is_whole))
-    return max(codes)
+        codes += [_native(NATIVE, arguments, seed, recorder) for seed in _seeds(arguments, 1)]
+    return max(codes, default=0)
 
 
-def _report(run: Callable[[], Outcome], words: str, *, is_whole: bool) -> int:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Send mutated requests, and inputs to the core.")
+    parser.add_argument("--only", choices=(REQUESTS, CORE), help="default: both")
+    parser.add_argument("--target", choices=list(TARGETS), default="node", help="default: node")
+    words = f"of each seed; default: {REQUESTS_WHOLE}, of a release {REQUESTS_SEED}"
+    parser.add_argument("--requests", type=int, help=words)
+    words = f"in whole thousands; default: {INPUTS_WHOLE}"
+    parser.add_argument("--inputs", type=int, help=words)
+    parser.add_argument("--seed", type=int, default=1)
+    words = f"sample: one seed; release: {SEEDS_RELEASE} seeds of requests, one of inputs"
+    parser.add_argument("--size", choices=SIZES, default=SAMPLE, help=words)
+    words = "release: the first seed, to go on with what was broken off"
+    parser.add_argument("--from", type=int, default=1, dest="first", metavar="SEED", help=words)
+    parser.add_argument("--seeds", type=int, help="release: how many; default: all that are left")
+    words = f"default: {RESULTS}"
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help=words)
+    return parser
+
+
+def _seeds(arguments: argparse.Namespace, release: int) -> range:
+    if arguments.size != RELEASE:
+        return range(arguments.seed, arguments.seed + 1)
+    first, count = arguments.first, arguments.seeds
+    return range(first, release + 1 if count is None else min(release + 1, first + count))
+
+
+def _requests(arguments: argparse.Namespace, seed: int, recorder: Recorder) -> int:
+    default = REQUESTS_SEED if arguments.size == RELEASE else REQUESTS_WHOLE
+    requests = default if arguments.requests is None else arguments.requests
+    named = f"fuzz {REQUESTS}" if arguments.target == "node" else f"fuzz {arguments.target}"
+    run = partial(fuzz, arguments.target, requests, seed, partial(print, flush=True))
+    words = f"{requests} requests, seed {seed}"
+    return _report(run, words, (recorder, named, seed), is_whole=requests >= REQUESTS_WHOLE)
+
+
+def _native(core: Core, arguments: argparse.Namespace, seed: int, recorder: Recorder) -> int:
+    inputs = INPUTS_WHOLE if arguments.inputs is None else arguments.inputs
+    run = partial(fuzz_native, core, inputs, seed, partial(print, flush=True))
+    words = f"{inputs} inputs, seed {seed}"
+    is_whole = inputs >= INPUTS_WHOLE
+    return _report(run, words, (recorder, f"fuzz {CORE}", seed), is_whole=is_whole)
+
+
+def _report(
+    run: Callable[[], Outcome],
+    words: str,
+    recorded: tuple[Recorder, str, int],
+    *,
+    is_whole: bool,
+) -> int:
+    recorder, named, seed = recorded
+    recorder.begin()
     started = time.monotonic()
     outcome = run()
+    found = Found(counters=outcome.counts, violations=outcome.violations, silent=[*outcome.missing])
+    recorder.record(named, seed, 1, found)
     for name, count in sorted(outcome.counts.items()):
         print(f"{count:>10} {name}")
     missing = outcome.missing if is_whole else []

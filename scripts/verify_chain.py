@@ -3,9 +3,10 @@
     python scripts/verify_chain.py EXPORT [HEIGHT ...]
 
 The export is what `perpchain export` and `perpchain run` write: the genesis file as the first line,
-a block on each further line. For each height named, every account as this execution has it goes to
-standard output as one line of JSON. Exit code 1 names the first difference, 2 a file that cannot be
-read.
+what is kept beside the blocks, a block on each further line, and a last one with the hash of them
+all; in older ones genesis and blocks alone. For each height named, every account as this execution
+has it goes to standard output as one line of JSON. Exit code 1 names the first difference, 2 a file
+that cannot be read.
 """
 
 import sys

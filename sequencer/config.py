@@ -59,12 +59,15 @@ _KEY_DIGITS_MAX = 64
 
 
 class NodeConfig(msgspec.Struct, frozen=True):
-    """A node's settings. `witness` None is the file beside the data folder; `genesis` None is no
-    genesis file: then the chain must be there. `verify_root` works out the root from the rows at
-    start also after a planned stop. `exit_on_halt` ends the process as soon as the chain halts for
-    good, instead of serving reads. `admin_port` is where the operator's commands are taken on this
-    machine, `api_port` where clients are answered at `api_host`; 0 is any free port, -1 nowhere.
-    `api_limits` is what those clients may take. `plugins` have different names."""
+    """A node's settings.
+
+    `witness` None is the file beside the data folder; `genesis` None is no genesis file: then the
+    chain must be there. `verify_root` works out the root from the rows at start also after a
+    planned stop. `exit_on_halt` ends the process as soon as the chain halts for good, instead of
+    serving reads. `admin_port` is where the operator's commands are taken on this machine,
+    `api_port` where clients are answered at `api_host`; 0 is any free port, -1 nowhere.
+    `api_limits` is what those clients may take. `plugins` have different names.
+    """
 
     data_dir: Path
     operator_key: Secret
@@ -187,9 +190,7 @@ def leave_settlement(folder: Path, config: SettlementConfig) -> None:
     _write_secret(folder / SETTLEMENT_KEY_FILE, config.key)
     contract, account = hex(config.contract), hex(config.account)
     content = _SettlementFile(config.url, contract, account, SETTLEMENT_KEY_FILE)
-    fresh = (folder / SETTLEMENT_FILE).with_suffix(".new")
-    fresh.write_bytes(msgspec.json.encode(content))
-    fresh.replace(folder / SETTLEMENT_FILE)
+    _replace(folder / SETTLEMENT_FILE, content)
 
 
 def forget_settlement(folder: Path) -> None:
@@ -198,7 +199,7 @@ def forget_settlement(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-class AdminPlace(msgspec.Struct, frozen=True):
+class ServerPlace(msgspec.Struct, frozen=True):
     """Where a server of a node listens, and in which process."""
 
     url: str
@@ -220,17 +221,12 @@ def leave_admin(folder: Path, url: str, token: Secret) -> None:
     """Leave in a data folder where its node is reached, and the token. Error: OSError."""
     forget_admin(folder)
     _write_secret(folder / TOKEN_FILE, token)
-    place = msgspec.json.encode(AdminPlace(url, os.getpid()))
-    fresh = (folder / ADMIN_FILE).with_suffix(".new")
-    fresh.write_bytes(place)
-    fresh.replace(folder / ADMIN_FILE)
+    _replace(folder / ADMIN_FILE, ServerPlace(url, os.getpid()))
 
 
 def leave_clients(folder: Path, url: str) -> None:
     """Leave in a data folder where its node answers clients. Error: OSError."""
-    fresh = (folder / CLIENTS_FILE).with_suffix(".new")
-    fresh.write_bytes(msgspec.json.encode(AdminPlace(url, os.getpid())))
-    fresh.replace(folder / CLIENTS_FILE)
+    _replace(folder / CLIENTS_FILE, ServerPlace(url, os.getpid()))
 
 
 def find_clients(folder: Path) -> str:
@@ -242,7 +238,7 @@ def find_clients(folder: Path) -> str:
         return ""
     try:
         content = read_limited(folder / CLIENTS_FILE, ADMIN_FILE_BYTES_MAX)
-        place = msgspec.json.decode(content, type=AdminPlace)
+        place = msgspec.json.decode(content, type=ServerPlace)
     except (msgspec.MsgspecError, ValueError):
         return ""
     return place.url if _is_alive(place.pid) else ""
@@ -253,7 +249,7 @@ def forget_clients(folder: Path) -> None:
     (folder / CLIENTS_FILE).unlink(missing_ok=True)
 
 
-def find_admin(folder: Path) -> tuple[AdminPlace, Secret] | None:
+def find_admin(folder: Path) -> tuple[ServerPlace, Secret] | None:
     """Return where the node of a data folder is reached, None where none says so.
 
     What a killed node left is found as well, unless its process is gone. Refusal: FILE_UNREADABLE
@@ -263,7 +259,7 @@ def find_admin(folder: Path) -> tuple[AdminPlace, Secret] | None:
         return None
     try:
         content = read_limited(folder / ADMIN_FILE, ADMIN_FILE_BYTES_MAX)
-        place = msgspec.json.decode(content, type=AdminPlace)
+        place = msgspec.json.decode(content, type=ServerPlace)
         if not place.port or not _is_alive(place.pid):
             return None
         return place, _read_secret(folder / TOKEN_FILE, "token")
@@ -292,6 +288,30 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _replace(path: Path, content: msgspec.Struct) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(msgspec.json.encode(content))
+    fresh.replace(path)
+
+
+def leave_key(path: Path, key: Secret) -> None:
+    """Write a private key to a new file that its owner alone can read, and let it last.
+
+    Refusal: FILE_EXISTS for a file that is there, whatever it is. Error: OSError.
+    """
+    try:
+        _write_secret(path, key)
+    except FileExistsError:
+        words = f"{path} is there already, and no key is ever written over"
+        raise Refused(Reason.FILE_EXISTS, words) from None
+    for written in (path, path.absolute().parent):
+        descriptor = os.open(written, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _write_secret(path: Path, secret: Secret) -> None:

@@ -22,6 +22,7 @@ from sequencer.engine.clock import SystemClock
 from sequencer.engine.deposit_facts import DepositFacts
 from sequencer.engine.deposits import Collecting, Collector
 from sequencer.engine.engine import Engine, Outside
+from sequencer.engine.gate import halt_of
 from sequencer.engine.outbox import EffectReader, Outbox
 from sequencer.engine.recovery import (
     Recovered,
@@ -39,7 +40,7 @@ from sequencer.engine.upkeep import Keeping
 from sequencer.engine.verification import Verification
 from sequencer.engine.views import Views
 from sequencer.engine.worker import ThreadWorker
-from sequencer.engine.writer import Pace, cause_of
+from sequencer.engine.writer import Pace
 from sequencer.model.commands import SetMode
 from sequencer.model.halts import ExitCode, Halt, HaltCause
 from sequencer.model.limits import (
@@ -103,16 +104,16 @@ class Node:
         worker: ThreadWorker,
         given: Given,
     ) -> None:
+        self._reads = config.api_port >= 0
         self.store = store
         self.views = Views(store)
-        self.client_views = Views(store) if config.api_port >= 0 else self.views
+        self.client_views = Views(store) if self._reads else self.views
         self.clock = given.clock
         self.worker = worker
         self._key = config.operator_key.value
         self._verifying = ThreadWorker("verify")
         self._checking, self._executing = ThreadWorker("check"), ThreadWorker("execute")
         self.verification = Verification(store, self._executing)
-        self._reads = config.api_port >= 0
         self.count: Callable[[], Mapping[str, int]] = dict
         self._listeners: list[Callable[[Halt], None]] = []
         self._followers: list[Follower] = []
@@ -134,7 +135,7 @@ class Node:
                 finalized_height=None if given.settlement is None else self._final_height
             ),
             exit_on_halt=config.exit_on_halt,
-            client_views=self.client_views if config.api_port >= 0 else None,
+            client_views=self.client_views if self._reads else None,
             deposits=self.deposits,
         )
         self.engine = self._engine_of(recovered, ())
@@ -155,20 +156,10 @@ class Node:
         """Return how the settlement chain stands, None where roots are posted nowhere."""
         return None if self.settler is None else self.settler.status()
 
-    def _final_height(self) -> int:
-        return -1 if self.settler is None else self.settler.finalized_height
-
     def follow(self, follower: Follower) -> None:
         """Tell somebody of this engine and all that come after it."""
         self._followers.append(follower)
         self._tell(follower)
-
-    def _tell(self, follower: Follower) -> None:
-        self.engine.writer.listen(follower.durable)
-        self.engine.writer.watch(follower.pending)
-        self.engine.admission.watch(follower.accepted)
-        follower.durable()
-        follower.pending()
 
     async def following(self, engine: Engine) -> Engine:
         """Wait for the engine that follows one after a decision of the operator."""
@@ -227,6 +218,16 @@ class Node:
             views.close()
         self.worker.close()
         self.store.close()
+
+    def _tell(self, follower: Follower) -> None:
+        self.engine.writer.listen(follower.durable)
+        self.engine.writer.watch(follower.pending)
+        self.engine.admission.watch(follower.accepted)
+        follower.durable()
+        follower.pending()
+
+    def _final_height(self) -> int:
+        return -1 if self.settler is None else self.settler.finalized_height
 
     def _settler_of(self, settlement: Settlement, given: Given) -> Settler:
         around = Surroundings(
@@ -314,7 +315,7 @@ class Node:
         try:
             await self.worker.run(lambda: mark_planned_stop(self.store))
         except StoreFailed as failure:
-            self.engine.gate.halt(Halt(cause_of(failure), str(failure)))
+            self.engine.gate.halt(halt_of(failure))
 
 
 async def start_node(config: NodeConfig, given: Given = _NOTHING) -> Node:

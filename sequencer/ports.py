@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
-from sequencer.model.commits import BlockCommit, BucketChange, RollbackOrder, UndoOrder
+from sequencer.model.commits import (
+    BlockCommit,
+    BucketChange,
+    CarriedOver,
+    RollbackOrder,
+    UndoOrder,
+)
 from sequencer.model.records import (
     BlockRecord,
     Checkpoint,
@@ -151,8 +157,14 @@ class ChainView(Protocol):
     def seen(self, message_hash: bytes) -> SeenMark | None:
         """Return the mark of a hash; `undone_by` its sequence says which reorg undid it."""
 
+    def seen_marks(self) -> Iterator[tuple[bytes, SeenMark]]:
+        """List every mark with its hash, in the order of hashes."""
+
     def high_water(self, source: bytes) -> int:
         """Return the newest time ever taken from a source of prices, 0 for none."""
+
+    def high_waters(self) -> Iterator[tuple[bytes, int]]:
+        """List every source of prices with the newest time taken from it."""
 
     def effects(self, after: int, count_max: int) -> list[Effect]:
         """List the outbox behind a number, in order."""
@@ -168,6 +180,9 @@ class ChainView(Protocol):
 
     def bucket_value(self, plugin: str, name: bytes) -> bytes | None:
         """Return one value of a plugin's bucket."""
+
+    def reorgs(self) -> list[tuple[int, int]]:
+        """List every rollback's id with the epoch of its undo, 0 where there was none, in order."""
 
     def effect_of(self, reorg_id: int) -> int:
         """Return the number of a rollback's row in the outbox, 0 where there is no such one."""
@@ -207,6 +222,15 @@ class Store(Protocol):
     def snapshot(self) -> tuple[ChainView, Callable[[], None]]:
         """Return a view that stays as it is, for any thread, and what closes it."""
 
+    def content(self) -> tuple[Head, Iterator[tuple[bytes, bytes]], Callable[[], None]]:
+        """Return the head, every key and value that stand with it, and what lets go of them."""
+
+    def carry_over(self, carried: CarriedOver) -> Head:
+        """Take over what another store of this chain keeps, before there is a block.
+
+        Refusal: COMMIT_MALFORMED.
+        """
+
     def checked_rows(self) -> Iterator[tuple[int, bytes, bytes]]:
         """List all live rows; DIGEST_MISMATCH at the end where they are not those committed."""
 
@@ -225,7 +249,7 @@ class Store(Protocol):
     def undo(self, order: UndoOrder) -> Head:
         """Take the last rollback back, in one batch. Refusals: HEAD_MOVED, UNDO_IMPOSSIBLE."""
 
-    def latch(self, latch: Latch, *, guards_forced_on: bool) -> Head:
+    def latch(self, latch: Latch) -> Head:
         """Make the chain come up HALTED until a block reopens it."""
 
     def advance(self, plan_id: bytes, stage: Stage) -> None:

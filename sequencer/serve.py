@@ -25,6 +25,7 @@ from sequencer.api.starknet_rpc.methods import starknet_methods
 from sequencer.api.subscriptions.feed import Feed
 from sequencer.api.subscriptions.methods import subscription_methods
 from sequencer.config import (
+    SETTLEMENT_FILE,
     NodeConfig,
     environment_for_others,
     forget_admin,
@@ -49,6 +50,7 @@ from sequencer.plugins.host.host import Around
 from sequencer.plugins.host.hosts import PluginHosts
 from sequencer.ports import Settlement, StoreError, StoreProblem
 from sequencer.starknet.felt import format_hash
+from sequencer.storage.copying import StoreCopies
 from sequencer.storage.halt_note import HaltFile
 from sequencer.storage.operator_log import OperatorLogFile
 from sequencer.storage.plan_folder import PlanFolder
@@ -153,9 +155,9 @@ async def commanded(
     had.
     """
     reader, searcher, logger = ThreadWorker("desk"), ThreadWorker("search"), ThreadWorker("log")
-    telling = ThreadWorker("plugins")
+    telling, copier = ThreadWorker("plugins"), ThreadWorker("backup")
     plugins = _plugins_of(config, node, given, telling)
-    desk = desk_of(config, node, given, reader, searcher, plugins)
+    desk = desk_of(config, node, given, reader, searcher, plugins, copier)
     file = OperatorLogFile(config.data_dir, node.clock, NodeKind.RUNNING)
     log, token = OperatorLog(file, logger), new_token()
     counted = partial(_counted, node)
@@ -176,7 +178,7 @@ async def commanded(
             with suppress(OSError):
                 forget_admin(config.data_dir)
         await server.close()
-        for thread in (reader, searcher, logger, telling):
+        for thread in (reader, searcher, logger, telling, copier):
             thread.close()
 
 
@@ -230,12 +232,9 @@ def _plugins_of(config: NodeConfig, node: Node, given: Given, reader: ThreadWork
         environment=environment_for_others(),
     )
     plugins = PluginHosts(config.plugins, around)
-    node.follow(Follower(durable=plugins.wake, pending=_nothing))
+    # A plugin is told of what is durable alone.
+    node.follow(Follower(durable=plugins.wake))
     return plugins
-
-
-def _nothing() -> None:
-    """Leave it at that: a plugin is told of what is durable alone."""
 
 
 def desk_of(
@@ -245,8 +244,9 @@ def desk_of(
     reader: ThreadWorker,
     searcher: ThreadWorker,
     plugins: PluginHosts | None = None,
+    copier: ThreadWorker | None = None,
 ) -> Desk:
-    """Return the operator's desk of a node that runs, with a thread for long looks and searches."""
+    """Return the operator's desk of a node that runs, with threads for looks, searches, backups."""
     reach = Reach(
         store=node.store,
         view=node.views.at_head,
@@ -264,6 +264,8 @@ def desk_of(
         collector=node.collector,
         disk=node.outside.disk,
         plugins=plugins,
+        copies=StoreCopies(node.store, config.data_dir, (SETTLEMENT_FILE,)),
+        copier=copier,
     )
     return Desk(reach)
 

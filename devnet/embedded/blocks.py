@@ -1,4 +1,4 @@
-"""Blocks of the embedded chain: sealed under their real hashes, and kept as bytes.
+"""Blocks of the embedded chain, sealed under their real hashes.
 
 Laws
 - The state root is 0, as that of starknet-devnet: nothing here proves its own state.
@@ -10,7 +10,6 @@ import msgspec
 
 from devnet.embedded.predeployed import SEQUENCER
 from sequencer.chain.block import BLOCK_PRICES, Block
-from sequencer.chain.codec import decode_fields, encode_fields
 from sequencer.chain.commitment import PROTOCOL_VERSION, STARKNET_VERSION
 from sequencer.starknet.block import Header, Receipt, block_hash, commitments
 from sequencer.starknet.felt import Felt
@@ -54,26 +53,6 @@ def seal(parent: Block | None, timestamp: int, content: Content) -> Block:
         starknet_version=STARKNET_VERSION,
     )
     return Block(header, block_hash(header), content.transactions, content.receipts, content.diff)
-
-
-def encode_block(block: Block) -> bytes:
-    """Write a block."""
-    return encode_fields(block)
-
-
-def decode_block(data: bytes) -> Block:
-    """Read a block. Refusal: ROW_MALFORMED."""
-    return decode_fields(data, 0, Block)
-
-
-def encode_rules(rules: Rules) -> bytes:
-    """Write what a chain goes on with."""
-    return encode_fields(rules)
-
-
-def decode_rules(data: bytes) -> Rules:
-    """Read what a chain goes on with. Refusal: ROW_MALFORMED."""
-    return decode_fields(data, 0, Rules)
 
 
 def _signature(transaction: Transaction) -> Sequence[Felt]:

@@ -13,15 +13,7 @@ import msgspec
 from devnet.embedded.chain import TIME_MAX, Chain
 from devnet.embedded.faults import LIMITS, Faults
 from devnet.embedded.minting import AMOUNT_MAX, balance_of, mint
-from devnet.embedded.predeployed import (
-    ACCOUNTS,
-    BALANCE,
-    CHAIN_NAME,
-    FEE_TOKENS,
-    FRI,
-    SEED,
-    WEI,
-)
+from devnet.embedded.predeployed import ACCOUNTS, BALANCE, CHAIN_NAME, FEE_TOKENS, FRI, SEED, WEI
 from devnet.embedded.reading import find_block, state_of
 from devnet.embedded.state import View
 from sequencer.api.json_rpc import Method, Parameter, RpcError

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from devnet.embedded.blocks import Rules, decode_block, decode_rules, encode_block, encode_rules
+from devnet.embedded.blocks import Rules
 from sequencer.chain.block import Block
+from sequencer.chain.codec import decode_fields, encode_fields
 from sequencer.model.refusals import Reason, Refused
 from sequencer.storage.key_value import KeyValue
 from sequencer.storage.leveldb import DATABASE_FOLDER, open_leveldb
@@ -60,14 +61,14 @@ class FolderStore:
             words = f"an embedded devnet's folder of layout {kept[:1].hex()}, not {_LAYOUT.hex()}"
             raise Refused(Reason.ROW_VERSION_UNKNOWN, words)
         stop = _BLOCK + b"\xff" * (_HEIGHT_BYTES + 1)
-        blocks = [decode_block(value) for _, value in self._database.scan(_BLOCK, stop)]
-        return decode_rules(kept[1:]), blocks
+        blocks = [decode_fields(value, 0, Block) for _, value in self._database.scan(_BLOCK, stop)]
+        return decode_fields(kept[1:], 0, Rules), blocks
 
     def write(self, rules: Rules, added: Sequence[Block], dropped: Sequence[int]) -> None:
         """As the store says. Failure: StoreFailed."""
         gone = [(_key(height), None) for height in dropped]
-        blocks = [(_key(block.header.number), encode_block(block)) for block in added]
-        self._database.write([(_RULES_KEY, _LAYOUT + encode_rules(rules)), *gone, *blocks])
+        blocks = [(_key(block.header.number), encode_fields(block)) for block in added]
+        self._database.write([(_RULES_KEY, _LAYOUT + encode_fields(rules)), *gone, *blocks])
 
     def close(self) -> None:
         """Let go of the files."""

@@ -25,6 +25,7 @@ from sequencer.api.starknet_rpc.errors import (
 )
 from sequencer.api.starknet_rpc.values import (
     BLOCK_ID,
+    NUMBER_MAX,
     TRANSACTION_FLAGS,
     BlockId,
     read_felt,
@@ -44,8 +45,6 @@ from sequencer.model.refusals import Refused
 from sequencer.starknet.block import Receipt
 from sequencer.starknet.felt import Felt, format_felt
 from sequencer.starknet.transactions import Transaction
-
-_INDEX_MAX = 2**63 - 1
 
 _Add: TypeAlias = Callable[[Asked, Broadcast], Awaitable[Fields]]
 
@@ -86,7 +85,7 @@ def transaction_methods(chain: Chain, classes: Classes, faults: Faults) -> Seque
     """Return the methods about transactions."""
     add = Sender(chain, faults).add
     one = (Parameter("transaction_hash", read_felt),)
-    placed = (BLOCK_ID, Parameter("index", read_integer(0, _INDEX_MAX)), TRANSACTION_FLAGS)
+    placed = (BLOCK_ID, Parameter("index", read_integer(0, NUMBER_MAX)), TRANSACTION_FLAGS)
     of_l1 = (Parameter("transaction_hash", read_l1_hash),)
     index = partial(_by_index, chain)
     return (

@@ -15,7 +15,14 @@ from devnet.embedded.state import CLASS, Overlay, diff_of
 from sequencer.api.json_rpc import Method, Parameter, RpcError
 from sequencer.api.starknet_rpc.broadcast import Broadcast, OfAccount
 from sequencer.api.starknet_rpc.errors import execution_error
-from sequencer.api.starknet_rpc.values import BLOCK_ID, BlockId, read_flags, read_list
+from sequencer.api.starknet_rpc.values import (
+    BLOCK_ID,
+    SKIP_FEE_CHARGE,
+    SKIP_VALIDATE,
+    BlockId,
+    read_flags,
+    read_list,
+)
 from sequencer.api.starknet_rpc.wire import (
     Fields,
     fee_fields,
@@ -30,7 +37,6 @@ from sequencer.starknet.felt import Felt
 from sequencer.starknet.names import selector
 from sequencer.starknet.transactions import DeployAccountV3, InvokeV3
 
-_SKIP_VALIDATE, _SKIP_FEE = "SKIP_VALIDATE", "SKIP_FEE_CHARGE"
 _NO_GAS = {"l1_gas": 0, "l1_data_gas": 0, "l2_gas": 0}
 _EXECUTE, _CONSTRUCTOR = selector("__execute__"), selector("constructor")
 
@@ -38,7 +44,7 @@ _EXECUTE, _CONSTRUCTOR = selector("__execute__"), selector("constructor")
 def trying_methods(chain: Chain, classes: Classes) -> Sequence[Method]:
     """Return the methods that leave nothing behind."""
     read = partial(_read_broadcasts, classes)
-    flags = Parameter("simulation_flags", read_flags(_SKIP_VALIDATE, _SKIP_FEE), frozenset())
+    flags = Parameter("simulation_flags", read_flags(SKIP_VALIDATE, SKIP_FEE_CHARGE), frozenset())
     estimate = (Parameter("request", read), flags, BLOCK_ID)
     simulate = (BLOCK_ID, Parameter("transactions", read), flags)
     estimated, simulated = partial(_estimate, chain), partial(_simulate, chain)
@@ -99,7 +105,7 @@ def _tried(
     for index, each in enumerate(sent):
         try:
             hash_ = chain.hash_of(each.transaction, is_query=each.is_query)
-            validates = _SKIP_VALIDATE not in flags
+            validates = SKIP_VALIDATE not in flags
             done = execute(overlay, around, each.transaction, hash_, validates=validates)
         except RpcError as error:
             raise execution_error(index, f"{error.message}: {error.data}") from None

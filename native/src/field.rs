@@ -7,7 +7,7 @@
 //! The prime is 1 modulo 2^192. So taking a multiple of it from a product, to clear the product's
 //! lower limbs, costs no multiplication but those by the prime's highest limb.
 
-use crate::felts::{Malformed, FELT_BYTES};
+use crate::felts::FELT_BYTES;
 use starknet_types_core::felt::Felt;
 
 #[cfg(test)]
@@ -46,9 +46,8 @@ impl Residue {
     /// A half is kept as half of 2^256.
     pub const HALF: Self = power_of_two(255);
 
-    /// Read 32 bytes, big-endian; `None` where they are not 32 or not below the prime.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; FELT_BYTES] = bytes.try_into().ok()?;
+    /// Read 32 bytes, big-endian; `None` where they are not below the prime.
+    pub fn from_bytes(bytes: &[u8; FELT_BYTES]) -> Option<Self> {
         let mut number = [0; LIMBS];
         for (limb, part) in number.iter_mut().rev().zip(bytes.chunks_exact(LIMB_BYTES)) {
             let bytes = part.iter();
@@ -166,22 +165,6 @@ impl From<Residue> for Felt {
         let [a, b, c, d] = residue.canonical().0;
         Felt::from_raw([d, c, b, a])
     }
-}
-
-/// Read residues that follow each other, 32 bytes each.
-pub fn read_residues(bytes: &[u8]) -> Result<Vec<Residue>, Malformed> {
-    let chunks = bytes.chunks_exact(FELT_BYTES);
-    if !chunks.remainder().is_empty() {
-        return Err(Malformed("felts have 32 bytes each"));
-    }
-    let residues: Option<Vec<Residue>> = chunks.map(Residue::from_bytes).collect();
-    residues.ok_or(Malformed("a felt is below the prime"))
-}
-
-/// Write residues behind each other.
-pub fn write_residues(residues: &[Residue]) -> Vec<u8> {
-    let residues = residues.iter();
-    residues.flat_map(|residue| residue.to_bytes()).collect()
 }
 
 /// Return a power of two as a number, below two primes.

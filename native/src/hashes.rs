@@ -1,13 +1,14 @@
 //! Pedersen and Poseidon over many inputs.
 
-use crate::felts::{read_felts, read_pairs, write_felts, Malformed, FELT_BYTES};
-use crate::field::{read_residues, write_residues, Residue};
+use crate::felts::{read_felts, read_pairs, write_felts, Malformed};
+use crate::field::Residue;
 use crate::pedersen;
 use crate::poseidon;
 use crate::threads::in_two_threads;
+use starknet_types_core::felt::Felt;
 
 /// Pairs from which on two threads hash them: one takes some 9 us, a thread some 50 us.
-const TWO_THREADS_PEDERSEN_PAIRS_MIN: usize = 16;
+pub const TWO_THREADS_PEDERSEN_PAIRS_MIN: usize = 16;
 
 /// Pairs from which on two threads hash them, at some 2.5 us each.
 pub const TWO_THREADS_POSEIDON_PAIRS_MIN: usize = 48;
@@ -18,33 +19,26 @@ const TWO_THREADS_POSEIDON_FELTS_MIN: usize = 2 * TWO_THREADS_POSEIDON_PAIRS_MIN
 /// Return the Pedersen hash of each pair.
 pub fn pedersen_many(pairs: &[u8]) -> Result<Vec<u8>, Malformed> {
     let pairs = read_pairs(pairs)?;
-    Ok(write_felts(&in_two_threads(
-        pairs.len(),
-        TWO_THREADS_PEDERSEN_PAIRS_MIN,
-        |range| pedersen::hash_pairs(&pairs[range]),
-    )))
+    let pays = pairs.len() >= TWO_THREADS_PEDERSEN_PAIRS_MIN;
+    Ok(write_felts(&in_two_threads(pairs.len(), pays, |range| {
+        pedersen::hash_pairs(&pairs[range])
+    })))
 }
 
 /// Return the Poseidon hash of each pair.
 pub fn poseidon_many(pairs: &[u8]) -> Result<Vec<u8>, Malformed> {
-    if !pairs.len().is_multiple_of(2 * FELT_BYTES) {
-        return Err(Malformed("pairs of felts have 64 bytes each"));
-    }
-    let residues = read_residues(pairs)?;
-    let pairs: Vec<&[Residue]> = residues.chunks_exact(2).collect();
-    Ok(write_residues(&in_two_threads(
-        pairs.len(),
-        TWO_THREADS_POSEIDON_PAIRS_MIN,
-        |range| {
-            let own = pairs[range].iter();
-            own.map(|pair| poseidon::hash(pair[0], pair[1])).collect()
-        },
-    )))
+    let pairs: Vec<(Residue, Residue)> = read_pairs(pairs)?;
+    let pays = pairs.len() >= TWO_THREADS_POSEIDON_PAIRS_MIN;
+    Ok(write_felts(&in_two_threads(pairs.len(), pays, |range| {
+        let own = pairs[range].iter();
+        own.map(|(left, right)| poseidon::hash(*left, *right))
+            .collect()
+    })))
 }
 
 /// Fold Pedersen over felts from the first one on.
 pub fn pedersen_fold(felts: &[u8]) -> Result<Vec<u8>, Malformed> {
-    let felts = read_felts(felts)?;
+    let felts: Vec<Felt> = read_felts(felts)?;
     let folded = felts
         .into_iter()
         .reduce(|state, felt| pedersen::hash(&state, &felt));
@@ -54,20 +48,13 @@ pub fn pedersen_fold(felts: &[u8]) -> Result<Vec<u8>, Malformed> {
 
 /// Return the Poseidon sponge of each array; the arrays follow each other in `felts`.
 pub fn poseidon_arrays(lengths: &[usize], felts: &[u8]) -> Result<Vec<u8>, Malformed> {
-    let felts = read_residues(felts)?;
+    let felts: Vec<Residue> = read_felts(felts)?;
     let arrays = split(lengths, &felts)?;
-    let count_min = match felts.len() < TWO_THREADS_POSEIDON_FELTS_MIN {
-        true => usize::MAX,
-        false => 2,
-    };
-    Ok(write_residues(&in_two_threads(
-        arrays.len(),
-        count_min,
-        |range| {
-            let own = arrays[range].iter();
-            own.map(|array| poseidon::sponge(array)).collect()
-        },
-    )))
+    let pays = felts.len() >= TWO_THREADS_POSEIDON_FELTS_MIN;
+    Ok(write_felts(&in_two_threads(arrays.len(), pays, |range| {
+        let own = arrays[range].iter();
+        own.map(|array| poseidon::sponge(array)).collect()
+    })))
 }
 
 fn split<'felts>(

@@ -8,6 +8,7 @@ mod field;
 mod functions;
 mod guard;
 mod hashes;
+mod inverses;
 mod lists;
 mod pedersen;
 mod points;

@@ -38,7 +38,8 @@ fn leaf(value: Felt) -> Option<Subtree> {
 /// Return the subtrees one higher.
 fn joined(level: &[Option<Subtree>]) -> Vec<Option<Subtree>> {
     let pairs: Vec<&[Option<Subtree>]> = level.chunks(2).collect();
-    in_two_threads(pairs.len(), TWO_THREADS_POSEIDON_PAIRS_MIN, |range| {
+    let pays = pairs.len() >= TWO_THREADS_POSEIDON_PAIRS_MIN;
+    in_two_threads(pairs.len(), pays, |range| {
         pairs[range].iter().map(|pair| join(pair)).collect()
     })
 }

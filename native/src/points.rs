@@ -3,8 +3,8 @@
 //! No sum needs b. So the same code serves the STARK curve (a = 1) and the curves isomorphic to
 //! it on which a signer's key has coordinates without a square root.
 
-use crate::felts::invert_all;
 use crate::field::{Element, Residue};
+use crate::inverses::inverses;
 use starknet_types_core::felt::Felt;
 
 /// A point that is not infinity.
@@ -140,11 +140,10 @@ pub fn places_of(point: &AffinePoint, a: &Felt, bits: u32, count: usize) -> Vec<
 pub fn to_affine(points: &[JacobianPoint]) -> Vec<AffinePoint> {
     let coordinates = points.iter().map(JacobianPoint::coordinates);
     let coordinates: Vec<[Felt; 3]> = coordinates.collect();
-    let mut inverses: Vec<Felt> = coordinates.iter().map(|[_, _, z]| *z).collect();
-    invert_all(&mut inverses);
+    let divisors: Vec<Felt> = coordinates.iter().map(|[_, _, z]| *z).collect();
     coordinates
         .iter()
-        .zip(inverses)
+        .zip(inverses(&divisors, [Felt::ZERO, Felt::ONE], Felt::inverse))
         .map(|([x, y, _], inverse)| {
             let squared = inverse * inverse;
             AffinePoint {

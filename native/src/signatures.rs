@@ -6,8 +6,9 @@
 
 use crate::combs::generator_comb;
 use crate::felts::{read_felt, FELT_BYTES};
+use crate::inverses::inverses;
 use crate::points::JacobianPoint;
-use crate::scalars::{inverses, is_bounded, read_bounded, Scalar};
+use crate::scalars::{is_bounded, read_bounded, Scalar};
 use crate::signer_curve::{Multiple, SignerCurve, BETA};
 use crate::signers::{keep_table, remember_sight, remember_use, sight_of, Sight};
 use crate::threads::in_two_threads;
@@ -32,7 +33,7 @@ struct Claim {
 /// Return a verdict, 0 or 1, for each signature of 128 bytes.
 pub fn verify_many(signatures: &[u8]) -> Vec<u8> {
     let count = signatures.len() / SIGNATURE_BYTES;
-    in_two_threads(count, TWO_THREADS_SIGNATURES_MIN, |range| {
+    in_two_threads(count, count >= TWO_THREADS_SIGNATURES_MIN, |range| {
         let part = &signatures[range.start * SIGNATURE_BYTES..range.end * SIGNATURE_BYTES];
         caught_verdicts(part)
     })
@@ -54,9 +55,12 @@ fn verdicts(signatures: &[u8]) -> Vec<u8> {
         .iter()
         .map(|claim| claim.as_ref().map_or(Scalar::zero(), |claim| claim.s))
         .collect();
+    let inverses = inverses(&divisors, [Scalar::zero(), Scalar::one()], |scalar| {
+        scalar.inv().ok()
+    });
     claims
         .iter()
-        .zip(inverses(&divisors))
+        .zip(inverses)
         .map(|(claim, inverse)| {
             let accepted = claim
                 .as_ref()

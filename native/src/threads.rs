@@ -4,16 +4,16 @@ use std::ops::Range;
 use std::panic::resume_unwind;
 use std::thread;
 
-/// Do `work` for the items 0 .. count, from `count_min` items on in two threads.
+/// Do `work` for the items 0 .. count, in two threads where that `pays`.
 ///
 /// `work` returns one result for each item of its range. Where no thread is to be had, this one
 /// does it all; a panic in the other thread goes on in this one.
 pub fn in_two_threads<T: Send>(
     count: usize,
-    count_min: usize,
+    pays: bool,
     work: impl Fn(Range<usize>) -> Vec<T> + Sync,
 ) -> Vec<T> {
-    if count < count_min.max(2) {
+    if !pays || count < 2 {
         return work(0..count);
     }
     let middle = count / 2;

@@ -62,21 +62,13 @@ fn updated<'py>(
     let leaves = leaves_of(leaves, height)
         .ok_or_else(|| malformed("leaves are a key and a felt each, the keys in order"))?;
     let mut reader = Reader { read };
-    if leaves.is_empty() {
-        let top = reader.read(Position::ROOT)?;
-        if matches!(top, Some(Node::Edge { length, .. }) if length > height) {
-            return Err(reader.malformed());
-        }
-        let root = top.map_or(Felt::ZERO, |node| node_hash(&node, &hash));
-        return handed_over(
-            py,
-            Outcome {
-                root,
-                changes: Vec::new(),
-            },
-        );
-    }
     let mut plan = Plan::new(height);
+    if leaves.is_empty() {
+        let top = plan.read(&mut reader, Position::ROOT)?;
+        let root = top.map_or(Felt::ZERO, |node| node_hash(&node, &hash));
+        let changes = Vec::new();
+        return handed_over(py, Outcome { root, changes });
+    }
     let top = plan.descend(&mut reader, Position::ROOT, &leaves)?;
     let long = plan.branches.len() >= hash.branches_apart();
     let work = move || seal(&plan, &top, &hash);

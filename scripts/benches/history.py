@@ -15,11 +15,10 @@ from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.chain.slots import slots_of as slots_of_row
 from sequencer.chain.stored import TABLES, decode_stored, rows_by_table, trie_name
 from sequencer.chain.tries import root_of_rows
-from sequencer.engine.sealer import as_bytes
 from sequencer.exchange.state import Table
 from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.ports import StateReader
-from sequencer.starknet.felt import Felt
+from sequencer.starknet.felt import Felt, as_bytes
 from sequencer.starknet.felt_hash import pedersen
 from sequencer.starknet.trie import Position, Reader, root_of
 from sequencer.starknet.trie_node import Node

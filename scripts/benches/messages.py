@@ -28,7 +28,7 @@ from scripts.benches.world import (
 )
 from sequencer.chain.codec import decode_fields, encode_fields
 from sequencer.chain.exchange_contract import Signed, SignedCancel, SignedOrder, SignedReport
-from sequencer.model.limits import RECEIVE_WINDOW_MS_MAX
+from sequencer.model.exchange_limits import RECEIVE_WINDOW_MS_MAX
 from sequencer.model.orders import Instruction, Order, OrderType, SelfTrade, Side
 from sequencer.model.units import BASIS_POINT, MS_PER_SECOND, ONE
 from sequencer.starknet.felt import Felt

@@ -36,7 +36,7 @@ from sequencer.engine.desk import Desk
 from sequencer.engine.worker import ThreadWorker
 from sequencer.exchange.freshness import is_stale
 from sequencer.model.commands import OrderPolicy, SeedPrice
-from sequencer.model.limits import RECEIVE_WINDOW_MS_MAX
+from sequencer.model.exchange_limits import RECEIVE_WINDOW_MS_MAX
 from sequencer.model.orders import Instruction, Order, OrderType, SelfTrade, Side
 from sequencer.model.refusals import Refused
 from sequencer.model.rows import Mode

@@ -213,7 +213,6 @@ def _go_back_and_return(timed: _Timed, number: int, back: int, rounds: Rounds) -
         target_height=target.height,
         target_hash=target.block_hash,
         policy=OrderPolicy.CANCEL_ALL_BUT_TPSL,
-        guards_forced_on=True,
         effect=_WORDS,
         details=_WORDS,
     )

@@ -30,7 +30,7 @@ from sequencer.engine.recovery import mark_planned_stop, recover
 from sequencer.engine.sealer import Extras, Sealer
 from sequencer.engine.trie_cache import TrieCache
 from sequencer.exchange.state import ONLY, Journal, State, Table
-from sequencer.model.limits import RECEIVE_WINDOW_MS_MAX
+from sequencer.model.exchange_limits import RECEIVE_WINDOW_MS_MAX
 from sequencer.model.markets import MarketParameters, OracleParameters
 from sequencer.model.rows import Position, UsedOrder
 from sequencer.model.units import INDEX_ONE, ONE

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from devnet.keys import devnet_key
+from devnet.orders import limit_order
 from sequencer.chain.block import ClosedBlock, seal_block
 from sequencer.chain.calls import command_call, write_calls
 from sequencer.chain.exchange_contract import Signed, SignedOrder, SignedReport
@@ -23,7 +24,7 @@ from sequencer.config import NodeConfig
 from sequencer.engine.producer import Producer, Signature
 from sequencer.exchange.state import State
 from sequencer.model.commands import Command, SetMode, Transfer
-from sequencer.model.orders import Instruction, Order, OrderType, SelfTrade, Side
+from sequencer.model.orders import Instruction, Order, Side
 from sequencer.model.rows import Mode
 from sequencer.model.secret import Secret
 from sequencer.model.units import ONE
@@ -45,7 +46,6 @@ _PRICES = {"BTCUSD": 6_183_763 * 10**16, "ETHUSD": 2_683_600 * 10**15}
 _PUBLISHERS = ("Alpha", "Bravo", "Carol")
 _BID_PRICE, _ASK_PRICE = 61_830 * ONE, 61_840 * ONE
 _START_MS = read_genesis(GENESIS.encode()).time_ms
-_WINDOW_MS = 60_000
 _NARROW_TRANSFERS, _WIDE_TRANSFERS = 3, 45
 
 
@@ -182,22 +182,4 @@ def _orders(height: int) -> Iterator[Order]:
 def _order(
     name: str, side: Side, price: int, signed: tuple[int, int], instruction: Instruction
 ) -> Order:
-    client_id, signed_at_ms = signed
-    return Order(
-        account=address_of(name),
-        market=MARKET,
-        side=side,
-        type=OrderType.LIMIT,
-        size=ONE // 100,
-        price=price,
-        trigger_price=0,
-        instruction=instruction,
-        self_trade=SelfTrade.EXPIRE_TAKER,
-        reduce_only=False,
-        client_id=client_id,
-        pair_id=0,
-        replaces=0,
-        signed_at_ms=signed_at_ms,
-        receive_window_ms=_WINDOW_MS,
-        expires_at_ms=0,
-    )
+    return limit_order(address_of(name), MARKET, side, ONE // 100, price, instruction, *signed)

@@ -28,7 +28,7 @@ from scripts.crashing.checking import Violation
 from scripts.crashing.memory import OWNER, Memory, Placed, Seen, require_told
 from scripts.crashing.nodes import Talk, line_of
 from sequencer.api.perp_rpc.wire import signed_fields
-from sequencer.config import AdminPlace
+from sequencer.config import ServerPlace
 from sequencer.engine.requests import (
     AnyRequest,
     ApplyRequest,
@@ -71,7 +71,7 @@ class Life:
         self,
         memory: Memory,
         url: str,
-        admin: tuple[AdminPlace, Secret],
+        admin: tuple[ServerPlace, Secret],
         talk: Talk,
         random: Random,
     ) -> None:
@@ -300,7 +300,7 @@ class Life:
 
 
 def live_with(
-    memory: Memory, where: tuple[str, tuple[AdminPlace, Secret]], talk: Talk, seconds: float
+    memory: Memory, where: tuple[str, tuple[ServerPlace, Secret]], talk: Talk, seconds: float
 ) -> Memory:
     """Live with a node that is reached at `where` until it is killed; 0 seconds: only compare.
 

@@ -20,7 +20,7 @@ from devnet.keys import devnet_key
 from scripts.crashing.chain import GENESIS_PATH
 from scripts.crashing.checking import Violation
 from scripts.crashing.children import Child, Wait, fork_child, is_ready, let_go
-from scripts.crashing.nodes import SAID, Talk
+from scripts.crashing.nodes import SAID, Answer, Talk
 from scripts.crashing.tracing import DATA
 from sequencer.__main__ import main
 from sequencer.config import KEY_VARIABLE, find_admin
@@ -115,6 +115,25 @@ class Running:
         for descriptor in (self.child.ready, self.child.go):
             os.close(descriptor)
         return -1 if self.code is None else self.code
+
+    def require_killed(self) -> list[Answer]:
+        """Let go of what was killed; returns what it acknowledged. Violation if it was not."""
+        if self.end() != -signal.SIGKILL:
+            raise Violation(f"the node ended with {self.code}: {self.said()}")
+        return self.talk.applied()
+
+    def stop(self) -> list[Answer]:
+        """Have it stop well; returns what it acknowledged. Gone where it was killed meanwhile."""
+        if self.end(signal.SIGTERM) == -signal.SIGKILL:
+            raise Gone
+        if self.code:
+            raise Violation(f"the node stopped with {self.code}: {self.said()}")
+        return self.talk.applied()
+
+    def await_answers(self) -> None:
+        """Wait until it has answered every line."""
+        talk = self.talk
+        self.wait_until(lambda: len(talk.answers) >= talk.sent, "all lines are answered")
 
     def said(self) -> str:
         """Return the last of what it said to its operator."""

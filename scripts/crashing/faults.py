@@ -70,10 +70,10 @@ def all_faults() -> list[Fault]:
 
 def _strikes() -> Iterator[Strike]:
     for kind, call, errors, numbers in (
-        ("log", "write", ("EIO", "ENOSPC"), (1, 2, 5)),
-        ("log", "fdatasync", ("EIO",), (1, 2, 5)),
-        ("witness", "pwrite64", ("EIO", "ENOSPC"), (1, 3)),
-        ("witness", "fdatasync", ("EIO",), (1, 3)),
+        ("log", "write", ("EIO", "ENOSPC"), (1, 2, 3, 5, 8, 13)),
+        ("log", "fdatasync", ("EIO",), (1, 2, 3, 5, 8, 13)),
+        ("witness", "pwrite64", ("EIO", "ENOSPC"), (1, 2, 3, 5, 8)),
+        ("witness", "fdatasync", ("EIO",), (1, 2, 3, 5, 8)),
         ("table", "write", ("EIO", "ENOSPC"), (1, 3)),
         ("table", "fdatasync", ("EIO",), (1,)),
         ("manifest", "write", ("EIO", "ENOSPC"), (1,)),
@@ -99,7 +99,12 @@ def suffer(folder: Path, fault: Fault) -> bool:
             _exchange(talk, load(nonces, 3))
         talk.kill(signal.SIGTERM)
         code = ended(child, talk)
-    if not met or (fault.strike is not None and not was_struck(trace)):
+    if fault.strike is not None:
+        if not was_struck(trace):
+            return False
+        if not code and fault.strike.is_answered:
+            raise Violation("an error of the disk went by, and the node went on")
+    if not met:
         return False
     _require_answers(talk)
     _require_halted(folder, fault, code)

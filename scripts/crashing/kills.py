@@ -165,7 +165,10 @@ class Kills:
         if code not in (0, _SIGKILL, _FAILED):
             raise Violation(f"{phase.scenario}/{phase.name} ended with {code}")
         if strike.action != _KILL:
-            return was_struck(trace) > 0
+            struck = was_struck(trace) > 0
+            if struck and not code and strike.is_answered:
+                raise Violation("an error of the disk went by, and the engine went on")
+            return struck
         if code == 0 or not killed_by_signal(trace):
             return False
         calls = [call for call in read_trace(trace) if call.began and call.name == strike.call]

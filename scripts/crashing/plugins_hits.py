@@ -16,7 +16,7 @@ from scripts.crashing.checking import Violation
 from scripts.crashing.children import end_of, fork_child
 from scripts.crashing.commands import PATIENCE_SECONDS
 from scripts.crashing.tracing import Strike
-from scripts.crashing.traps import Trap
+from scripts.crashing.traps import Trap, write_anew
 
 CALL_TRAP = "plugin trap"
 """The file, in the folder of a run, of a trap for a plugin's process."""
@@ -62,13 +62,8 @@ class Started(NamedTuple):
 
 def set_call_trap(folder: Path, trap: InCall | None) -> None:
     """Set a trap for a plugin's process in place of another one; None takes it away."""
-    path = folder / CALL_TRAP
-    if trap is None:
-        path.unlink(missing_ok=True)
-        return
-    fresh = path.with_suffix(".new")
-    fresh.write_text(f"{trap.number} {trap.microseconds} {trap.name}", "ascii")
-    fresh.replace(path)
+    words = None if trap is None else f"{trap.number} {trap.microseconds} {trap.name}"
+    write_anew(folder / CALL_TRAP, words)
 
 
 def note_started(folder: Path, process: int, name: str) -> None:

@@ -7,7 +7,6 @@ Promises
 """
 
 import os
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -79,7 +78,7 @@ _ABOVE |= {Mode.POST_ONLY: Mode.OPEN}
 _MARK, _WHY = "mark", "it will be killed"
 _ROUNDS, _TRIES = 6, 20
 _PAUSE_SECONDS, _REPORT_SECONDS = 0.02, 0.1
-_NS_PER_MS, _SIGKILL = 1_000_000, -9
+_NS_PER_MS = 1_000_000
 _TORN, _TORN_EACH = b'{"type":"block","key":"1', 3
 _NOT_LATCHED = "not halted"
 
@@ -200,12 +199,8 @@ class PluginStory:
         wire_plugins(traps, self._folder, self._together)
 
     def _require_killed(self) -> None:
-        node = self._running
-        code = node.end()
-        self._node = None
-        self._acknowledged += node.talk.applied()
-        if code != _SIGKILL:
-            raise Violation(f"the node ended with {code}: {node.said()}")
+        node, self._node = self._running, None
+        self._acknowledged += node.require_killed()
         self.counts["nodes"] += 1
         self._note_place()
         if self.counts["nodes"] % _TORN_EACH == 0:
@@ -254,7 +249,7 @@ class PluginStory:
         self._open()
         for number in range(_ROUNDS):
             self._send_orders(number)
-            self._await_answers()
+            self._running.await_answers()
         self._await_told()
 
     def _open(self) -> None:
@@ -264,7 +259,7 @@ class PluginStory:
             if time.monotonic() > deadline:
                 raise Violation(f"the exchange stays {mode}: {self._running.said()}")
             self._running.talk.send([line_of("report", each) for each in reports_at(_now_ms())])
-            self._await_answers()
+            self._running.await_answers()
             try:
                 self._command(ModeRequest(_ABOVE[mode], _WHY))
             except Denial:
@@ -324,14 +319,8 @@ class PluginStory:
             raise Violation(f"epoch {epoch} after {self._epoch}")
 
     def _stop(self) -> None:
-        node = self._running
-        code = node.end(signal.SIGTERM)
-        if code == _SIGKILL:
-            raise Gone
-        self._acknowledged += node.talk.applied()
+        self._acknowledged += self._running.stop()
         self._node = None
-        if code:
-            raise Violation(f"the node stopped with {code}: {node.said()}")
 
     @property
     def _running(self) -> Running:
@@ -344,10 +333,6 @@ class PluginStory:
 
     def _status(self) -> dict[str, Any]:
         return self._command(StatusRequest())
-
-    def _await_answers(self) -> None:
-        talk = self._running.talk
-        self._running.wait_until(lambda: len(talk.answers) >= talk.sent, "all lines are answered")
 
     def _await_told(self) -> None:
         """Wait until every plugin was told what there is now; one that died twice is unparked."""

@@ -6,11 +6,8 @@ Promises
 """
 
 import gzip
-import os
 import signal
-import subprocess
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,8 +16,8 @@ from typing import Any, Self
 import msgspec
 
 from devnet.market_script import MARKET_DATA
+from scripts.crashing.watched import Watched
 
-ROOT = Path(__file__).parents[2]
 RECORD_SECONDS = 8
 """Seconds of the record that a small run plays."""
 
@@ -67,20 +64,9 @@ class RunProcess:
         environment: dict[str, str] | None = None,
     ) -> None:
         command = [sys.executable, "-c", program, "run", "--json", *options]
-        self.process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **(environment or {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        self.lines: list[str] = []
+        self._watched = Watched(command, environment)
+        self.process, self.lines = self._watched.process, self._watched.said
         self.summary: dict[str, Any] = {}
-        self._ended = False
-        self._changed = threading.Condition()
-        self._reading = threading.Thread(target=self._read)
-        self._reading.start()
 
     def __enter__(self) -> Self:
         return self
@@ -91,13 +77,7 @@ class RunProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self._reading.join()
-        for pipe in (self.process.stdout, self.process.stderr):
-            if pipe is not None:
-                pipe.close()
-        self.process.wait()
+        self._watched.close()
 
     @property
     def said(self) -> str:
@@ -106,11 +86,9 @@ class RunProcess:
 
     def until(self, words: str) -> bool:
         """Wait until it says some words; False where it ended without."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._ended or any(words in line for line in self.lines), PATIENCE_SECONDS
-            )
-            return any(words in line for line in self.lines)
+        return self._watched.until(
+            lambda: any(words in line for line in self.lines), PATIENCE_SECONDS
+        )
 
     def strike(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send it a signal, if it is still there."""
@@ -119,22 +97,10 @@ class RunProcess:
 
     def end(self) -> int:
         """Wait for its end, and read its summary; returns the exit code."""
-        code = self.process.wait(PATIENCE_SECONDS)
-        self._reading.join()
-        told = b"" if self.process.stdout is None else self.process.stdout.read()
-        self.summary = msgspec.json.decode(told) if told else {}
+        code = self._watched.end(PATIENCE_SECONDS)
+        printed = "\n".join(self._watched.printed)
+        self.summary = msgspec.json.decode(printed) if printed else {}
         return code
-
-    def _read(self) -> None:
-        if self.process.stderr is None:
-            raise ValueError("it has no standard error")
-        for line in self.process.stderr:
-            with self._changed:
-                self.lines.append(line.decode(errors="replace").rstrip("\n"))
-                self._changed.notify_all()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
 
 
 def small_options(record: Path, settlement: str = "none") -> tuple[str, ...]:

@@ -32,6 +32,7 @@ DATA = "data"
 CALLS = ("write", "pwrite64", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "mkdir")
 """The calls by which anything reaches the disk."""
 
+_AWAITED = ("write", "pwrite64", "fdatasync")
 _NUMBERS_MAX = 60
 _LINE = re.compile(r"(\d+) +(?:<\.\.\. )?(\w+)(\(| resumed>)(.*)")
 _TEXT = re.compile(r"[<\"]((?:\\x[0-9a-f]{2})+)[>\"]")
@@ -60,6 +61,11 @@ class Strike(NamedTuple):
     number: int
     action: str
     rest: bool = False
+
+    @property
+    def is_answered(self) -> bool:
+        """Say whether the writer hears at once of an error there: its call waits for the disk."""
+        return {*self.kinds} <= {"log", "witness"} and self.call in _AWAITED
 
     def words(self) -> str:
         """Return it as strace takes it."""

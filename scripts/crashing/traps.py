@@ -57,20 +57,22 @@ class Trap(NamedTuple):
 
 def set_trap(folder: Path, trap: Trap | None) -> None:
     """Set a trap in the folder of a run in place of another one; None takes it away."""
-    path = folder / TRAP
-    if trap is None:
-        path.unlink(missing_ok=True)
-        return
-    fresh = path.with_suffix(".new")
-    fresh.write_text(f"{trap.number} {trap.name}", "ascii")
-    fresh.replace(path)
+    write_anew(folder / TRAP, None if trap is None else f"{trap.number} {trap.name}")
 
 
 def set_faults(folder: Path, words: str) -> None:
     """Switch faults of a simulated settlement chain on, each once, by their names; "" for none."""
-    fresh = (folder / FAULTS).with_suffix(".new")
+    write_anew(folder / FAULTS, words)
+
+
+def write_anew(path: Path, words: str | None) -> None:
+    """Put words in the place of a file, in one step for whoever reads it; None takes it away."""
+    if words is None:
+        path.unlink(missing_ok=True)
+        return
+    fresh = path.with_suffix(".new")
     fresh.write_text(words, "ascii")
-    fresh.replace(folder / FAULTS)
+    fresh.replace(path)
 
 
 def reached_so_far(folder: Path) -> list[str]:

@@ -73,7 +73,7 @@ _TRIES, _PAUSE_SECONDS = 20, 0.25
 # A reorg over there brings back an old hold, until the node has released it again.
 _UNREACHABLE, _REFUSED = Reason.SETTLEMENT_UNREACHABLE, Reason.SETTLEMENT_REFUSED
 _PASSING = {False: (_UNREACHABLE,), True: (_UNREACHABLE, _REFUSED)}
-_SIGKILL, _NOTHING_UNDONE = -9, 2**63
+_NOTHING_UNDONE = 2**63
 _WHY = "it will be killed"
 _PREPARED, _COMMITTED = Trap("rollback begins", 1), Trap("rollback ends", 1)
 
@@ -202,13 +202,8 @@ class Story:
         return node
 
     def _require_killed(self) -> None:
-        if self._node is None:
-            raise Violation("no node to be killed")
-        node, self._node = self._node, None
-        code = node.end()
-        self._acknowledged += node.talk.applied()
-        if code != _SIGKILL:
-            raise Violation(f"the node ended with {code}: {node.said()}")
+        node, self._node = self._running, None
+        self._acknowledged += node.require_killed()
 
     def _do(self, window: str) -> None:
         act: dict[str, Callable[[], None]] = {
@@ -236,7 +231,7 @@ class Story:
         before = len(talk.answers)
         for _ in range(_LINES_ROUNDS):
             talk.send(load(nonces, _LINES, shift))
-            self._await_answers()
+            self._running.await_answers()
         refused = [answer for answer in talk.answers[before:] if answer.status != "applied"]
         if refused:
             raise Violation(f"refused: {refused[0]}")
@@ -255,7 +250,7 @@ class Story:
         self._stream()
         if self._status()["mode"] != Mode.HALTED:
             self._command(ModeRequest(Mode.HALTED, _WHY))
-        self._await_answers()
+        self._running.await_answers()
 
     def _stream(self) -> None:
         """Have commands come in meanwhile, whatever becomes of them."""
@@ -270,7 +265,7 @@ class Story:
         if self._status()["epoch"] == self._epoch:
             self._command(ApplyRequest(self._plan_id, _WHY))
         self._await_quiet()
-        self._await_answers()
+        self._running.await_answers()
         self._require_place()
 
     def _undo(self) -> None:
@@ -278,7 +273,7 @@ class Story:
         if self._status()["epoch"] == self._epoch + 1:
             self._command(UndoRequest(self._epoch + 1, _WHY))
         self._await_quiet()
-        self._await_answers()
+        self._running.await_answers()
         self._require_place()
 
     def _leave_open(self) -> None:
@@ -300,7 +295,7 @@ class Story:
             command = self._launch(["reorg", "resume", str(self._folder / DATA), "--json"])
             with suppress(Gone):
                 command.wait_until(lambda: False, "resume has ended")
-            if command.code == _SIGKILL:
+            if command.code == -signal.SIGKILL:
                 raise Gone
             if command.end():
                 raise Violation(f"resume ended with {command.code}: {command.said()}")
@@ -327,12 +322,7 @@ class Story:
             )
 
     def _stop(self) -> None:
-        node = self._running
-        code = node.end(signal.SIGTERM)
-        if code == _SIGKILL:
-            raise Gone
-        if code:
-            raise Violation(f"the node stopped with {code}: {node.said()}")
+        self._running.stop()
         self._node = None
 
     @property
@@ -360,10 +350,6 @@ class Story:
 
     def _place(self) -> Place:
         return msgspec.convert(self._status(), Place)
-
-    def _await_answers(self) -> None:
-        talk = self._running.talk
-        self._running.wait_until(lambda: len(talk.answers) >= talk.sent, "all lines are answered")
 
     def _await_quiet(self) -> None:
         """Wait until nothing is open, and the contract stands where the chain is, unheld."""

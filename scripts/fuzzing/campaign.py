@@ -9,8 +9,9 @@ Laws
 
 import asyncio
 import json
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,10 +24,14 @@ from scripts.fuzzing.wire import HTTP_MUTATIONS, STREAM_MUTATIONS, frame
 REQUESTS_WHOLE = 100_000
 """Requests of a whole campaign."""
 
+SEEDS_RELEASE, REQUESTS_SEED = 8, 25_000
+"""Seeds of a release, and the requests of each, to a server of its own."""
+
 GROWTH_BYTES_MAX = 96 * 1024 * 1024
 """Bytes by which the server's memory may grow after the first tenth of a campaign."""
 
 _CLIENTS = 8
+_TOLD_EVERY = 5_000
 _CHECKED_EVERY = 250
 _WARM_UP_PART = 10
 _HEAD = frozenset({"height", "block_hash", "epoch"})
@@ -42,15 +47,24 @@ _ENDS = ("status 200", "status 204", "status 400", "status 404", "status 405", "
 class Campaign:
     """One campaign against one server, `process` its number."""
 
-    def __init__(self, url: str, process: int, seeds: Seeds, seed: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        process: int,
+        seeds: Seeds,
+        seed: int,
+        progress: Callable[[str], None],
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self.violations: list[str] = []
         self._url, self._process, self._seeds, self._seed = url, process, seeds, seed
-        self._left = 0
+        self._progress, self._started = progress, time.monotonic()
+        self._left = self._wanted = 0
         self._bytes_before = 0
 
     async def run(self, requests: int) -> None:
         """Send that many requests."""
+        self._wanted = requests
         before = await self._fingerprint()
         first = max(1, requests // _WARM_UP_PART)
         await self._send_many(first, before, 0)
@@ -119,6 +133,8 @@ class Campaign:
 
     def _judge(self, route: str, how: str, sent: bytes, replies: Replies) -> None:
         self.counts["requests"] += 1
+        if self.counts["requests"] % _TOLD_EVERY == 0:
+            self._tell()
         self.counts["answered over a stream"] += "stream" in route and bool(replies.given)
         if replies.closed:
             self.counts[f"closed {replies.closed}"] += 1
@@ -182,6 +198,14 @@ class Campaign:
             await asyncio.sleep(_CHANGE_REST_SECONDS)
         if await self._fingerprint() == before:
             self._violated("a change is not seen: the judge sleeps")
+
+    def _tell(self) -> None:
+        requests = self.counts["requests"]
+        rate = requests / max(time.monotonic() - self._started, 1e-9)
+        found = self.counts["violations"]
+        self._progress(
+            f"{requests} of {self._wanted} requests, {rate:.0f} a second, {found} violations"
+        )
 
     def _violated(self, words: str) -> None:
         self.counts["violations"] += 1

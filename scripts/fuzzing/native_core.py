@@ -65,11 +65,12 @@ class NativeCampaign:
         self.counts: Counter[str] = Counter()
         self.violations: list[str] = []
         self._core, self._seed, self._progress = core, seed, progress
-        self._round = 0
+        self._round = self._wanted = 0
 
     def run(self, inputs: int) -> None:
         """Hand in that many inputs, in whole rounds."""
         rounds = -(-inputs // sum(ROUND_INPUTS.values()))
+        self._wanted = inputs
         with (
             _silence(self._violated),
             WheelJudge() as judge,
@@ -140,7 +141,9 @@ class NativeCampaign:
         inputs = self.counts["inputs"]
         rate = inputs / seconds
         found = self.counts["violations"]
-        self._progress(f"{inputs} inputs, {rate:.0f} a second, {found} violations")
+        self._progress(
+            f"{inputs} of {self._wanted} inputs, {rate:.0f} a second, {found} violations"
+        )
 
     def _violated(self, words: str) -> None:
         self.counts["violations"] += 1

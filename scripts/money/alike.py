@@ -19,11 +19,11 @@ import aiohttp
 
 from contracts.artifacts import load_artifact
 from devnet.embedded.predeployed import DEPLOYERS
+from scripts.campaigning.seeds import Outcome
 from scripts.money.appchain import L1_BRIDGE, Violated
 from scripts.money.devnets import REAL, devnet_at
 from scripts.money.proven import EXCHANGE, OwingState, Withdrawn, bent
 from scripts.money.sides import CALLERS, Asked, Came, RealSide, TwinSide
-from scripts.money.tally import Outcome
 from sequencer.settlement.proofs import WithdrawalProof, proof_calldata
 from sequencer.starknet.felt import Felt, encode_short_string
 from sequencer.starknet.names import contract_address

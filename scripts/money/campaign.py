@@ -16,12 +16,12 @@ from random import Random
 from traceback import format_exception
 
 from devnet.appchain_facts import AppchainFacts
+from scripts.campaigning.seeds import Outcome
 from scripts.money.appchain import Violated, begin, copy_of, facts_of, going_on, real_cast
 from scripts.money.checks import check_all
 from scripts.money.devnets import EMBEDDED, REAL, devnet_at
 from scripts.money.history import History
 from scripts.money.settlement import SettlementChain, contract_on
-from scripts.money.tally import Outcome
 from scripts.simulating.cast import Cast
 from sequencer.engine import deposits, settler
 from sequencer.model.refusals import Refused

@@ -1,22 +1,14 @@
-"""Many seeds in some processes, and what they add up to.
-
-Laws
-- A silent test is a failed test: an overlap that is in `OVERLAPS` and never came about in a whole
-  campaign fails it.
-"""
+"""Many seeds in some processes, and what has to come about in them."""
 
 import multiprocessing
-import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
-import msgspec
-
+from scripts.campaigning import seeds as campaigning
 from scripts.simulating.world import Outcome, run_seed
 
-SEEDS_WHOLE = 1_000
-"""Seeds of a whole campaign: from so many on every overlap has to have come about."""
+SEEDS_WHOLE, SEEDS_RELEASE = 1_000, 10_000
+"""Seeds of a sample, in which every overlap has to have come about, and of a release."""
 
 _CHUNK_SEEDS = 4
 
@@ -90,34 +82,6 @@ OVERLAPS = (
 """What has to come about in a whole campaign, each at least once."""
 
 
-class Tally(msgspec.Struct):
-    """What outcomes add up to."""
-
-    seeds: int = 0
-    steps: int = 0
-    counts: Counter[str] = msgspec.field(default_factory=Counter)
-    failed: list[Outcome] = msgspec.field(default_factory=list)
-
-    def add(self, outcome: Outcome) -> None:
-        """Add one outcome."""
-        self.seeds += 1
-        self.steps += outcome.steps
-        self.counts.update(outcome.counts)
-        if outcome.violations:
-            self.failed.append(outcome)
-
-    def missing(self) -> list[str]:
-        """List the overlaps that never came about."""
-        return [name for name in OVERLAPS if not self.counts[name]]
-
-    def lines(self) -> Iterator[str]:
-        """Yield the table of counters."""
-        for name in OVERLAPS:
-            yield f"{self.counts[name]:>8} {name}"
-        for name in sorted(self.counts.keys() - set(OVERLAPS)):
-            yield f"{self.counts[name]:>8} ({name})"
-
-
 def run_seeds(seeds: Iterable[int], jobs: int) -> Iterator[Outcome]:
     """Run seeds in so many processes; outcomes come in the order of the seeds."""
     if jobs <= 1:
@@ -129,6 +93,8 @@ def run_seeds(seeds: Iterable[int], jobs: int) -> Iterator[Outcome]:
         yield from pool.map(run_seed, seeds, chunksize=_CHUNK_SEEDS)
 
 
-def rate_of(seeds: int, started: float) -> float:
-    """Return seeds in a second since a moment of the monotonic clock."""
-    return seeds / max(time.monotonic() - started, 1e-9)
+def play(seeds: Sequence[int], jobs: int) -> Iterator[campaigning.Outcome]:
+    """Run seeds, and say of each what campaigns say."""
+    for each in run_seeds(seeds, jobs):
+        counts = {**each.counts, "steps": each.steps}
+        yield campaigning.Outcome(each.seed, "\n".join(each.violations), counts, each.trace)

@@ -19,11 +19,11 @@ from sequencer.engine.deposit_facts import DepositFacts, content_of
 from sequencer.engine.impact import events_of
 from sequencer.engine.lookup import find_block, live_blocks, state_at
 from sequencer.engine.money_law import money_difference
-from sequencer.engine.sealer import as_bytes
 from sequencer.model.commands import SetMode, UnmakeDeposit
 from sequencer.model.events import Credited, DepositUnmade
 from sequencer.model.rows import Mode
 from sequencer.ports import ChainView
+from sequencer.starknet.felt import as_bytes
 
 _STRANGERS = (0xCAFE, 0xF00D)
 _INSURANCE = "insurance"

@@ -13,6 +13,7 @@ from itertools import chain
 import msgspec
 
 from scripts.simulating.cast import CHAIN_ID, Beginning, Cast, copy_of, open_store
+from scripts.simulating.modes import Modes
 from scripts.simulating.readers import Follower
 from scripts.simulating.records import Records, Sending
 from sequencer.chain.block import Block
@@ -32,7 +33,7 @@ from sequencer.engine.lookup import (
 )
 from sequencer.engine.producer import Producer
 from sequencer.engine.recovery import genesis_of, recover
-from sequencer.engine.sealer import Extras, Sealer, as_bytes
+from sequencer.engine.sealer import Extras, Sealer
 from sequencer.engine.trie_cache import TrieCache
 from sequencer.exchange.invariants import check_laws, recount
 from sequencer.model.events import (
@@ -50,6 +51,7 @@ from sequencer.model.records import NO_HASH, BlockRecord, EffectKind
 from sequencer.model.refusals import Reason
 from sequencer.model.rows import ModeCause
 from sequencer.ports import ChainView
+from sequencer.starknet.felt import as_bytes
 from sequencer.starknet.felt_hash import pedersen, poseidon
 from sequencer.starknet.state import CLASSES_TRIE, CONTRACTS_TRIE
 from sequencer.starknet.transactions import transaction_hash
@@ -128,6 +130,9 @@ def check_chain(store: ChainStore, cast: Cast, records: Records, begun: Beginnin
 
 def count_events(history: History, records: Records) -> None:
     """Count what the blocks of the run are about: without trades a run proves nothing."""
+    modes = Modes(history.view, records)
+    for record in history.records:
+        modes.follow(record, _events(history.blocks[record.block_hash]))
     names = {Fill: "fill", Liquidated: "liquidation", Withdrawn: "withdrawal"}
     for event in chain.from_iterable(map(_events, history.blocks.values())):
         if isinstance(event, ModeChanged):

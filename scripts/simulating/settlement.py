@@ -2,7 +2,8 @@
 
 Laws
 - Each call takes virtual time. What is posted at a moment is known to whoever looks (`is_posting`).
-- In the end the contract stands at the newest live block, and all that is final there is live here.
+- In the end the contract stands at the newest live block, and all that is final there is live here;
+  no hold is left over.
 - Of the deposits that a reorg removes some come again, as transactions there do.
 """
 
@@ -24,10 +25,12 @@ from sequencer.model.settlement import (
 )
 from sequencer.ports import ChainView, Clock
 from sequencer.settlement.contract_rules import (
+    ContractCall,
     ContractState,
     Deposit,
     RevertState,
     UpdateState,
+    is_held,
 )
 from sequencer.settlement.simulated import SimulatedChain, SimulatedSettlement
 
@@ -35,6 +38,23 @@ _OWNER, _CALLER, _DEPOSITOR = 1, 2, 3
 _LATE_MS_MAX = 60
 _DELAYS_SECONDS = (3, 30, 3_600)
 _FAULTS = ("receipts_lost", "calls_lost", "doubled", "reorg", "down", "late", "late", "late")
+
+
+class _Contract(SimulatedChain):
+    """The contract, looked at with each call that it accepts."""
+
+    def __init__(self, state: ContractState, clock: Clock, records: Records) -> None:
+        super().__init__(state, clock)
+        self._records = records
+
+    def carry_out(self, call: ContractCall, caller: int) -> int:
+        """Carry a call out; what names an epoch names the one in which it is taken."""
+        epoch = self.ledger.state.epoch
+        place = super().carry_out(call, caller)
+        if isinstance(call, UpdateState | RevertState):
+            words = f"a call of epoch {call.epoch} is taken in epoch {epoch}"
+            self._records.require(call.epoch == epoch, words)
+        return place
 
 
 class SettlementChain(SimulatedSettlement):
@@ -47,7 +67,7 @@ class SettlementChain(SimulatedSettlement):
         state = ContractState(
             _OWNER, _CALLER, delay, (first,), exchange=EXCHANGE_ADDRESS, chain_id=CHAIN_ID
         )
-        super().__init__(SimulatedChain(state, clock), _CALLER, seed=seed)
+        super().__init__(_Contract(state, clock, records), _CALLER, seed=seed)
         self.faults.late_ms_max = _LATE_MS_MAX
         self.is_posting = False
         self._late = False
@@ -128,6 +148,8 @@ class SettlementChain(SimulatedSettlement):
         for timed in state.posts:
             live = place_of(timed.post, view) is Place.LIVE
             records.require(live, f"post {timed.post.height} is not live here")
+        held = is_held(state, self.chain.now())
+        records.require(not held, f"the hold of plan {state.plan_hash:#x} is left over")
         self._check_calls(view)
         if state.final:
             records.count("block final on the settlement chain")

@@ -33,11 +33,14 @@ from scripts.simulating.records import Records
 from scripts.simulating.settlement import SettlementChain
 from scripts.simulating.signatures import Signatures
 from scripts.simulating.surroundings import LoopClock
+from sequencer.engine.items import Applied
 from sequencer.engine.lookup import find_block, rows_at
 from sequencer.model.commands import SetMode
 from sequencer.model.halts import Halt, HaltCause
 from sequencer.model.rows import Mode
 from sequencer.node import Node
+from sequencer.starknet.felt import as_bytes
+from sequencer.storage.witness import decode_slots, newest_slot
 
 REAL_EVERY = 25
 """One run of so many has real signatures, and is executed again from genesis with them."""
@@ -98,6 +101,7 @@ class World:
         self.around.is_telling = lambda: any(reader.is_taking for reader in self.readers)
         self.cut = asyncio.Event()
         self.life = 0
+        self._failures = 0
 
     async def run(self) -> None:
         """Live, die, and be checked."""
@@ -118,6 +122,7 @@ class World:
         self.life += 1
         self.around.is_stopping = False
         self.cut.clear()
+        self._failures = self.disk.failures
         node = self.around.start(self.cut.set)
         self.records.say(f"life {self.life} at {node.store.head.height}")
         node.listen(self._note_halt)
@@ -195,6 +200,7 @@ class World:
         for sending in self.records.sendings:
             if sending.answer is None and sending.life == self.life:
                 sending.was_cut = True
+        self._check_witness(node)
         self.around.kill()
         await _cancelled(running, *people)
         self.cuts.disarm()
@@ -239,6 +245,18 @@ class World:
         if halt is not None:
             self.disk.power_cut()
 
+    def _check_witness(self, node: Node) -> None:
+        """What was answered in this life is in a block that the witness knows, or an older one."""
+        witness = newest_slot(decode_slots(self.disk.witness_bytes))
+        known = (0, 0) if witness is None else (witness.epoch, witness.sequence)
+        for sending in self.records.sendings:
+            if sending.life != self.life or not isinstance(sending.answer, Applied):
+                continue
+            block = node.store.view.block_by_hash(as_bytes(sending.answer.block_hash))
+            seen = block is not None and (block.epoch, block.sequence) <= known
+            words = f"{sending.name} was told of block {sending.answer.height}, the witness was not"
+            self.records.require(seen, words)
+
     def _check_people(self, people: list[_Task]) -> None:
         for task in people:
             if not task.done():
@@ -256,8 +274,11 @@ class World:
         for sending in left:
             records.violate(f"{sending.name} {type(sending.payload).__name__} is not answered")
         final = node.engine.gate.final()
+        self._check_witness(node)
         if final is not None:
             records.count(f"halted for good by {final.cause.value}")
+            expected = final.cause is HaltCause.WRITE_FAILED and self.disk.failures > self._failures
+            records.require(expected, f"halted for good although no write has failed: {final}")
             return
         view, last = node.store.view, node.store.head.next_effect - 1
         same = node.engine.writer.state.rows == rows_at(view, find_block(view, "latest"))

@@ -29,6 +29,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from sequencer.api.json_rpc import INVALID_REQUEST, METHOD_UNKNOWN, PARAMS_INVALID, PARSE_ERROR
 from sequencer.api.metrics import Counted, Metrics
 from sequencer.api.strict_json import decode_strict
 from sequencer.engine.desk import Desk
@@ -56,8 +57,7 @@ from sequencer.model.secret import Secret
 
 _LOOPBACK = "127.0.0.1"
 _HOSTS = frozenset({_LOOPBACK, "localhost"})
-_PARSE_ERROR, _INVALID_REQUEST = -32_700, -32_600
-_METHOD_UNKNOWN, _PARAMS_INVALID, _DENIED = -32_601, -32_602, -32_000
+_DENIED = -32_000
 # What clients send wrongly is answered, and no news for whoever runs the node.
 _SILENT = logging.Logger("admin", logging.CRITICAL + 1)
 _NAMES = frozenset({"jsonrpc", "id", "method", "params"})
@@ -298,12 +298,12 @@ async def _body(request: web.BaseRequest) -> bytes:
                 body += chunk
                 if len(body) > ADMIN_BODY_BYTES_MAX:
                     words = f"over {ADMIN_BODY_BYTES_MAX} bytes"
-                    raise _failed(_INVALID_REQUEST, Reason.JSON_MALFORMED, words)
+                    raise _failed(INVALID_REQUEST, Reason.JSON_MALFORMED, words)
     except TimeoutError:
         words = f"the request took over {ADMIN_REQUEST_SECONDS_MAX} s to come"
-        raise _failed(_INVALID_REQUEST, Reason.JSON_MALFORMED, words) from None
+        raise _failed(INVALID_REQUEST, Reason.JSON_MALFORMED, words) from None
     except web.RequestPayloadError as error:
-        raise _failed(_INVALID_REQUEST, Reason.JSON_MALFORMED, str(error)) from None
+        raise _failed(INVALID_REQUEST, Reason.JSON_MALFORMED, str(error)) from None
     return bytes(body)
 
 
@@ -311,11 +311,11 @@ def _read_call(body: bytes) -> dict[str, Any]:
     try:
         called = decode_strict(body, hexadecimal=False)
     except Refused as refused:
-        raise _failed(_PARSE_ERROR, refused.reason, refused.detail) from None
+        raise _failed(PARSE_ERROR, refused.reason, refused.detail) from None
     sound = isinstance(called, dict) and called.keys() <= _NAMES
     if not sound or called.get("jsonrpc") != "2.0" or type(called.get("id")) not in (int, str):
         words = "one object with jsonrpc 2.0, an id, a method and params"
-        raise _failed(_INVALID_REQUEST, Reason.JSON_MALFORMED, words)
+        raise _failed(INVALID_REQUEST, Reason.JSON_MALFORMED, words)
     found: dict[str, Any] = called
     return found
 
@@ -325,11 +325,11 @@ def _request_of(called: dict[str, Any]) -> AnyRequest:
     kind = REQUESTS.get(method) if isinstance(method, str) else None
     if kind is None:
         words = f"one of {', '.join(REQUESTS)}"
-        raise _failed(_METHOD_UNKNOWN, Reason.METHOD_UNKNOWN, words)
+        raise _failed(METHOD_UNKNOWN, Reason.METHOD_UNKNOWN, words)
     try:
         return msgspec.convert(called.get("params", {}), kind)
     except msgspec.ValidationError as error:
-        raise _failed(_PARAMS_INVALID, Reason.PARAMETER_INVALID, str(error)) from None
+        raise _failed(PARAMS_INVALID, Reason.PARAMETER_INVALID, str(error)) from None
 
 
 def _failed(number: int, reason: Reason, words: str) -> _Failed:

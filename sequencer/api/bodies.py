@@ -13,10 +13,7 @@ from aiohttp import web
 
 from sequencer.api.buckets import Hold, Share
 from sequencer.api.json_rpc import INVALID_REQUEST, PARSE_ERROR, RpcError
-from sequencer.model.api_limits import (
-    RPC_BODY_SECONDS_MAX,
-    RPC_LARGE_BODY_BYTES_MAX,
-)
+from sequencer.model.api_limits import RPC_BODY_SECONDS_MAX, RPC_LARGE_BODY_BYTES_MAX
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 

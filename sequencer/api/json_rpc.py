@@ -97,7 +97,7 @@ def limit_exceeded(reason: Reason, words: str) -> RpcError:
 
 def error_text(error: RpcError) -> bytes:
     """Write an error about a request whose id is not known."""
-    return _encode(_failed(None, error))
+    return msgspec.json.encode(_failed(None, error))
 
 
 def _free(requests: int, cost: int) -> None:
@@ -183,7 +183,7 @@ async def _answer_one(called: object, size: int, methods: Methods, caller: objec
         return _refusal(called, error)
     if "id" not in request:
         return None
-    return _encode({"jsonrpc": "2.0", "id": request["id"], "result": result})
+    return msgspec.json.encode({"jsonrpc": "2.0", "id": request["id"], "result": result})
 
 
 def _method_of(request: Mapping[str, Any], size: int, methods: Methods) -> Method:
@@ -259,11 +259,11 @@ def _is_id(value: object) -> bool:
 def _refusal(called: object, error: RpcError) -> bytes | None:
     # A request without an id is never answered; what is no request always is.
     if not isinstance(called, dict):
-        return _encode(_failed(None, error))
+        return msgspec.json.encode(_failed(None, error))
     if "id" not in called and _is_sound(called):
         return None
     number = called.get("id")
-    return _encode(_failed(number if _is_id(number) else None, error))
+    return msgspec.json.encode(_failed(number if _is_id(number) else None, error))
 
 
 def _failed(number: object, error: RpcError) -> dict[str, Any]:
@@ -271,7 +271,3 @@ def _failed(number: object, error: RpcError) -> dict[str, Any]:
     if error.data is not None:
         told["data"] = error.data
     return {"jsonrpc": "2.0", "id": number, "error": told}
-
-
-def _encode(told: object) -> bytes:
-    return msgspec.json.encode(told)

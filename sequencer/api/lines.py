@@ -34,11 +34,7 @@ from sequencer.engine.items import Applied, Item
 from sequencer.engine.rollback import read_notice
 from sequencer.engine.writer import Writer
 from sequencer.model.commands import Command
-from sequencer.model.limits import (
-    LINE_BYTES_MAX,
-    LINES_CLOSING_SECONDS_MAX,
-    LINES_WAITING_MAX,
-)
+from sequencer.model.limits import LINE_BYTES_MAX, LINES_CLOSING_SECONDS_MAX, LINES_WAITING_MAX
 from sequencer.model.records import BlockRecord, Effect, EffectKind
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.felt import format_felt, format_hash

@@ -15,11 +15,9 @@ from sequencer.chain.native import Answer, Call, EntryPoint, Interface, native_c
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.felt import Felt, encode_short_string
 
-SRC5_ID = 0x3F918D17E5EE77373B56385708F855659A07F75997F365CF87748628532A055
-"""The interface of asking for interfaces, `supports_interface`."""
-
-SRC6_ID = 0x2CECCEF7F994940B3962A6C67E0BA4FCD37DF7D131417C604F91E03CAECC1CD
-"""The interface of a Starknet account."""
+# The interface of asking for interfaces (SRC-5), and that of a Starknet account (SRC-6).
+_SRC5_ID = 0x3F918D17E5EE77373B56385708F855659A07F75997F365CF87748628532A055
+_SRC6_ID = 0x2CECCEF7F994940B3962A6C67E0BA4FCD37DF7D131417C604F91E03CAECC1CD
 
 _FELT = cairo_type(int, "Account.key")
 _FELTS = cairo_type(Sequence[int], "Account.key")
@@ -66,7 +64,7 @@ def _is_valid_signature(call: Call) -> Answer:
 
 def _supports_interface(call: Call) -> Answer:
     asked = read_all(_INTERFACE, call.calldata)["interface_id"]
-    return Answer((int(asked in (SRC5_ID, SRC6_ID)),))
+    return Answer((int(asked in (_SRC5_ID, _SRC6_ID)),))
 
 
 def _of_the_chain(

@@ -28,6 +28,7 @@ from sequencer.chain.tries import TrieSource
 from sequencer.exchange.invariants import check_laws
 from sequencer.exchange.state import Journal, State
 from sequencer.model.refusals import Reason, Refused
+from sequencer.model.units import MS_PER_SECOND
 from sequencer.starknet.block import (
     Commitments,
     GasPrices,
@@ -66,7 +67,7 @@ def build_block(
     Refusals: those of a transaction that may not enter a block; LawBroken stops everything.
     """
     journal = Journal(state)
-    block, committed = _run(state, tries, parent, transactions, journal, environment)
+    _, block, committed = _run(state, tries, parent, transactions, journal, environment)
     tries.apply(committed)
     return block
 
@@ -74,20 +75,32 @@ def build_block(
 def verify_block(
     state: State, tries: TrieSource, parent: Block | None, block: Block, environment: Environment
 ) -> None:
-    """Execute a block again on its parent's state and compare everything.
+    """Execute a block again on its parent's state and compare everything; both move on.
 
     Refusal: BLOCK_DIFFERS, naming the first difference; the state is then as before.
     """
+    tries.apply(check_block(state, tries, parent, block, environment)[2])
+
+
+def check_block(
+    state: State, tries: TrieSource, parent: Block | None, block: Block, environment: Environment
+) -> "tuple[ClosedBlock, Block, Committed]":
+    """Do the same, and leave the tries to whoever writes first what the block did.
+
+    Returns what it did, the block as this execution has it, and what to `apply` to the tries.
+    """
     journal = Journal(state)
     try:
-        again, committed = _run(state, tries, parent, block.transactions, journal, environment)
+        closed, again, committed = _run(
+            state, tries, parent, block.transactions, journal, environment
+        )
         _compare(block, again)
     except Refused as refused:
         journal.undo()
         if refused.reason is Reason.BLOCK_DIFFERS:
             raise
         raise Refused(Reason.BLOCK_DIFFERS, str(refused)) from None
-    tries.apply(committed)
+    return closed, again, committed
 
 
 class ClosedBlock(msgspec.Struct, frozen=True):
@@ -144,10 +157,11 @@ def _run(
     transactions: Sequence[Transaction],
     journal: Journal,
     environment: Environment,
-) -> tuple[Block, Committed]:
+) -> tuple[ClosedBlock, Block, Committed]:
     executed = [(item, execute(state, journal, item, environment)) for item in transactions]
     number, parent_hash = (0, 0) if parent is None else (parent.header.number + 1, parent.hash)
-    return seal_block(close_block(state, number, journal, executed), parent_hash, tries)
+    closed = close_block(state, number, journal, executed)
+    return closed, *seal_block(closed, parent_hash, tries)
 
 
 def _compare(stored: Block, again: Block) -> None:
@@ -174,7 +188,7 @@ def _header(
         parent_hash=parent_hash,
         state_root=committed.commitment.state_root,
         sequencer=closed.operator,
-        timestamp=closed.time_ms // 1_000,
+        timestamp=closed.time_ms // MS_PER_SECOND,
         commitments=content,
         blob=True,
         prices=BLOCK_PRICES,

@@ -16,6 +16,7 @@ from sequencer.chain.calldata import CairoType, cairo_type, read_all, struct_typ
 from sequencer.chain.native import Answer, Call, EntryPoint
 from sequencer.exchange.book import BookSide
 from sequencer.exchange.closing import orders_of
+from sequencer.exchange.losses import insurance_cash
 from sequencer.exchange.margin import VALUE_PER_QUOTE, margin_of
 from sequencer.exchange.state import State
 from sequencer.model.limits import DEPTH_LEVELS_MAX
@@ -90,10 +91,6 @@ class MoneyView(msgspec.Struct, frozen=True, gc=False):
     dust: int
     genesis_deposited: int
     insurance_cash: int
-
-
-def _account(state: State, account: Felt) -> Account:
-    return state.accounts.get(account, Account())
 
 
 def _isolated(state: State, owner: Felt, market: str) -> Felt:
@@ -198,8 +195,8 @@ def _levels(side: BookSide) -> Iterator[Level]:
 
 
 def _money(state: State) -> MoneyView:
-    insurance_cash = _account(state, state.system.insurance).cash
-    return MoneyView(**msgspec.structs.asdict(state.totals), insurance_cash=insurance_cash)
+    totals = msgspec.structs.asdict(state.totals)
+    return MoneyView(**totals, insurance_cash=insurance_cash(state))
 
 
 def _publisher_key(state: State, name: str) -> Felt:
@@ -240,7 +237,7 @@ _WORDS = cairo_type(Sequence[str])
 _ACCOUNT, _MARKET = ("account", _FELT), ("market", _WORD)
 
 VIEWS = (
-    _view("get_account", _account, struct_type(Account), _ACCOUNT),
+    _view("get_account", State.account, struct_type(Account), _ACCOUNT),
     _view("get_isolated", _isolated, _FELT, ("owner", _FELT), _MARKET),
     _view("get_margin", margin_figures, struct_type(MarginView), _ACCOUNT),
     _view("get_position", _position, struct_type(Position), _ACCOUNT, _MARKET),

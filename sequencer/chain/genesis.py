@@ -21,7 +21,8 @@ from sequencer.exchange.state import ONLY, Journal, State, Table
 from sequencer.exchange.step import Context
 from sequencer.exchange.transition import transition
 from sequencer.model.commands import Command, CreateMarket, RegisterPublisher, SetGuard, SetRisk
-from sequencer.model.limits import GENESIS_ACCOUNTS_MAX, QUOTE_MAX, TIME_MS_MAX
+from sequencer.model.exchange_limits import QUOTE_MAX, TIME_MS_MAX
+from sequencer.model.limits import GENESIS_ACCOUNTS_MAX
 from sequencer.model.markets import MarketParameters
 from sequencer.model.refusals import Reason, Refusal, Refused
 from sequencer.model.rows import Account, Contract, Guard, Risk, System

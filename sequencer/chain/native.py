@@ -113,8 +113,7 @@ def _by_selector(entry_points: Sequence[EntryPoint]) -> dict[Felt, EntryPoint]:
     return {selector(entry_point.name): entry_point for entry_point in entry_points}
 
 
-def make_abi(interface: Interface) -> list[dict[str, Any]]:
-    """Return the ABI as a list of entries in the shape of Cairo 1."""
+def _make_abi(interface: Interface) -> list[dict[str, Any]]:
     entries: dict[str, dict[str, Any]] = {}
     functions = [_function(entry, entries) for entry in interface.entry_points]
     handlers = [
@@ -144,7 +143,7 @@ def _sierra_class(interface: Interface) -> SierraClass:
     names = [name for kind in kinds for name in kind]
     external, l1_handler, constructor = (_numbered(kind, names) for kind in kinds)
     # Spaced as Python's own json writes a list: both client libraries hash an ABI in that form.
-    abi = msgspec.json.format(msgspec.json.encode(make_abi(interface)), indent=0).decode()
+    abi = msgspec.json.format(msgspec.json.encode(_make_abi(interface)), indent=0).decode()
     return SierraClass(
         version=_CLASS_VERSION,
         program=(encode_short_string(f"perpchain.{interface.name}"), _BEHAVIOUR),

@@ -51,15 +51,13 @@ from sequencer.model.rows import (
     Withdrawal,
 )
 from sequencer.starknet.block import Header, Receipt
-from sequencer.starknet.felt import Felt
+from sequencer.starknet.felt import FELT_BYTES, Felt
 from sequencer.starknet.state import StateDiff
 from sequencer.starknet.transactions import Transaction
 from sequencer.starknet.trie import Changes
 
 BLOCK_VERSION = 1
 """The layout of headers and bodies that this build writes, the only one that it reads."""
-
-_FELT_BYTES = 32
 
 
 class StoredTable(NamedTuple):
@@ -123,7 +121,7 @@ def decode_stored(number: int, key: bytes, value: bytes) -> tuple[Table, Any, An
 
 def trie_name(trie: int) -> bytes:
     """Write a trie's id: an address, or one of the small negative ids of `starknet.state`."""
-    return trie.to_bytes(_FELT_BYTES, "big", signed=True)
+    return trie.to_bytes(FELT_BYTES, "big", signed=True)
 
 
 def node_changes(nodes: Mapping[int, Changes]) -> Iterator[NodeChange]:
@@ -173,7 +171,3 @@ def _versioned(data: bytes, struct: type[Struct]) -> Struct:
         words = f"{struct.__name__} of version {data[:1].hex()}, this build reads {BLOCK_VERSION}"
         raise Refused(Reason.BLOCK_VERSION_UNSUPPORTED, words)
     return decode_fields(data, 1, struct)
-
-
-def _felt(value: Felt) -> bytes:
-    return value.to_bytes(_FELT_BYTES, "big")

@@ -33,15 +33,14 @@ def to_text(value: Any) -> Any:
     raise TypeError(f"nothing that a block holds: {type(value).__name__}")
 
 
-def from_text(value: Any) -> Any:
-    """Turn such text back into numbers and plain text. Errors: ValueError."""
+def _from_text(value: Any) -> Any:
     match value:
         case str():
             return value[1:] if value.startswith("=") else int(value, 16)
         case dict():
-            return {_key(key): from_text(item) for key, item in value.items()}
+            return {_key(key): _from_text(item) for key, item in value.items()}
         case list():
-            return [from_text(item) for item in value]
+            return [_from_text(item) for item in value]
     return value
 
 
@@ -56,7 +55,7 @@ def text_reader(kind: type[_T]) -> Callable[[bytes], _T]:
     msgspec.json.Decoder(kind)
 
     def read(content: bytes) -> _T:
-        return msgspec.convert(from_text(msgspec.json.decode(content)), kind)
+        return msgspec.convert(_from_text(msgspec.json.decode(content)), kind)
 
     return read
 

@@ -11,7 +11,6 @@ from sequencer.chain.exchange_contract import run_command
 from sequencer.chain.native import Answer, Call, EntryPoint, Interface, native_contract
 from sequencer.exchange.step import Context
 from sequencer.model.commands import Transfer
-from sequencer.model.rows import Account
 from sequencer.model.units import QUOTE_PER_TOKEN
 from sequencer.starknet.felt import ADDRESS_BOUND, Felt, encode_short_string
 from sequencer.starknet.felt_hash import starknet_keccak
@@ -50,7 +49,7 @@ def _amount(value: int) -> Answer:
 
 def _balance_of(call: Call) -> Answer:
     account = read_all(_BALANCE, call.calldata)["account"]
-    cash = call.state.accounts.get(account, Account()).cash
+    cash = call.state.account(account).cash
     return _amount(max(cash, 0) // QUOTE_PER_TOKEN)
 
 

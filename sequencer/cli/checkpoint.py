@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from sequencer.cli.completing import complete_label
 from sequencer.cli.desk import NodeDir, ask
 from sequencer.cli.stored import AsJson, Witness, print_facts
 from sequencer.engine.requests import (
@@ -54,7 +55,7 @@ def list_checkpoints(data_dir: NodeDir, witness: Witness = None, as_json: AsJson
 @checkpoint.command("drop")
 def drop_checkpoint(
     data_dir: NodeDir,
-    label: Annotated[str, typer.Argument(help="Its name.")],
+    label: Annotated[str, typer.Argument(help="Its name.", autocompletion=complete_label)],
     witness: Witness = None,
     as_json: AsJson = False,
 ) -> None:

@@ -11,14 +11,15 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, TypeVar
 
 import msgspec
 import typer
 
 from sequencer.cli.settlement import settlement_of
-from sequencer.cli.stored import fail, opened, plain
-from sequencer.config import AdminPlace, find_admin
+from sequencer.cli.stored import fail, opened, plain, store_step
+from sequencer.config import SETTLEMENT_FILE, ServerPlace, find_admin
 from sequencer.engine.clock import SystemClock
 from sequencer.engine.desk import Desk
 from sequencer.engine.desk_facts import Facts
@@ -26,12 +27,18 @@ from sequencer.engine.operator_log import OperatorLog
 from sequencer.engine.reach import Reach
 from sequencer.engine.requests import (
     AnyRequest,
+    ApplyRequest,
+    BackupRequest,
     CheckpointListRequest,
     Denied,
     GuardListRequest,
+    PlanRequest,
     PluginListRequest,
+    PriceListRequest,
     ReorgStatusRequest,
+    ResumeRequest,
     StatusRequest,
+    UndoRequest,
     answer,
     method_of,
 )
@@ -39,12 +46,15 @@ from sequencer.model.admin_limits import (
     ADMIN_ANSWER_SECONDS_MAX,
     ADMIN_QUICK_ANSWER_SECONDS_MAX,
     ADMIN_REQUEST_SECONDS_MAX,
+    COMPLETING_SECONDS_MAX,
 )
 from sequencer.model.halts import ExitCode
 from sequencer.model.operator_log import NodeKind
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.secret import Secret
+from sequencer.model.transfer_limits import BACKUP_ANSWER_SECONDS_MAX
 from sequencer.ports import Store, StoreProblem
+from sequencer.storage.copying import StoreCopies
 from sequencer.storage.halt_note import HaltFile
 from sequencer.storage.operator_log import OperatorLogFile
 from sequencer.storage.plan_folder import PlanFolder
@@ -58,13 +68,15 @@ _NEXT_STEPS: dict[str, str] = {
     Reason.FINALITY_TOO_CLOSE: "status {}",
     Reason.GUARD_STOPPED: "guard list {}",
     Reason.HALTED: "status {}",
-    Reason.MODE_NOT_READY: "status {}",
+    Reason.MODE_NOT_READY: "price list {}",
     Reason.NODE_NOT_RUNNING: "node {}",
     Reason.NOT_A_DRILL: "guard list {}",
     Reason.OPERATOR_LOG_FAILED: "inspect operator-log {}",
     Reason.OUTCOME_UNKNOWN: "status {}",
     Reason.PLAN_APPLIED: "reorg list {}",
+    Reason.PLAN_UNKNOWN: "reorg plan {} --to HEIGHT",
     Reason.PLUGIN_UNKNOWN: "plugin list {}",
+    Reason.PRICE_SEED_REFUSED: "price list {}",
     Reason.ROLLBACK_OPEN: "reorg resume {}",
     Reason.ROOT_UNVERIFIED: "status {}",
     Reason.SETTLEMENT_DIFFERS: "status {}",
@@ -87,8 +99,12 @@ _QUICK = (
     CheckpointListRequest,
     GuardListRequest,
     PluginListRequest,
+    PriceListRequest,
 )
 """What a node answers at once, or not at all."""
+
+_SETTLING = (PlanRequest, ApplyRequest, UndoRequest, ResumeRequest)
+"""What asks the settlement chain. The rest needs no key, as beside a backup, which has none."""
 
 _T = TypeVar("_T")
 _UNAUTHORIZED = 401
@@ -140,11 +156,7 @@ def ask(
         with opened(command, data_dir, witness) as store:
             told = asyncio.run(_answered(store, data_dir, settlement, request))
     if isinstance(told, Denied):
-        step = _next_step(told, data_dir)
-        # Whoever got no answer gains nothing from being sent to the same command.
-        is_another = step not in ("", f"{command} {data_dir}")
-        words = f"{told}; next: perpchain {step}" if is_another else str(told)
-        fail(command, words, ExitCode(told.exit_code))
+        fail(command, str(told), ExitCode(told.exit_code), _next_step(command, told, data_dir))
     return told
 
 
@@ -152,7 +164,8 @@ async def _answered(
     store: Store, data_dir: Path, settlement: Path | None, request: AnyRequest
 ) -> Facts | Denied:
     """Do something beside a folder whose node does not run."""
-    in_place, contract, clock = InPlace(), settlement_of(data_dir, settlement), SystemClock()
+    contract = settlement_of(data_dir, settlement) if isinstance(request, _SETTLING) else None
+    in_place, clock = InPlace(), SystemClock()
     reach = Reach(
         store=store,
         view=lambda: nullcontext(store.view),
@@ -164,6 +177,7 @@ async def _answered(
         note=HaltFile(data_dir),
         plans=PlanFolder(data_dir),
         settlement=contract,
+        copies=StoreCopies(store, data_dir, (SETTLEMENT_FILE,)),
     )
     file = OperatorLogFile(data_dir, clock, NodeKind.STOPPED)
     if problem := file.open():
@@ -177,20 +191,37 @@ async def _answered(
             await contract.close()
 
 
+def ask_running(data_dir: Path, request: AnyRequest) -> Facts | None:
+    """Ask the node that runs, without patience; None where none does, or it does not answer."""
+    try:
+        found = find_admin(data_dir)
+    except (Refused, OSError):
+        return None
+    told = None if found is None else _posted(*found, request, COMPLETING_SECONDS_MAX)
+    return None if isinstance(told, Denied) else told
+
+
 def _asked_node(command: str, data_dir: Path, request: AnyRequest) -> Facts | Denied | None:
     """Ask the node that runs; None where none does."""
     try:
         found = find_admin(data_dir)
     except Refused as refused:
         fail(command, str(refused), ExitCode.INPUT)
-    return None if found is None else _posted(*found, request)
+    return None if found is None else _posted(*found, request, _patience_seconds(request))
 
 
-def _posted(place: AdminPlace, token: Secret, request: AnyRequest) -> Facts | Denied | None:
+def _patience_seconds(request: AnyRequest) -> int:
+    if isinstance(request, BackupRequest):
+        return BACKUP_ANSWER_SECONDS_MAX
+    is_quick = isinstance(request, _QUICK)
+    return ADMIN_QUICK_ANSWER_SECONDS_MAX if is_quick else ADMIN_ANSWER_SECONDS_MAX
+
+
+def _posted(
+    place: ServerPlace, token: Secret, request: AnyRequest, seconds: int
+) -> Facts | Denied | None:
     """Send a request; None where nobody listens, or somebody who is not that node."""
     # A node that is stopped by a signal takes connections, and answers nobody.
-    is_quick = isinstance(request, _QUICK)
-    seconds = ADMIN_QUICK_ANSWER_SECONDS_MAX if is_quick else ADMIN_ANSWER_SECONDS_MAX
     connection = HTTPConnection("127.0.0.1", place.port, timeout=ADMIN_REQUEST_SECONDS_MAX)
     try:
         connection.connect()
@@ -224,16 +255,25 @@ def _reply(content: bytes) -> Facts | Denied:
     return reply.result or {}
 
 
-def _next_step(denied: Denied, data_dir: Path) -> str:
-    """Return what to do about a refusal, in the words of a command; "" where its own words say."""
-    last_word = denied.detail.rpartition(" ")[2]
+def _next_step(command: str, denied: Denied, data_dir: Path) -> str | None:
+    """Return what to type about a refusal; "" where its own words say, None where nothing does."""
+    folder, last_word = quote(str(data_dir)), denied.detail.rpartition(" ")[2]
     if denied.code == Reason.PLAN_STALE:
         # The words end with the id of the new plan, if it could be kept.
-        return f"reorg show {data_dir} {last_word}" if _PLAN_ID.fullmatch(last_word) else ""
+        step = f"perpchain reorg show {folder} {last_word}"
+        return step if _PLAN_ID.fullmatch(last_word) else ""
     if denied.code == Reason.REORG_VETOED:
         # The words end with the id of the plan.
-        return f"reorg apply {data_dir} {last_word} --reason '...' --override '...'"
+        return f"perpchain reorg apply {folder} {last_word} --reason '...' --override '...'"
     if denied.code == Reason.MODE_ORDER:
         # The words end with the mode that comes next.
-        return f"mode {data_dir} {last_word.lower().replace('_', '-')}"
-    return _NEXT_STEPS.get(denied.code, "").format(data_dir)
+        return f"perpchain mode {folder} {last_word.lower().replace('_', '-')}"
+    if denied.code not in _NEXT_STEPS:
+        is_stores = denied.exit_code == ExitCode.STORE_UNUSABLE
+        return store_step(denied.code, data_dir) if is_stores else None
+    step = f"perpchain {_NEXT_STEPS[denied.code].format(folder)}"
+    # Whoever got no answer gains nothing from being sent to the same command.
+    if step != f"perpchain {command} {folder}":
+        return step
+    is_hung = denied.code == Reason.OUTCOME_UNKNOWN
+    return f"end that process, then perpchain node {folder}" if is_hung else ""

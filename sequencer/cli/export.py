@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from sequencer.chain.export import write_export
+from sequencer.cli.ending import ended_as_by_ctrl_c
 from sequencer.cli.stored import DataDir, Witness, fail, opened
-from sequencer.engine.lookup import live_blocks
-from sequencer.engine.recovery import genesis_of
+from sequencer.engine.exporting import export_lines
 from sequencer.model.halts import ExitCode
+from sequencer.storage.staging import place_of
+from sequencer.storage.sync import durable_sync, sync_folder
 
 
 def export(
@@ -21,26 +22,29 @@ def export(
 ) -> None:
     """Write the genesis file and every live block of a stopped node as JSON lines.
 
-    The file appears whole or not at all.
-    `python scripts/verify_chain.py FILE` executes it again.
+    The file appears whole or not at all. `perpchain import` makes a chain of it;
+    `python scripts/verify_chain.py FILE` only executes it again.
     Example: perpchain export /tmp/chain chain.jsonl
     """
-    with opened("export", data_dir, witness) as store:
+    with ended_as_by_ctrl_c(), opened("export", data_dir, witness) as store:
         view = store.view
-        lines = write_export(genesis_of(view).encode(), live_blocks(view, 1))
+        lines = export_lines(view)
         try:
             if str(file) == "-":
                 sys.stdout.buffer.writelines(lines)
                 sys.stdout.buffer.flush()
                 return
-            file = file.resolve()
+            file = place_of(file)
             if file.exists() and not file.is_file():
                 fail("export", f"{file} is no regular file; - is standard output", ExitCode.INPUT)
             partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
             try:
                 with partial.open("wb") as out:
                     out.writelines(lines)
+                    out.flush()
+                    durable_sync(out.fileno())
                 partial.replace(file)
+                sync_folder(file.parent)
             finally:
                 partial.unlink(missing_ok=True)
         except OSError as error:

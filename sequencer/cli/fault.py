@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from sequencer.cli.completing import among
 from sequencer.cli.desk import NodeDir, ask
-from sequencer.cli.names import named
+from sequencer.cli.names import named, typed_names
 from sequencer.cli.stored import AsJson, Witness, print_facts
 from sequencer.engine.requests import FaultRequest
 from sequencer.model.commands import FaultKind
@@ -15,6 +16,7 @@ FaultName = Annotated[
     typer.Argument(
         parser=named(FaultKind),
         metavar="KIND",
+        autocompletion=among(typed_names(FaultKind)),
         help="zero-price, wrong-decimals, index-reset, lost-position, lost-order, cash-minted.",
     ),
 ]

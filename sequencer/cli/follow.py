@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from sequencer.cli.logs import make_log
-from sequencer.cli.stored import plain, print_facts
+from sequencer.cli.stored import fail, print_facts
 from sequencer.model.halts import ExitCode
 from sequencer.model.refusals import Reason, Refused, shown
 
@@ -120,8 +120,9 @@ async def _run(follower: "Follower") -> Refused | None:
 
 
 def _fail(refused: Refused) -> NoReturn:
-    typer.echo(plain(f"perpchain follow: {refused}"), err=True)
-    raise typer.Exit(int(_CODES.get(refused.reason, ExitCode.INPUT))) from None
+    code = _CODES.get(refused.reason)
+    # The help has nothing about what happens while it runs.
+    fail("follow", str(refused), code or ExitCode.INPUT, None if code is None else "")
 
 
 def _url(text: str) -> str:

@@ -7,7 +7,9 @@ import msgspec
 import typer
 
 from sequencer.chain.genesis import read_genesis, start_chain
+from sequencer.cli.stored import fail
 from sequencer.config import read_limited
+from sequencer.model.halts import ExitCode
 from sequencer.model.limits import GENESIS_FILE_BYTES_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.felt import format_felt
@@ -29,8 +31,7 @@ def genesis(
         chain = start_chain(stated)
     except Refused as refused:
         where = "" if refused.reason is Reason.FILE_UNREADABLE else f"{file}: "
-        typer.echo(f"perpchain genesis: {where}{refused.detail}", err=True)
-        raise typer.Exit(2) from None
+        fail("genesis", f"{where}{refused.detail}", ExitCode.INPUT)
     special = {"operator": stated.operator, "insurance": stated.insurance, "fees": stated.fees}
     accounts = {name: format_felt(account.address()) for name, account in special.items()}
     facts = {

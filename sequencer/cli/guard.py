@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from sequencer.cli.completing import among
 from sequencer.cli.desk import NodeDir, ask
-from sequencer.cli.names import named
+from sequencer.cli.names import named, typed_names
 from sequencer.cli.stored import AsJson, Witness, print_facts
 from sequencer.engine.requests import GuardListRequest, GuardRequest
 from sequencer.model.rows import Guard
@@ -17,7 +18,12 @@ guard = typer.Typer(
 )
 GuardName = Annotated[
     Guard,
-    typer.Argument(parser=named(Guard), metavar="NAME", help="As `guard list` prints it."),
+    typer.Argument(
+        parser=named(Guard),
+        metavar="NAME",
+        help="As `guard list` prints it.",
+        autocompletion=among(typed_names(Guard)),
+    ),
 ]
 
 

@@ -20,14 +20,13 @@ from sequencer.engine.lookup import (
     roots_at,
     state_at,
 )
-from sequencer.engine.sealer import as_bytes
 from sequencer.exchange.state import State, Table
 from sequencer.model.halts import ExitCode
 from sequencer.model.records import BlockRecord
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Contract
 from sequencer.ports import ChainView
-from sequencer.starknet.felt import format_felt, format_hash, parse_felt
+from sequencer.starknet.felt import as_bytes, format_felt, format_hash, parse_felt
 from sequencer.storage import keys
 from sequencer.storage.operator_log import check_log
 

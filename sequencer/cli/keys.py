@@ -1,4 +1,4 @@
-"""`perpchain keys`: the keys of an account beside its own, and what they sign."""
+"""`perpchain keys`: files with keys, and an Ethereum address for an account."""
 
 import asyncio
 import re
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from sequencer.cli.key_files import new_key, show_key, wallet_of
 from sequencer.cli.money_options import is_address
 from sequencer.cli.stored import AsJson, fail, print_facts
 from sequencer.config import read_account_key, read_ethereum_key
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 keys = typer.Typer(
     name="keys",
-    help="Keys of an account beside its own.",
+    help="Make and show keys, and bind an Ethereum address to an account.",
     no_args_is_help=True,
 )
 
@@ -44,9 +45,8 @@ class _Asked(msgspec.Struct, frozen=True):
     signature: EthereumSignature | None
 
 
-@keys.callback()
-def keys_help() -> None:
-    """Hold the group's help; without this, a lone command would become the group."""
+keys.command("new")(new_key)
+keys.command("show")(show_key)
 
 
 @keys.command("register")
@@ -159,7 +159,7 @@ def _command(asked: _Asked, chain_id: Felt, stark_key: Felt) -> RegisterEthereum
 def _sign(asked: _Asked, message: dict[str, Any]) -> EthereumSignature:
     from eth_account.messages import encode_typed_data
 
-    signed = _wallet(asked.ethereum_key or _NOBODY).sign_message(
+    signed = wallet_of(asked.ethereum_key or _NOBODY).sign_message(
         encode_typed_data(full_message=message)
     )
     return _halves(signed.r, signed.s, _PARITIES[signed.v])
@@ -178,13 +178,6 @@ def _facts(asked: _Asked, chain_id: Felt, stark_key: Felt, called: "Called") -> 
     }
 
 
-def _wallet(key: Secret) -> Any:  # noqa: ANN401
-    # The library's own accounts: they have no types.
-    from eth_account import Account
-
-    return Account.from_key(key.value.to_bytes(32, "big"))
-
-
 def _require_files(*paths: Path | None) -> None:
     """Name a key file that is missing before anything else that is."""
     for path in paths:
@@ -193,8 +186,6 @@ def _require_files(*paths: Path | None) -> None:
 
 
 def _ethereum_key(path: Path | None, for_message: bool) -> Secret:
-    from sequencer.starknet.ethereum_key import ETHEREUM_CURVE_ORDER
-
     try:
         key = read_ethereum_key(path)
     except Refused as refused:
@@ -202,9 +193,7 @@ def _ethereum_key(path: Path | None, for_message: bool) -> Secret:
             raise
         words = f"--print-message needs --ethereum-address; or {refused.detail}"
         raise Refused(Reason.PARAMETER_INVALID, words) from None
-    if not 0 < key.value < ETHEREUM_CURVE_ORDER:
-        words = "a private key of Ethereum is in 1 .. curve order - 1"
-        raise Refused(Reason.PRIVATE_KEY_OUT_OF_RANGE, words)
+    wallet_of(key)
     return key
 
 
@@ -217,7 +206,7 @@ def _address(text: str, key: Secret | None) -> int:
         if not text:
             raise Refused(Reason.PARAMETER_INVALID, "--signature needs --ethereum-address, too")
         return int(text, 16)
-    own = int(_wallet(key).address, 16)
+    own = int(wallet_of(key).address, 16)
     if text and int(text, 16) != own:
         raise Refused(Reason.PARAMETER_INVALID, f"{text} is not the address of the Ethereum key")
     return own

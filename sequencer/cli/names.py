@@ -16,7 +16,12 @@ def named(kinds: type[_Name]) -> Callable[[str | _Name], _Name]:
         try:
             return kinds(text.upper().replace("-", "_"))
         except ValueError:
-            names = ", ".join(kind.value.lower().replace("_", "-") for kind in kinds)
+            names = ", ".join(typed_names(kinds))
             raise typer.BadParameter(f"{text!r:.40} is none of {names}") from None
 
     return read
+
+
+def typed_names(kinds: type[StrEnum]) -> list[str]:
+    """Return names as they are typed."""
+    return [kind.value.lower().replace("_", "-") for kind in kinds]

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, TypeVar
 
 import typer
@@ -95,7 +96,8 @@ def node(
         )
         contract = settlement_of(settings.data_dir, settlement or stated.settlement.file)
     except Refused as refused:
-        say(str(refused))
+        step = "node --help" if config is None else f"config check {quote(str(config))}"
+        say(f"{refused}; next: perpchain {step}")
         raise typer.Exit(2) from None
     if sys.stdin is None or sys.stdout is None:
         say("standard input and output are needed; give it /dev/null")

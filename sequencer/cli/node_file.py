@@ -6,6 +6,7 @@ Promises
   their own, never here.
 """
 
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -70,37 +71,38 @@ class NodeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plugins: list[PluginSection] = []
 
 
+RANGES: dict[str, tuple[int, int]] = {
+    "block_interval_ms": (0, BLOCK_INTERVAL_MS_MAX),
+    "api.port": (-1, PORT_MAX),
+    "admin.port": (-1, PORT_MAX),
+    **{f"limits.{name}": (1, _LIMIT_MAX) for name in LimitsSection.__struct_fields__},
+}
+"""What numbers may be, by their place in the file."""
+
+
 def read_node_file(path: Path) -> NodeFile:
     """Read a node's file, its paths made whole. Refusals: FILE_UNREADABLE, PARAMETER_INVALID."""
     content = read_limited(path, NODE_FILE_BYTES_MAX)
     try:
-        stated = msgspec.toml.decode(content, type=NodeFile, dec_hook=_convert)
+        stated = msgspec.toml.decode(content, type=NodeFile, dec_hook=to_path)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refused(Reason.PARAMETER_INVALID, f"{path}: {error}") from None
-    bounds: list[tuple[str, int, int, int]] = [
-        ("api.port", stated.api.port, -1, PORT_MAX),
-        ("admin.port", stated.admin.port, -1, PORT_MAX),
-        ("block_interval_ms", stated.block_interval_ms, 0, BLOCK_INTERVAL_MS_MAX),
-        *((f"limits.{name}", value, 1, _LIMIT_MAX) for name, value in _limits(stated).items()),
-    ]
-    for name, value, low, high in bounds:
+    for name, (low, high) in RANGES.items():
+        value = attrgetter(name)(stated)
         if not low <= value <= high:
             words = f"{path}: {name} is {value}, {low} to {high} allowed"
             raise Refused(Reason.PARAMETER_INVALID, words)
-    return _placed(stated, path.parent)
+    return placed_in(stated, path.parent)
 
 
-def _limits(stated: NodeFile) -> dict[str, int]:
-    return msgspec.structs.asdict(stated.limits)
-
-
-def _convert(kind: type, value: object) -> Path:
+def to_path(kind: type, value: object) -> Path:
+    """Read the path of a file, as msgspec asks for it. Error: ValueError."""
     if kind is not Path or not isinstance(value, str) or not value:
         raise ValueError("expected the path of a file")
     return Path(value)
 
 
-def _placed(stated: NodeFile, folder: Path) -> NodeFile:
+def placed_in(stated: NodeFile, folder: Path) -> NodeFile:
     """Make paths count from a folder."""
 
     def placed(path: Path | None) -> Path | None:

@@ -1,102 +1,163 @@
-"""A rollback's plan as a page that can be read."""
+"""A rollback's plan as a page that can be read under stress.
 
+Promises
+- Everything that the plan holds stands on it, and the last line is what to type next.
+- Nothing is rounded; what is long is on a line of its own.
+"""
+
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import assert_never
 
-from sequencer.cli.quantities import decimal
-from sequencer.engine.plan import Plan, Zone
-from sequencer.model.commands import (
-    RemovePublisher,
-    RevokeSubkey,
-    SecurityCommand,
-    SetGuard,
-    SetOperator,
+import msgspec
+
+from sequencer.cli.page import wrapped
+from sequencer.cli.plan_words import (
+    account_lines,
+    money_lines,
+    opinion_lines,
+    security_lines,
+    settlement_lines,
 )
-from sequencer.model.plugins import PluginOpinion
+from sequencer.cli.quantities import duration, moment
+from sequencer.engine.plan import Plan
+from sequencer.model.plugins import PluginOpinion, PluginStanding
+from sequencer.model.units import MS_PER_SECOND
 from sequencer.starknet.felt import format_felt
+
+_BESIDE_A_NODE = 2
+"""How much longer the root takes beside a node, which gives it half a processor."""
+
+
+class Around(msgspec.Struct, frozen=True):
+    """What stands on the page and is no part of the plan.
+
+    `now_ms` is the wall clock, -1 where ages are not asked for. `options` are those of the plan
+    that the next command needs, too. `plugins` are as they stand. `planning_seconds` is how long
+    the plan took, -1 where it is an old one.
+    """
+
+    now_ms: int = -1
+    options: str = ""
+    plugins: Sequence[PluginStanding] = ()
+    planning_seconds: int = -1
+
+
+_NOTHING = Around()
 
 
 def describe(
-    plan: Plan, data_dir: Path, opinions: Sequence[PluginOpinion] | None = ()
+    plan: Plan,
+    data_dir: Path,
+    opinions: Sequence[PluginOpinion] | None = (),
+    around: Around = _NOTHING,
 ) -> Iterator[str]:
     """Yield the page: what stays, what goes, who is hit most, what cannot be undone, what next.
 
     `opinions` are those of plugins; None for plugins that could not be asked.
     """
     impact = plan.impact
-    yield f"plan {plan.plan_id.hex()}"
-    yield f"STAYS  block {plan.target_height} {plan.target_hash:#x} and all below it"
-    yield f"       its root {plan.target_root:#x} was worked out again from its rows: equal"
-    yield f"GOES   blocks {plan.target_height + 1} to {plan.head_height}: {impact.blocks} blocks,"
-    yield f"       {impact.transactions} transactions, {impact.orders_opened} orders opened,"
-    yield f"       {impact.orders_closed} closed, {impact.fills} fills, {impact.liquidations}"
-    yield f"       liquidations, {impact.funding_payments} funding payments"
-    if impact.unread:
-        yield f"UNREAD {impact.unread} of them cannot be read: what they did is not counted here"
-    if not impact.is_compared:
-        yield "UNREAD the state at the head cannot be read: no account is compared, no key listed"
-    yield f"ORDERS {plan.orders_kept} survive ({plan.policy.value}), {plan.orders_cancelled} do not"
-    yield f"HIT    {impact.accounts} accounts differ; the largest changes of value:"
-    for balance in impact.balances:
-        change = decimal(balance.value_then - balance.value_now)
-        yield f"       {format_felt(balance.account)} {change} to {decimal(balance.value_then)}"
-    for position in impact.positions:
-        sizes = f"{decimal(position.size_now)} to {decimal(position.size_then)}"
-        yield f"       {format_felt(position.account)} {position.market} {sizes}"
-    for deposit in impact.deposits:
-        amount = decimal(deposit.amount)
-        place = f"nonce {deposit.nonce} of block {deposit.height}"
-        if deposit.is_gone:
-            yield f"GONE   deposit {place}: {amount}; the settlement chain has lost it"
-        else:
-            yield f"AGAIN  deposit {place}: {amount} waits to be credited again"
-    for nonce in impact.lost:
-        yield f"LOST   deposit nonce {nonce} stays credited, and the settlement chain has lost it"
-    for withdrawal in impact.withdrawals:
-        place = f"{format_felt(withdrawal.withdrawal_id)} of block {withdrawal.height}"
-        yield f"GOES   withdrawal {place}: {decimal(withdrawal.payout)}"
-    for number, command in enumerate(impact.security):
-        again = "done again" if command in plan.security else "NOT done again"
-        words = f"{_security_words(command)} would be undone"
-        yield f"KEYS   {number}: {words}; {again} when the chain reopens"
-    yield from _settlement_lines(plan.zone)
-    yield "KEPT   what was told to readers and plugins cannot be untold; they are told of this"
-    yield from _opinion_lines(opinions)
-    step = f"perpchain reorg apply {data_dir} {plan.plan_id.hex()} --reason '...'"
+    yield f"PLAN {plan.plan_id.hex()}"
+    yield from _headed("WHAT STAYS", _staying(plan, around))
+    yield from _headed(f"WHAT GOES: {_trading(plan)}", _going(plan, around))
+    yield from _headed("WHO IS HIT MOST", account_lines(impact))
+    yield from _headed("MONEY IN AND OUT", money_lines(impact))
+    yield from _headed("WHAT CANNOT BE UNDONE", _irrevocable(plan))
+    yield from _headed("WHAT THE SETTLEMENT CHAIN WILL BE TOLD", settlement_lines(plan))
+    yield from _headed("KEYS AND GUARDS", security_lines(plan))
+    yield from _headed("WHAT PLUGINS SAY", _opinions(opinions, around))
+    yield from _headed("HOW LONG IT TAKES", _lasting(around))
+    step = f"perpchain reorg apply {shlex.quote(str(data_dir))} {plan.plan_id.hex()}"
+    step = f"{step} --reason '...'{around.options}"
     is_vetoed = any(each.veto for each in opinions or ())
-    yield f"NEXT   {step} --override '...'" if is_vetoed else f"NEXT   {step}"
+    yield from _headed(
+        "THE NEXT COMMAND", iter([f"  {step} --override '...'" if is_vetoed else f"  {step}"])
+    )
 
 
-def _settlement_lines(zone: Zone) -> Iterator[str]:
-    yield f"SETTLE {zone.name}: {zone.action}"
-    if zone.post_height >= 0:
-        yield f"       posted block at or below it: {zone.post_height}, root {zone.post_root:#x};"
-        yield f"       newest {zone.settled_height}, final {zone.finalized_height}; contract root"
-        yield f"       at the target: {zone.posted_root.value}"
+def _headed(title: str, lines: Iterator[str]) -> Iterator[str]:
+    yield ""
+    yield title
+    yield from lines
 
 
-def _opinion_lines(opinions: Sequence[PluginOpinion] | None) -> Iterator[str]:
-    if opinions is None:
-        yield "MUTE   plugins are not asked while the node does not run; its next start tells them"
-    for each in opinions or ():
-        if each.veto:
-            yield f"VETO   {each.name}: {each.words}"
-        elif each.words:
-            yield f"WARNS  {each.name}: {each.words}"
-        else:
-            yield f"FINE   {each.name}: nothing speaks against it"
+def _opinions(opinions: Sequence[PluginOpinion] | None, around: Around) -> Iterator[str]:
+    yield from opinion_lines(opinions, around.plugins, is_new=around.planning_seconds >= 0)
 
 
-def _security_words(command: SecurityCommand) -> str:
-    """Name a security command with what it is about."""
-    match command:
-        case RevokeSubkey(account=account, key=key):
-            return f"RevokeSubkey of key {format_felt(key)} of account {format_felt(account)}"
-        case RemovePublisher(name=name):
-            return f"RemovePublisher or another key of {name}"
-        case SetOperator(operator=operator):
-            return f"SetOperator to account {format_felt(operator)}"
-        case SetGuard(guard=guard, on=on):
-            return f"SetGuard {guard.value} {'on' if on else 'off'}"
-    assert_never(command)
+def _staying(plan: Plan, around: Around) -> Iterator[str]:
+    height = plan.target_height
+    age = _age(plan.target_time_seconds, around)
+    yield from wrapped(f"block {height} and all below it; it was made {age}")
+    yield f"    hash {format_felt(plan.target_hash)}"
+    yield f"    root {format_felt(plan.target_root)}"
+    yield from wrapped("its root was worked out again from its rows: equal")
+    orders = f"{plan.orders_kept} orders survive ({plan.policy.value})"
+    yield from wrapped(f"{orders}, {plan.orders_cancelled} do not")
+    yield from wrapped(f"the oldest block that one can still go back to is {plan.oldest_height}")
+
+
+def _going(plan: Plan, around: Around) -> Iterator[str]:
+    impact = plan.impact
+    head = f"block {plan.head_height}, the head, was made {_age(plan.head_time_seconds, around)}"
+    yield from wrapped(f"blocks {plan.target_height + 1} to {plan.head_height}; {head}")
+    yield f"    hash {format_felt(plan.head_hash)}"
+    yield f"    root {format_felt(plan.head_root)}"
+    filled = impact.orders_closed - impact.cancels
+    for count, words in (
+        (impact.blocks, "blocks"),
+        (impact.transactions, "transactions"),
+        (impact.orders_opened, "orders opened"),
+        (impact.orders_closed, f"orders closed: {filled} filled, {impact.cancels} cancelled"),
+        (impact.fills, "trades"),
+        (impact.liquidations, "liquidations"),
+        (impact.funding_ticks, "moves of funding indices"),
+        (impact.funding_payments, "funding payments"),
+    ):
+        yield f"    {count:>9,} {words}"
+    if impact.unread:
+        words = f"{impact.unread} of the blocks cannot be read: what they did is not counted here"
+        yield from wrapped(f"UNREAD {words}", hanging=7)
+    if not impact.is_compared:
+        words = "the state at the head cannot be read: no account is compared, no key listed"
+        yield from wrapped(f"UNREAD {words}", hanging=7)
+
+
+def _irrevocable(plan: Plan) -> Iterator[str]:
+    for nonce in plan.impact.lost:
+        words = f"deposit nonce {nonce} stays credited, and the settlement chain has lost it"
+        yield from wrapped(f"LOST   {words}", hanging=7)
+    yield from wrapped(
+        "what was told to readers and plugins cannot be untold; they are told of this"
+    )
+    yield from wrapped(
+        "what somebody did elsewhere because of it: mails, trades on other markets, payouts"
+    )
+    yield from wrapped(
+        "once a block has followed, this rollback; until then `reorg undo` takes it back"
+    )
+
+
+def _lasting(around: Around) -> Iterator[str]:
+    yield from wrapped("going back is one batch: milliseconds, however many blocks go")
+    seconds = around.planning_seconds
+    if seconds >= 0:
+        took = duration(seconds) if seconds else "under a second"
+        again = duration(max(_BESIDE_A_NODE * seconds, 1))
+        words = f"this page took {took}, most of it for the target's root"
+        yield from wrapped(f"{words}; `open` waits for that root once more, about {again}")
+
+
+def _trading(plan: Plan) -> str:
+    if plan.head_time_seconds < 0 or plan.target_time_seconds < 0:
+        return "how much trading, nobody can read"
+    return f"{duration(plan.head_time_seconds - plan.target_time_seconds)} of trading"
+
+
+def _age(seconds: int, around: Around) -> str:
+    if seconds < 0:
+        return "at a time that cannot be read"
+    words = f"at {moment(seconds)}"
+    if around.now_ms < 0:
+        return words
+    return f"{words}, {duration(around.now_ms // MS_PER_SECOND - seconds)} ago"

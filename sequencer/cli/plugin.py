@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from sequencer.cli.completing import complete_plugin
 from sequencer.cli.desk import NodeDir, ask
 from sequencer.cli.stored import AsJson, Witness, print_facts
 from sequencer.engine.desk_facts import Facts
@@ -23,7 +24,12 @@ plugin = typer.Typer(
     help="Show what plugins were told, and park, unpark or rebuild one.",
     no_args_is_help=True,
 )
-PluginName = Annotated[str, typer.Argument(metavar="NAME", help="As `plugin list` prints it.")]
+PluginName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="As `plugin list` prints it.", autocompletion=complete_plugin
+    ),
+]
 
 
 @plugin.command("list")

@@ -1,17 +1,22 @@
 """`perpchain reorg`: go back to a block, and take that back; on a node that runs or does not."""
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
+from time import monotonic
 from typing import Annotated
 
 import msgspec
 import typer
 
+from sequencer.chain.text import to_text
+from sequencer.cli.completing import among, complete_label, complete_plan
+from sequencer.cli.confirming import Question, Yes, command_words, confirm, option_words
 from sequencer.cli.desk import NodeDir, ask
-from sequencer.cli.plans import describe
+from sequencer.cli.page import show_page
+from sequencer.cli.plans import Around, describe
 from sequencer.cli.settlement import SettlementPath
-from sequencer.cli.stored import AsJson, Witness, fail, plain, print_facts
+from sequencer.cli.stored import AsJson, Witness, fail, print_facts
+from sequencer.engine.clock import SystemClock
 from sequencer.engine.desk_facts import Facts
 from sequencer.engine.plan import Plan, read_plan
 from sequencer.engine.requests import (
@@ -25,8 +30,8 @@ from sequencer.engine.requests import (
 )
 from sequencer.model.commands import OrderPolicy
 from sequencer.model.halts import ExitCode
-from sequencer.model.plugins import PluginOpinion
-from sequencer.model.refusals import Reason, Refused
+from sequencer.model.plugins import PluginOpinion, PluginStanding
+from sequencer.model.refusals import Refused
 from sequencer.storage.plan_folder import PlanFolder
 
 reorg = typer.Typer(
@@ -34,6 +39,12 @@ reorg = typer.Typer(
     help="Go back to a block, and take that back.",
     no_args_is_help=True,
 )
+PlanId = Annotated[
+    str,
+    typer.Argument(
+        help="The plan's id, or 8 digits or more of its beginning.", autocompletion=complete_plan
+    ),
+]
 Why = Annotated[str, typer.Option("--reason", help="Why; it stands in the record for ever.")]
 Who = Annotated[str, typer.Option("--by", help="Who decides; it stands in the record.")]
 _POLICIES = {policy.value.lower().replace("_", "-"): policy for policy in OrderPolicy}
@@ -42,7 +53,12 @@ _POLICIES = {policy.value.lower().replace("_", "-"): policy for policy in OrderP
 @reorg.command("suggest")
 def suggest_block(
     data_dir: NodeDir,
-    since: Annotated[str, typer.Option(help="Search from here on: a block or checkpoint.")] = "0",
+    since: Annotated[
+        str,
+        typer.Option(
+            help="Search from here on: a block or checkpoint.", autocompletion=complete_label
+        ),
+    ] = "0",
     witness: Witness = None,
     as_json: AsJson = False,
 ) -> None:
@@ -52,16 +68,28 @@ def suggest_block(
     """
     facts = ask("reorg suggest", data_dir, witness, SuggestRequest(since))
     if facts["bad_height"]:
-        facts["next"] = f"perpchain reorg plan {data_dir} --to {facts['good_height']}"
+        facts["next"] = f"{command_words('reorg plan', data_dir)} --to {facts['good_height']}"
+    else:
+        facts["next"] = "what is wrong came in with a transaction: docs/operate.md, step 3"
     print_facts(facts, as_json)
 
 
 @reorg.command("plan")
 def plan_rollback(
     data_dir: NodeDir,
-    to: Annotated[str, typer.Option(help="The block that stays: height, hash, checkpoint label.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="The block that stays: height, hash, checkpoint label.",
+            autocompletion=complete_label,
+        ),
+    ],
     policy: Annotated[
-        str, typer.Option(help="Which orders survive: keep, cancel-all, cancel-all-but-tpsl.")
+        str,
+        typer.Option(
+            help="Which orders survive: keep, cancel-all, cancel-all-but-tpsl.",
+            autocompletion=among(_POLICIES),
+        ),
     ] = "keep",
     deselect: Annotated[
         list[int] | None,
@@ -78,52 +106,71 @@ def plan_rollback(
     if policy not in _POLICIES:
         raise typer.BadParameter(f"one of {', '.join(_POLICIES)}", param_hint="--policy")
     request = PlanRequest(to, _POLICIES[policy], deselect or ())
+    begun = monotonic()
     told = ask("reorg plan", data_dir, witness, request, settlement)
+    seconds = round(monotonic() - begun)
     if as_json:
         print_facts(told, as_json)
         return
     plan = read_plan(str(told["plan_id"]), msgspec.json.encode(told["plan"]))
-    _show_plan(plan, data_dir, msgspec.convert(told["opinions"], list[PluginOpinion] | None))
+    opinions = msgspec.convert(told["opinions"], list[PluginOpinion] | None)
+    around = Around(
+        now_ms=SystemClock().now_ms(),
+        options=option_words(settlement=settlement, witness=witness),
+        plugins=msgspec.convert(told["plugins"], list[PluginStanding]),
+        planning_seconds=seconds,
+    )
+    show_page(describe(plan, data_dir, opinions, around))
 
 
 @reorg.command("show")
 def show_plan(
     data_dir: NodeDir,
-    plan_id: Annotated[str, typer.Argument(help="The plan's id, or the beginning of it.")],
+    plan_id: PlanId,
+    as_json: AsJson = False,
 ) -> None:
     """Show a plan that was made before, as it was then.
 
     Example: perpchain reorg show /tmp/chain 3f2a9c01
     """
-    _show_plan(_kept_plan("reorg show", data_dir, plan_id), data_dir)
+    plan = _kept_plan("reorg show", data_dir, plan_id)
+    if as_json:
+        print_facts({"plan_id": plan.plan_id.hex(), "plan": to_text(plan)}, as_json)
+        return
+    show_page(describe(plan, data_dir, around=Around(now_ms=SystemClock().now_ms())))
 
 
 @reorg.command("apply")
 def apply_rollback(
     data_dir: NodeDir,
-    plan_id: Annotated[str, typer.Argument(help="The plan's id, or the beginning of it.")],
+    plan_id: PlanId,
     reason: Why = "",
     by: Who = "operator",
     override: Annotated[
         str, typer.Option(help="Why, although a plugin vetoes; it stands in the record for ever.")
     ] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask on a terminal.")] = False,
+    yes: Yes = False,
     settlement: SettlementPath = None,
     witness: Witness = None,
     as_json: AsJson = False,
 ) -> None:
     """Carry a plan out: one batch, and the chain is halted at the block that stays.
 
-    On a terminal the height of that block has to be typed. Refused as PLAN_STALE
+    The height of that block has to be typed, or --yes given. Refused as PLAN_STALE
     where the head has moved since the plan; the chain is then halted, too.
     Refused as REORG_VETOED, and nothing was touched, where a plugin is against it.
     Example: perpchain reorg apply CHAIN 3f2a9c01 --reason 'zero price in 121'
     """
-    if sys.stdin is not None and sys.stdin.isatty() and not yes:
-        _confirm(_kept_plan("reorg apply", data_dir, plan_id))
+    if not yes:
+        options = option_words(
+            reason=reason or "...", by=by, override=override, settlement=settlement, witness=witness
+        )
+        again = f"{command_words('reorg apply', data_dir, plan_id)}{options}"
+        confirm("reorg apply", again, lambda: _what_stays(data_dir, plan_id))
     request = ApplyRequest(plan_id, reason, by, override)
     facts = ask("reorg apply", data_dir, witness, request, settlement)
-    _show_head(facts, f"perpchain reorg undo {data_dir} {facts['epoch']}", data_dir, as_json)
+    back = f"{command_words('reorg undo', data_dir, facts['epoch'])} --reason '...'"
+    _show_head(facts, back, data_dir, as_json)
 
 
 @reorg.command("undo")
@@ -132,15 +179,21 @@ def undo_rollback(
     reorg_id: Annotated[int, typer.Argument(help="The rollback's id.")],
     reason: Why = "",
     by: Who = "operator",
+    yes: Yes = False,
     witness: Witness = None,
     as_json: AsJson = False,
 ) -> None:
     """Take the newest rollback back, while no block has followed it.
 
+    The height of the head that comes back has to be typed, or --yes given.
     Example: perpchain reorg undo /tmp/chain 1 --reason 'wrong block'
     """
+    if not yes:
+        options = option_words(reason=reason or "...", by=by, witness=witness)
+        again = f"{command_words('reorg undo', data_dir, reorg_id)}{options}"
+        confirm("reorg undo", again, lambda: _what_returns(data_dir, witness, reorg_id))
     facts = ask("reorg undo", data_dir, witness, UndoRequest(reorg_id, reason, by))
-    _show_head(facts, f"perpchain reorg plan {data_dir} --to HEIGHT", data_dir, as_json)
+    _show_head(facts, f"{command_words('reorg plan', data_dir)} --to HEIGHT", data_dir, as_json)
 
 
 @reorg.command("status")
@@ -170,28 +223,35 @@ def list_rollbacks(data_dir: NodeDir, witness: Witness = None, as_json: AsJson =
     print_facts(ask("reorg list", data_dir, witness, ReorgListRequest()), as_json)
 
 
-def _show_plan(plan: Plan, data_dir: Path, opinions: Sequence[PluginOpinion] | None = ()) -> None:
-    for line in describe(plan, data_dir, opinions):
-        typer.echo(plain(line))
-
-
 def _kept_plan(command: str, data_dir: Path, plan_id: str) -> Plan:
     try:
         return read_plan(*PlanFolder(data_dir).find(plan_id))
     except Refused as refused:
-        fail(command, str(refused), ExitCode.INPUT)
+        step = command_words("reorg plan", data_dir, "--to", "HEIGHT")
+        fail(command, str(refused), ExitCode.INPUT, step)
 
 
-def _confirm(plan: Plan) -> None:
-    """Have the height typed that stays; whoever types another has read another page."""
+def _what_stays(data_dir: Path, plan_id: str) -> Question:
+    """Ask for the height that stays; whoever types another has read another page."""
+    plan = _kept_plan("reorg apply", data_dir, plan_id)
     undone = f"{plan.head_height - plan.target_height} blocks will be undone"
-    typed: str = typer.prompt(f"{undone}. Type the height of the block that stays", err=True)
-    if typed.strip() != str(plan.target_height):
-        words = f"{Reason.PARAMETER_INVALID.value}: the plan's block is {plan.target_height}"
-        fail("reorg apply", f"{words}; nothing was done", ExitCode.INPUT)
+    words = f"{undone}. Type the height of the block that stays"
+    look = command_words("reorg show", data_dir, plan.plan_id.hex())
+    return Question(words, plan.target_height, look)
+
+
+def _what_returns(data_dir: Path, witness: Path | None, reorg_id: int) -> Question | None:
+    """Ask for the height that comes back; not where the desk will refuse."""
+    status = ask("reorg undo", data_dir, witness, ReorgStatusRequest())
+    if status.get("undo") != f"reorg {reorg_id}":
+        return None
+    height = msgspec.convert(status["undo_height"], int)
+    back = f"{height - msgspec.convert(status['height'], int)} blocks will be back"
+    words = f"{back}. Type the height of the head that comes back"
+    return Question(words, height, command_words("reorg status", data_dir))
 
 
 def _show_head(facts: Facts, back: str, data_dir: Path, as_json: bool) -> None:
     facts["take_back"] = back
-    facts["go_on"] = f"perpchain mode {data_dir} cancel-only, on the running node"
+    facts["go_on"] = f"perpchain mode {quote(str(data_dir))} cancel-only, on the running node"
     print_facts(facts, as_json)

@@ -1,6 +1,7 @@
 """`perpchain run`: a market, an incident, the way back, and the proof of it."""
 
 import asyncio
+import shlex
 import time
 from pathlib import Path
 from shutil import rmtree
@@ -11,20 +12,22 @@ import msgspec
 import typer
 from rich.console import Console
 
-from sequencer.cli.quantities import decimal
-from sequencer.model.refusals import Refused
+from sequencer.cli.run_report import report_file, write_report
+from sequencer.cli.run_summary import summary_of
+from sequencer.cli.stored import plain
+from sequencer.model.halts import ExitCode
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.settlement import SettlementError
-from sequencer.model.units import QUOTE_PER_TOKEN
-from sequencer.ports import StoreError
+from sequencer.ports import StoreError, StoreProblem
 
 if TYPE_CHECKING:
-    from devnet.proof import Proof
-    from devnet.run import Played, Run
+    from devnet.report.gathering import Told
+    from devnet.run import Run
+    from sequencer.cli.run_screen import PlainScreen
 
 _DEFAULT_SECONDS = 26
-_NS_PER_MS = 1_000_000
-_MICROSECONDS_PER_MS = 1_000
 _INTERRUPTED = 130
+_NOTHING = "nothing was played"
 
 
 def run(
@@ -54,6 +57,13 @@ def run(
     manual: Annotated[
         bool, typer.Option("--manual", help="Leave every decision after the incident to you.")
     ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the report goes, an .html file. [DATA_DIR/report.html, and without a data "
+            "folder ./perpchain-report.html]"
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one summary as JSON.")] = False,
 ) -> None:
     """Trade a recorded market, suffer an incident, go back, go on, and prove all of it.
@@ -64,11 +74,14 @@ def run(
     index and a zero price strike with the guards off, the operator halts, finds
     the bad block, plans and goes back to before it, tries the same harm again
     with the guards on, reopens, and the market trades on. At the end a withdrawal
-    is claimed by proof. Exit code 0 only if everything is proven at the end, 1 if
-    something differs. Ctrl-C stops at the end of a block.
-    Example: perpchain run --incident both --data-dir chain --json
+    is claimed by proof. All of it is in the report, one HTML file that opens in any
+    browser, offline. Exit code 0 only if everything is proven at the end, 1 if
+    something differs, 2 for options that cannot be used, 10 and 11 for a data
+    folder that cannot be. Ctrl-C stops at the end of a block.
+    Example: perpchain run --incident both --data-dir chain --report run.html
     """
     from devnet.market_script import MARKET_DATA
+    from devnet.report.gathering import Told
     from devnet.run import Run
     from devnet.run_folder import RunOptions
     from devnet.starknet_devnet import DevnetFailed
@@ -80,6 +93,7 @@ def run(
         raise typer.BadParameter("needs an incident", param_hint="--manual")
     if incident not in INCIDENTS:
         raise typer.BadParameter(f"one of {', '.join(INCIDENTS)}", param_hint="--incident")
+    file = report_file(report, data_dir)
     folder = data_dir or Path(mkdtemp(prefix="perpchain-run-")) / "chain"
     recording = (market_data or MARKET_DATA).resolve()
     length = 0 if everything else seconds
@@ -93,14 +107,13 @@ def run(
     except (Interrupted, KeyboardInterrupt):
         goes_on = data_dir is not None or not story.is_under_way
         words = "the same command goes on" if goes_on else f"to go on: --data-dir {folder}"
-        screen.say(f"stopped at the end of a block; {words}")
+        screen.say(f"stopped at the end of a block, before there is a report; {words}")
         _leave_nothing(story, folder, data_dir)
         raise typer.Exit(_INTERRUPTED) from None
     except (Refused, SettlementError, DevnetFailed, StoreError, OSError) as failure:
-        screen.say(f"perpchain run: {failure}")
-        screen.say(f"the chain is in {folder}" if story.is_under_way else "nothing was played")
+        screen.close()
         _leave_nothing(story, folder, data_dir)
-        raise typer.Exit(1) from None
+        raise _failed(failure, story, folder) from None
     finally:
         screen.close()
     summary = summary_of(played, time.monotonic() - started)
@@ -109,82 +122,61 @@ def run(
     else:
         for name, value in summary.items():
             screen.say(f"{name:24} {value}")
-    if played.proof.problems or played.watched.problems:
+    problems = [*played.proof.problems, *played.watched.problems]
+    told = Told(options, summary, problems, played.log)
+    _end(screen, told, (folder, data_dir is not None), file)
+
+
+def _end(screen: "PlainScreen", told: "Told", chain: tuple[Path, bool], file: Path) -> None:
+    """Write the report, and say where everything is. A chain of nobody's goes, if it is proven."""
+    folder, is_asked_for = chain
+    is_kept = is_asked_for or bool(told.problems)
+    screen.say("the report is being written")
+    try:
+        export = write_report(folder, file, told, is_kept=is_kept)
+    except (OSError, StoreError) as error:
+        screen.say(f"the chain is in {folder}")
+        typer.echo(plain(f"perpchain run: the report cannot be written: {error}"), err=True)
+        raise typer.Exit(int(ExitCode.DIFFERS)) from None
+    except KeyboardInterrupt:
+        screen.say(f"stopped before the report was written; the chain is in {folder}")
+        raise typer.Exit(_INTERRUPTED) from None
+    if told.problems:
         screen.say(f"the proof does not hold; the chain is in {folder}")
-        raise typer.Exit(1)
-    if data_dir is None:
-        rmtree(folder.parent)
-    else:
+    elif is_kept:
         screen.say(f"the chain is in {folder}: perpchain verify --full {folder}")
+    else:
+        rmtree(folder.parent)
+        typed = shlex.quote(str(export))
+        screen.say(f"the export is {export}: python scripts/verify_chain.py {typed}")
+    screen.say(f"the report is {file}: open it in a browser")
+    if told.problems:
+        raise typer.Exit(int(ExitCode.DIFFERS))
+
+
+def _failed(failure: Exception, story: "Run", folder: Path) -> typer.Exit:
+    """Say on standard error why there is no outcome; returns how the command ends."""
+    where = f"the chain is in {folder}; there is no report" if story.is_under_way else _NOTHING
+    typer.echo(plain(f"perpchain run: {failure}"), err=True)
+    typer.echo(plain(where), err=True)
+    return typer.Exit(int(_code_of(failure, is_under_way=story.is_under_way)))
+
+
+def _code_of(failure: Exception, *, is_under_way: bool) -> ExitCode:
+    match failure:
+        case StoreError(problem=StoreProblem.STORE_LOCKED):
+            return ExitCode.STORE_LOCKED
+        case StoreError() if not is_under_way:
+            return ExitCode.STORE_UNUSABLE
+        case Refused(reason=Reason.RUN_BROKEN):
+            return ExitCode.DIFFERS
+        case Refused() | OSError() if not is_under_way:
+            return ExitCode.INPUT
+        case _:
+            return ExitCode.DIFFERS
 
 
 def _leave_nothing(story: "Run", folder: Path, data_dir: Path | None) -> None:
     """Take a folder of our own away again where no chain has come to be."""
     if data_dir is None and not story.is_under_way:
         rmtree(folder.parent)
-
-
-def summary_of(played: "Played", elapsed_seconds: float) -> dict[str, object]:
-    """Sum a run up: counts from the chain, measurements of this process, amounts as decimals."""
-    proof, tally, notes = played.proof, played.proof.tally, played.notes
-    latencies, settlement = played.latencies_ns, played.backend.settlement
-    rollback: dict[str, object] | None = None
-    if notes.bad_height >= 0:
-        rollback = {
-            "from": notes.bad_height,
-            "to": notes.good_height,
-            "commit_ms": round(notes.commit_microseconds / _MICROSECONDS_PER_MS, 1) or None,
-            "total_ms": notes.total_ms or None,
-            "root_matches": not proof.accounts_differing,
-        }
-    per_second = len(latencies) / played.trading_seconds if latencies else 0
-    return {
-        "settlement_backend": played.backend_name,
-        "cairo_executed": settlement is not None and settlement.cairo_executed,
-        "blocks": tally.blocks,
-        "orders": tally.orders,
-        "fills": tally.fills,
-        "volume": {market: decimal(size) for market, size in tally.volume.items()},
-        "synthetic_volume": {market: decimal(size) for market, size in played.volumes.items()},
-        "refused_orders": tally.refused_orders,
-        "head_root": proof.head_root,
-        "settled_height": None if proof.settled_height < 0 else proof.settled_height,
-        "settled_root": proof.settled_root or None,
-        "root_at_settled_height": proof.root_at_settled_height or None,
-        "settlement_reverted_to": None if notes.reverted_to < 0 else notes.reverted_to,
-        **_money_of(proof),
-        "rollback": rollback,
-        "accounts": proof.accounts,
-        "accounts_differing": proof.accounts_differing,
-        "laws": proof.laws,
-        "client_heads": played.watched.heads,
-        "client_reorgs": played.watched.reorgs,
-        "client_undone_blocks": played.watched.undone_blocks,
-        "client_undone_liquidations": played.watched.undone_liquidations,
-        "client_reconciled": not played.watched.problems,
-        "orders_per_second": round(per_second, 1),
-        "ack_p50_ms": _percentile_ms(latencies, 50),
-        "ack_p99_ms": _percentile_ms(latencies, 99),
-        "elapsed_s": round(elapsed_seconds, 1),
-    }
-
-
-def _money_of(proof: "Proof") -> dict[str, object]:
-    """Sum up what came in and went out through the settlement chain, None where nothing did."""
-    claimed = proof.claimed
-    surplus = 0 if claimed is None else claimed.surplus
-    more = {"contract_surplus": decimal(surplus * QUOTE_PER_TOKEN)} if surplus else {}
-    return {
-        "deposits": proof.tally.deposits,
-        "deposited": decimal(proof.tally.deposited),
-        "withdrawal_claimed": claimed and decimal(claimed.amount * QUOTE_PER_TOKEN),
-        "contract_balance_matches": claimed and claimed.balance_matches,
-        **more,
-    }
-
-
-def _percentile_ms(latencies_ns: list[int], percent: int) -> float:
-    if not latencies_ns:
-        return 0.0
-    place = min(len(latencies_ns) - 1, len(latencies_ns) * percent // 100)
-    return round(latencies_ns[place] / _NS_PER_MS, 1)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, NoReturn
 
 import msgspec
@@ -19,6 +20,13 @@ Witness = Annotated[Path | None, typer.Option(help="The witness file; else DATA_
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _EXITS = {StoreProblem.STORE_LOCKED: ExitCode.STORE_LOCKED}
+_RESTORE = "perpchain verify {}, or a copy that perpchain backup made"
+_STEPS: dict[str, str] = {
+    StoreProblem.STORE_ABSENT: "the folder that the node was given, or perpchain node --help",
+    StoreProblem.STORE_LOCKED: "perpchain status {}, or end the process that has it",
+    StoreProblem.HEAD_BELOW_WITNESS: "a newer copy: this one is older than its witness",
+    StoreProblem.WRITE_FAILED: "df -h {}, and whether its user may write there",
+}
 
 
 @contextmanager
@@ -31,14 +39,25 @@ def opened(command: str, data_dir: Path, witness: Path | None) -> Iterator[Chain
         finally:
             store.close()
     except StoreError as error:
-        fail(command, str(error), _EXITS.get(error.problem, ExitCode.STORE_UNUSABLE))
+        code = _EXITS.get(error.problem, ExitCode.STORE_UNUSABLE)
+        fail(command, str(error), code, store_step(error.problem, data_dir))
     except Refused as refused:
         fail(command, str(refused), ExitCode.INPUT)
 
 
-def fail(command: str, words: str, code: ExitCode) -> NoReturn:
-    """End a command with one line on standard error."""
-    typer.echo(plain(f"perpchain {command}: {words}"), err=True)
+def store_step(problem: str, data_dir: Path) -> str:
+    """Return what to do about a store that cannot be used."""
+    return _STEPS.get(problem, _RESTORE).format(quote(str(data_dir)))
+
+
+def fail(command: str, words: str, code: int, step: str | None = None) -> NoReturn:
+    """End a command with one line on standard error: what is wrong, and what to type next.
+
+    Without a `step` it is the command's help, unless the words name one; with "" nothing is.
+    """
+    if step is None:
+        step = "" if "perpchain " in words else f"perpchain {command} --help"
+    typer.echo(plain(f"perpchain {command}: {words}{step and f'; next: {step}'}"), err=True)
     raise typer.Exit(int(code)) from None
 
 

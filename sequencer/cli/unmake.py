@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sequencer.cli.money_options import KeyFile, Place, done, felt_option, node_of
+from sequencer.cli.confirming import Question, Yes, command_words, confirm, option_words
+from sequencer.cli.money_options import KeyFile, Place, done, felt_option, is_address, node_of
 from sequencer.cli.stored import AsJson, fail, print_facts
 from sequencer.config import read_account_key
 from sequencer.model.halts import ExitCode
@@ -15,18 +16,22 @@ if TYPE_CHECKING:
     from sequencer.settlement.account_calls import Called
     from sequencer.settlement.connection import StarknetAccess
 
+_QUESTION = "Insurance pays that deposit, for good. Type its number once more"
+
 
 def unmake(
     place: Place,
     nonce: Annotated[int, typer.Argument(min=0, help="The lost deposit's number.")],
     account: Annotated[str, typer.Option(help="The insurance account, 0x...")],
     key: KeyFile = None,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Take back a deposit that the settlement chain has lost, at insurance's expense.
 
     The insurance account's key signs a transaction. Whoever has the money keeps
-    it, and the number is free for the deposit that stands there now.
+    it, and the number is free for the deposit that stands there now. That cannot
+    be taken back: the number has to be typed once more, or --yes given.
     Example: perpchain unmake CHAIN 7 --account 0x1f5 --key-file insurance.key
     """
     try:
@@ -36,6 +41,16 @@ def unmake(
         access = StarknetAccess(node_of(place), sender, read_account_key(key))
     except Refused as refused:
         fail("unmake", str(refused), ExitCode.INPUT)
+    if not yes:
+        again = (
+            f"{command_words('unmake', place, nonce)}{option_words(account=account, key_file=key)}"
+        )
+        look = (
+            command_words("unmake", "--help")
+            if is_address(place)
+            else command_words("status", place)
+        )
+        confirm("unmake", again, lambda: Question(_QUESTION, nonce, look))
     called = done("unmake", _unmade(access, nonce))
     facts: dict[str, object] = {
         "nonce": nonce,

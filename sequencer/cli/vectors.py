@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sequencer.cli.stored import fail
 from sequencer.config import read_limited
+from sequencer.model.halts import ExitCode
 from sequencer.model.limits import VECTOR_FILE_BYTES_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.published import PublishedFile, read_published
@@ -44,8 +46,7 @@ def vectors(
         files = {_name(path): _read_file(path) for path in _expand(paths)}
         findings = list(check_files(files, chain))
     except Refused as refused:
-        typer.echo(f"perpchain vectors: {refused.detail}", err=True)
-        raise typer.Exit(2) from None
+        fail("vectors", refused.detail, ExitCode.INPUT)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(findings)).decode())
     else:

@@ -1,6 +1,7 @@
 """`perpchain verify`: does the store hold what its headers say, and do the blocks make it so?"""
 
 from collections.abc import Iterable, Iterator
+from shlex import quote
 from typing import Annotated
 
 import msgspec
@@ -47,7 +48,8 @@ def verify(
     else:
         typer.echo(f"head is block {head.height}, hash {format_hash(head.block_hash)}")
     if failed:
-        fail("verify", f"{len(failed)} checks failed", ExitCode.DIFFERS)
+        step = f"perpchain reorg suggest {quote(str(data_dir))}"
+        fail("verify", f"{len(failed)} checks failed", ExitCode.DIFFERS, step)
 
 
 def _announced(blocks: Iterable[Block]) -> Iterator[Block]:

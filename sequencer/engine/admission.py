@@ -25,24 +25,26 @@ from sequencer.engine.inbox import Inbox
 from sequencer.engine.items import Item
 from sequencer.engine.producer import Signature
 from sequencer.engine.reports import Reports
-from sequencer.engine.sealer import as_bytes
 from sequencer.engine.unmaking import require_unmade
 from sequencer.engine.views import Views
 from sequencer.engine.writer import Writer
-from sequencer.model.halts import Halt, HaltCause
-from sequencer.model.limits import (
+from sequencer.model.exchange_limits import (
     CLOCK_TOLERANCE_MS,
-    PENDING_COMMANDS_MAX,
-    PENDING_COMMANDS_PER_ACCOUNT_MAX,
     RECEIVE_WINDOW_MS_MAX,
     REPORT_AHEAD_MS_MAX,
+)
+from sequencer.model.halts import Halt, HaltCause
+from sequencer.model.limits import (
+    PENDING_COMMANDS_MAX,
+    PENDING_COMMANDS_PER_ACCOUNT_MAX,
     TRANSACTION_FELTS_MAX,
     VERIFIED_TOGETHER_MAX,
 )
+from sequencer.model.orders import Order
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.ports import Clock, StoreError, Verifier, Worker
-from sequencer.starknet.felt import Felt, is_felt
+from sequencer.starknet.felt import Felt, as_bytes, is_felt
 from sequencer.starknet.messages import cancel_hash, order_hash
 from sequencer.starknet.transactions import (
     DeclareV3,
@@ -99,8 +101,7 @@ class Admission:
         window_ms = min(order.receive_window_ms, RECEIVE_WINDOW_MS_MAX)
         _require_timely(order.signed_at_ms, window_ms, self._clock.now_ms())
         hash_ = order_hash(order, signed.signer, self._chain_id())
-        until_ms = order.signed_at_ms + window_ms + CLOCK_TOLERANCE_MS
-        return self._admit_signed(signed, hash_, until_ms)
+        return self._admit_signed(signed, hash_, remembered_until_ms(order))
 
     def cancel(self, signed: SignedCancel) -> Item:
         """Queue a signed cancellation. Refusals: those of an order, but for its times."""
@@ -284,6 +285,12 @@ class Admission:
 
     def _chain_id(self) -> Felt:
         return self._state.system.chain_id
+
+
+def remembered_until_ms(order: Order) -> int:
+    """Return until when an order's hash has to be remembered: as long as it could come again."""
+    window_ms = min(order.receive_window_ms, RECEIVE_WINDOW_MS_MAX)
+    return order.signed_at_ms + window_ms + CLOCK_TOLERANCE_MS
 
 
 def _busy(signer: Felt) -> str:

@@ -19,7 +19,6 @@ import msgspec
 from sequencer.chain.block import ClosedBlock
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.chain.stored import TABLES, decode_stored
-from sequencer.engine.sealer import as_bytes
 from sequencer.exchange.state import Table
 from sequencer.model.bridge_limits import (
     DEPOSITS_NAMED_MAX,
@@ -31,10 +30,10 @@ from sequencer.model.records import InboxFact
 from sequencer.model.rows import DepositRow
 from sequencer.ports import ChainView, StateReader
 from sequencer.starknet.deposits import deposit_message
-from sequencer.starknet.felt import Felt
+from sequencer.starknet.felt import FELT_BYTES, Felt, as_bytes
 from sequencer.starknet.transactions import L1Handler
 
-_FELT_BYTES, _AMOUNT_BYTES = 32, 16
+_AMOUNT_BYTES = 16
 
 Deposits = Mapping[int, DepositRow]
 """What the exchange has credited, by nonce."""
@@ -183,8 +182,8 @@ def facts_from(
 def content_of(fact: InboxFact) -> Content:
     """Read what a fact is about."""
     read, payload = int.from_bytes, fact.payload
-    contract, rest = payload[:_FELT_BYTES], payload[_FELT_BYTES:]
-    account, amount = rest[:_FELT_BYTES], rest[_FELT_BYTES:]
+    contract, rest = payload[:FELT_BYTES], payload[FELT_BYTES:]
+    account, amount = rest[:FELT_BYTES], rest[FELT_BYTES:]
     return Content(read(contract, "big"), read(account, "big"), read(amount, "big"))
 
 

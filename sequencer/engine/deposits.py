@@ -28,10 +28,10 @@ import msgspec
 
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.engine.deposit_facts import Content, DepositFacts, payload_of, unmade_halt
-from sequencer.engine.sealer import as_bytes
+from sequencer.engine.gate import halt_of
 from sequencer.engine.settling import SettlementDiffers
 from sequencer.engine.views import Views
-from sequencer.engine.writer import Writer, cause_of
+from sequencer.engine.writer import Writer
 from sequencer.model.bridge_limits import (
     DEPOSIT_LOOK_MS,
     DEPOSIT_MAX,
@@ -46,7 +46,7 @@ from sequencer.model.settlement import Money, SentDeposit, SettlementError, Sett
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.ports import Settlement, Store, StoreError, Worker
 from sequencer.starknet.deposits import deposit_message, next_chain_hash
-from sequencer.starknet.felt import Felt
+from sequencer.starknet.felt import Felt, as_bytes
 from sequencer.starknet.transactions import transaction_hash
 
 _LOOK_SECONDS = DEPOSIT_LOOK_MS / MS_PER_SECOND
@@ -109,7 +109,7 @@ class Collector:
             self._give_up(differs.halt)
             return
         except StoreError as error:
-            self._give_up(Halt(cause_of(error), str(error)))
+            self._give_up(halt_of(error))
             return
         if self._failures:
             self._around.say("deposits: it goes on")

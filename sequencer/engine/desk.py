@@ -18,6 +18,7 @@ from functools import partial
 from typing import TypeVar
 
 from sequencer.engine.deposit_facts import stored_deposits, unmade_halt
+from sequencer.engine.desk_backup import Backups
 from sequencer.engine.desk_checkpoints import (
     require_free,
     require_names,
@@ -37,6 +38,7 @@ from sequencer.engine.desk_facts import (
     reorg_lines,
     root_words,
     status_facts,
+    undo_facts,
 )
 from sequencer.engine.desk_figures import Figures, figures_of
 from sequencer.engine.desk_plugins import (
@@ -51,6 +53,7 @@ from sequencer.engine.desk_plugins import (
     unpark_plugin,
     weigh,
 )
+from sequencer.engine.desk_prices import Prices
 from sequencer.engine.desk_rollback import (
     keep_plan,
     require_settlement,
@@ -91,6 +94,8 @@ class Desk:
         self._undecided: Undecided | None = None
         self._searches = False
         self._ends = False
+        self.backups = Backups(reach)
+        self.prices = Prices(reach)
 
     def order(self, who: str, reason: str) -> Order:
         """Date an order of somebody's."""
@@ -204,7 +209,8 @@ class Desk:
         """Show the head, what latches it, and rollbacks that still have something to do."""
         with self._reach.view() as view:
             still_open = [each for each in view.journals() if each.is_open]
-            return {**head_facts(view.head), "open": journal_lines(still_open)}
+            facts = {**head_facts(view.head), "open": journal_lines(still_open)}
+            return {**facts, **undo_facts(view)}
 
     async def create_checkpoint(
         self,

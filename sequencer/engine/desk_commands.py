@@ -36,14 +36,14 @@ async def change_mode(reach: Reach, command: SetMode) -> Facts:
         require_reason(Order("", command.reason, 0))
     require_plain(command.reason, Reason.REASON_MISSING)
     try:
-        applied = await _applied(running, command)
+        applied = await recorded(running, command)
     except Refused as refused:
         if refused.reason is not Reason.MODE_ORDER:
             raise
         with reach.view() as view:
             words = f"{refused.detail}; next comes {mode_above(view).value}"
         raise Refused(Reason.MODE_ORDER, words) from None
-    return {"mode": command.mode.value, **_place(applied)}
+    return {"mode": command.mode.value, **place_of_block(applied)}
 
 
 async def switch_guard(reach: Reach, command: SetGuard, reason: str) -> Facts:
@@ -57,8 +57,8 @@ async def switch_guard(reach: Reach, command: SetGuard, reason: str) -> Facts:
         require_reason(Order("", reason, 0))
         _require_drill(running, f"{command.guard.value} is switched off in drills only")
     require_plain(reason, Reason.REASON_MISSING)
-    applied = await _applied(running, command)
-    return {"guard": command.guard.value, "on": command.on, **_place(applied)}
+    applied = await recorded(running, command)
+    return {"guard": command.guard.value, "on": command.on, **place_of_block(applied)}
 
 
 async def do_harm(reach: Reach, command: Fault) -> Facts:
@@ -69,7 +69,7 @@ async def do_harm(reach: Reach, command: Fault) -> Facts:
     """
     running = require_running(reach)
     _require_drill(running, "faults exist in drills only")
-    return {"fault": command.kind.value, **_place(await _applied(running, command))}
+    return {"fault": command.kind.value, **place_of_block(await recorded(running, command))}
 
 
 def _require_drill(running: Running, words: str) -> None:
@@ -77,8 +77,8 @@ def _require_drill(running: Running, words: str) -> None:
         raise Refused(Reason.NOT_A_DRILL, words)
 
 
-async def _applied(running: Running, command: Command) -> Applied:
-    """Have the writer execute a command of the operator."""
+async def recorded(running: Running, command: Command) -> Applied:
+    """Have the writer execute a command of the operator. Refusals: the chain's own."""
     applied = await running.engine.writer.operate(command).answer
     if applied.refusal:
         words = (applied.receipt.revert_reason or "").partition(": ")[2]
@@ -86,6 +86,7 @@ async def _applied(running: Running, command: Command) -> Applied:
     return applied
 
 
-def _place(applied: Applied) -> Facts:
+def place_of_block(applied: Applied) -> Facts:
+    """Say which block recorded a command."""
     block = format_felt(applied.block_hash)
     return {"height": applied.height, "block": block, "epoch": applied.epoch}

@@ -73,7 +73,7 @@ def status_facts(
     now_ms: int,
 ) -> Facts:
     """Say how things stand. `engine` is None for a node that does not run."""
-    system, undoable = system_of(view), next(unfollowed(view), None)
+    system = system_of(view)
     return {
         "node": "stopped" if engine is None else "running",
         **head_facts(view.head),
@@ -82,7 +82,7 @@ def status_facts(
         "halts": [str(halt) for halt in halts],
         "undecided": _decision_words(system, undecided, now_ms),
         "open": journal_lines(each for each in view.journals() if each.is_open),
-        "undo": "nothing to undo" if undoable is None else f"reorg {undoable.after.epoch}",
+        **undo_facts(view),
         "root": root_words(engine),
         "hashes": HASHES,
         "queue": 0 if engine is None else len(engine.writer.queue),
@@ -93,6 +93,14 @@ def status_facts(
         "plugins": plugins,
         "checkpoints": checkpoint_lines(view, verified)[-STATUS_CHECKPOINTS_MAX:],
     }
+
+
+def undo_facts(view: ChainView) -> Facts:
+    """Name the rollback that can be taken back, and the height of the head that then comes back."""
+    undoable = next(unfollowed(view), None)
+    if undoable is None:
+        return {"undo": "nothing to undo"}
+    return {"undo": f"reorg {undoable.after.epoch}", "undo_height": undoable.height_before}
 
 
 def inbox_status(

@@ -19,8 +19,8 @@ from sequencer.engine.reach import Reach
 from sequencer.engine.settler_status import SettlerStatus
 from sequencer.engine.verification import VerificationStatus
 from sequencer.exchange.state import State
+from sequencer.model.exchange_limits import TRIPWIRE_WINDOW_MS
 from sequencer.model.halts import HaltCause
-from sequencer.model.limits import TRIPWIRE_WINDOW_MS
 from sequencer.model.plugins import PluginStanding
 from sequencer.model.rows import Guard, Mode, ModeCause
 from sequencer.model.units import ONE

@@ -27,7 +27,7 @@ from sequencer.model.plugins import (
     PluginStanding,
     PluginState,
 )
-from sequencer.model.refusals import Reason, Refused, shown
+from sequencer.model.refusals import Reason, Refused
 from sequencer.ports import ChainView
 
 _NOT_ASKED = "not asked: the node does not run; they are told of this when it starts"
@@ -60,21 +60,21 @@ async def park_plugin(reach: Reach, name: str, reason: str) -> Facts:
     """
     if reason:
         require_reason(Order("", reason, 0))
-    plugins = _require_plugin(reach, name)
+    plugins = _require_plugins(reach)
     await plugins.park(name, reason)
     return _standing_facts(plugins, name)
 
 
 async def unpark_plugin(reach: Reach, name: str) -> Facts:
     """Tell a plugin again what comes next. Refusals: NODE_NOT_RUNNING, PLUGIN_UNKNOWN."""
-    plugins = _require_plugin(reach, name)
+    plugins = _require_plugins(reach)
     await plugins.unpark(name)
     return _standing_facts(plugins, name)
 
 
 async def rebuild_plugin(reach: Reach, name: str) -> Facts:
     """Tell a plugin everything anew. Refusals: NODE_NOT_RUNNING, PLUGIN_UNKNOWN."""
-    plugins = _require_plugin(reach, name)
+    plugins = _require_plugins(reach)
     await plugins.rebuild(name)
     return _standing_facts(plugins, name)
 
@@ -122,14 +122,9 @@ def opinion_facts(opinions: Sequence[PluginOpinion] | None, order: Order) -> Fac
     return facts
 
 
-def _require_plugin(reach: Reach, name: str) -> Plugins:
-    """Return the plugins, among which there is one of that name."""
-    if reach.running is None:
+def _require_plugins(reach: Reach) -> Plugins:
+    if reach.plugins is None:
         raise Refused(Reason.NODE_NOT_RUNNING, "plugins are told by a node that runs")
-    names = [] if reach.plugins is None else [each.name for each in reach.plugins.standings()]
-    if reach.plugins is None or name not in names:
-        words = f"no plugin {shown(name)}; there are: {', '.join(names) or 'none'}"
-        raise Refused(Reason.PLUGIN_UNKNOWN, words)
     return reach.plugins
 
 

@@ -8,6 +8,7 @@ Laws
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -37,7 +38,7 @@ def is_carried(item: Item) -> bool:
     return isinstance(item.payload, SignedOrder | SignedCancel)
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class ItemOutcome(msgspec.Struct, frozen=True):
     """An item in a block: the receipt of the transaction that carries it, and its refusal or ""."""
 
     item: Item
@@ -60,7 +61,7 @@ class Filling:
     def __init__(self, producer: Producer, vet: Callable[[Transaction], None] = _unvetted) -> None:
         self._producer = producer
         self._vet = vet
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[ItemOutcome] = []
         self.high_water: list[tuple[bytes, int]] = []
         self.reopens = False
         self.ends: Sequence[Halt] = ()
@@ -71,7 +72,7 @@ class Filling:
     def execute(self, items: Sequence[Item]) -> None:
         """Execute items in order."""
         # By name, for a transaction's events tell its refusals apart by nothing else.
-        batch: dict[_Name, Item] = {}
+        batch: dict[Name, Item] = {}
         for item in items:
             name = _name_of(item)
             if name is None or name in batch or len(batch) >= BATCH_COMMANDS_MAX:
@@ -151,23 +152,24 @@ class Filling:
             for item in batch:
                 self._note(item, receipt)
             return
-        refusals = list(_refusals(receipt))
+        refused = list(refusals(receipt))
         for item in batch:
             code = ""
-            if refusals and refusals[0][0] == _name_of(item):
-                code = refusals.pop(0)[1]
-            self.outcomes.append(Outcome(item, receipt, code))
+            if refused and refused[0][0] == _name_of(item):
+                code = refused.pop(0)[1]
+            self.outcomes.append(ItemOutcome(item, receipt, code))
 
     def _note(self, item: Item, receipt: Receipt) -> None:
         reason = receipt.revert_reason
         code = "" if reason is None else reason.partition(":")[0]
-        self.outcomes.append(Outcome(item, receipt, code))
+        self.outcomes.append(ItemOutcome(item, receipt, code))
 
 
-_Name = tuple[type[OrderRefused | CancelRefused], Felt, Felt]
+Name: TypeAlias = tuple[type[OrderRefused | CancelRefused], Felt, Felt]
+"""What a batch's events call an item: the kind of its refusal, its id, its signer."""
 
 
-def _name_of(item: Item) -> _Name | None:
+def _name_of(item: Item) -> Name | None:
     match item.payload:
         case SignedOrder(signer=signer):
             return OrderRefused, item.hash, signer
@@ -177,7 +179,7 @@ def _name_of(item: Item) -> _Name | None:
             return None
 
 
-def _refusals(receipt: Receipt) -> Iterator[tuple[_Name, str]]:
+def refusals(receipt: Receipt) -> Iterator[tuple[Name, str]]:
     """Yield who was refused in a batch, in order, with the code."""
     for event in receipt.events:
         kind = _REFUSALS.get(event.keys[0])

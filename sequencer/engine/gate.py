@@ -18,12 +18,20 @@ from sequencer.model.limits import SEAL_LAG_MS_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Mode
 from sequencer.model.units import MS_PER_SECOND
-from sequencer.ports import HaltNote
+from sequencer.ports import HaltNote, StoreError, StoreProblem
 
 # Every start looks again by itself.
 _FOUND_AGAIN = (HaltCause.SETTLEMENT_UNREACHABLE, HaltCause.DEPOSIT_UNMADE)
 # The folder is not ours any more.
 _WITHOUT_NOTE = (HaltCause.WRITER_REPLACED, *_FOUND_AGAIN)
+_REPLACED = (StoreProblem.WRITER_REPLACED, StoreProblem.WRITER_FORKED)
+
+
+def halt_of(error: StoreError) -> Halt:
+    """Return the halt of a chain whose store has said no to a write."""
+    is_replaced = error.problem in _REPLACED
+    cause = HaltCause.WRITER_REPLACED if is_replaced else HaltCause.WRITE_FAILED
+    return Halt(cause, str(error))
 
 
 class Gate:

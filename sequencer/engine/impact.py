@@ -27,9 +27,12 @@ from sequencer.model.commands import (
     SetOperator,
 )
 from sequencer.model.events import (
+    CloseReason,
     Credited,
+    DepositUnmade,
     Event,
     Fill,
+    FundingIndexMoved,
     FundingPaid,
     LiquidationEnded,
     OrderClosed,
@@ -39,7 +42,17 @@ from sequencer.model.events import (
 from sequencer.model.limits import IMPACT_CHANGES_MAX
 from sequencer.starknet.felt import Felt
 
-_COUNTED = (OrderOpened, OrderClosed, Fill, FundingPaid, LiquidationEnded, Credited, Withdrawn)
+_COUNTED = (
+    OrderOpened,
+    OrderClosed,
+    Fill,
+    FundingIndexMoved,
+    FundingPaid,
+    LiquidationEnded,
+    Credited,
+    DepositUnmade,
+    Withdrawn,
+)
 
 
 class DepositUndone(msgspec.Struct, frozen=True):
@@ -82,6 +95,23 @@ class PositionChange(msgspec.Struct, frozen=True):
     size_then: int
 
 
+class Collateral(msgspec.Struct, frozen=True):
+    """What all accounts together brought in and did not take out, now and at the target, and what
+    the blocks in between say of it; all in 1e-8 quote.
+    """
+
+    now: int
+    then: int
+    deposited: int
+    unmade: int
+    withdrawn: int
+
+    @property
+    def unexplained(self) -> int:
+        """Return what no deposit and no withdrawal accounts for: 0 where all is well."""
+        return self.now - self.then - self.deposited + self.unmade + self.withdrawn
+
+
 class Impact(msgspec.Struct, frozen=True):
     """What would be undone. Fees and funding are not listed one by one: values include them.
 
@@ -89,7 +119,8 @@ class Impact(msgspec.Struct, frozen=True):
     amount and then address. `security` is what would silently come back: each can be done again.
     `unread` counts blocks that cannot be read any more: nothing of them is counted. Where
     `is_compared` is False the state at the head cannot be read, and nothing is compared. `lost` are
-    the nonces that stay credited although the settlement chain has lost them.
+    the nonces that stay credited although the settlement chain has lost them. `cancels` are the
+    orders among `orders_closed` that were not filled. `collateral` is None where not all was read.
     """
 
     blocks: int
@@ -98,7 +129,9 @@ class Impact(msgspec.Struct, frozen=True):
     transactions: int
     orders_opened: int
     orders_closed: int
+    cancels: int
     fills: int
+    funding_ticks: int
     funding_payments: int
     liquidations: int
     deposits: Sequence[DepositUndone]
@@ -108,6 +141,7 @@ class Impact(msgspec.Struct, frozen=True):
     positions: Sequence[PositionChange]
     security: Sequence[SecurityCommand]
     lost: Sequence[int] = ()
+    collateral: Collateral | None = None
 
 
 def measure_impact(
@@ -117,43 +151,80 @@ def measure_impact(
 
     None is a block, or a state, that cannot be read: damage is what one goes back from.
     """
-    counts: Counter[type[Event]] = Counter()
-    deposits: list[DepositUndone] = []
-    withdrawals: list[WithdrawalUndone] = []
-    blocks = unread = transactions = 0
-    for block in undone:
-        blocks += 1
-        if block is None:
-            unread += 1
-            continue
-        transactions += len(block.transactions)
-        for hash_, event in _told(block, _COUNTED):
-            counts[type(event)] += 1
-            if isinstance(event, Withdrawn):
-                withdrawals.append(_withdrawal(event, block.header.number))
-            elif isinstance(event, Credited):
-                is_gone = facts.is_retracted(event.nonce, hash_)
-                place = (event.nonce, event.account, event.amount, block.header.number)
-                deposits.append(DepositUndone(*place, is_gone))
+    counted = _count(undone, facts)
     compared = _compared(now, then)
     accounts, balances, positions, security = compared or (0, (), (), ())
+    events = counted.events
     return Impact(
-        blocks=blocks,
-        unread=unread,
+        blocks=counted.blocks,
+        unread=counted.unread,
         is_compared=compared is not None,
-        transactions=transactions,
-        orders_opened=counts[OrderOpened],
-        orders_closed=counts[OrderClosed],
-        fills=counts[Fill],
-        funding_payments=counts[FundingPaid],
-        liquidations=counts[LiquidationEnded],
-        deposits=tuple(deposits),
-        withdrawals=tuple(withdrawals),
+        transactions=counted.transactions,
+        orders_opened=events[OrderOpened],
+        orders_closed=events[OrderClosed],
+        cancels=counted.cancels,
+        fills=events[Fill],
+        funding_ticks=events[FundingIndexMoved],
+        funding_payments=events[FundingPaid],
+        liquidations=events[LiquidationEnded],
+        deposits=tuple(counted.deposits),
+        withdrawals=tuple(counted.withdrawals),
         accounts=accounts,
         balances=balances,
         positions=positions,
         security=security,
         lost=tuple(facts.unmade(then.deposits)),
+        collateral=_collateral(counted, now, then),
+    )
+
+
+class _Counted:
+    """What blocks did, as it is counted."""
+
+    def __init__(self) -> None:
+        self.blocks = self.unread = self.transactions = self.cancels = self.unmade = 0
+        self.events: Counter[type[Event]] = Counter()
+        self.deposits: list[DepositUndone] = []
+        self.withdrawals: list[WithdrawalUndone] = []
+
+
+def _count(undone: Iterable[Block | None], facts: DepositFacts) -> _Counted:
+    counted = _Counted()
+    for block in undone:
+        counted.blocks += 1
+        if block is None:
+            counted.unread += 1
+            continue
+        counted.transactions += len(block.transactions)
+        for hash_, event in _told(block, _COUNTED):
+            counted.events[type(event)] += 1
+            match event:
+                case OrderClosed(reason=reason):
+                    counted.cancels += reason is not CloseReason.FILLED
+                case Withdrawn():
+                    counted.withdrawals.append(_withdrawal(event, block.header.number))
+                case Credited(nonce=nonce, account=account, amount=amount):
+                    place = (nonce, account, amount, block.header.number)
+                    is_gone = facts.is_retracted(nonce, hash_)
+                    counted.deposits.append(DepositUndone(*place, is_gone))
+                case DepositUnmade(amount=amount):
+                    counted.unmade += amount
+    return counted
+
+
+def _collateral(counted: _Counted, now: State | None, then: State) -> Collateral | None:
+    if now is None or counted.unread:
+        return None
+    try:
+        sums = [state.totals.deposited - state.totals.withdrawn for state in (now, then)]
+    except KeyError:  # Not even the row of the totals.
+        return None
+    return Collateral(
+        now=sums[0],
+        then=sums[1],
+        deposited=sum(each.amount for each in counted.deposits),
+        unmade=counted.unmade,
+        withdrawn=sum(each.payout for each in counted.withdrawals),
     )
 
 

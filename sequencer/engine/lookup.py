@@ -8,6 +8,7 @@ Refusals of every function that takes a reference: BLOCK_UNKNOWN; the store's ow
 and STATE_COLLECTED.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -24,7 +25,6 @@ from sequencer.chain.stored import (
     trie_name,
 )
 from sequencer.chain.tries import Tries, tries_of_rows
-from sequencer.engine.sealer import as_bytes
 from sequencer.exchange.state import State, Table
 from sequencer.model.laws import LawBroken
 from sequencer.model.limits import TRIE_HEIGHT_MAX
@@ -32,7 +32,7 @@ from sequencer.model.records import BlockRecord
 from sequencer.model.refusals import Reason, Refused
 from sequencer.ports import ChainView, StateReader
 from sequencer.starknet.block import Receipt
-from sequencer.starknet.felt import Felt, parse_felt
+from sequencer.starknet.felt import Felt, as_bytes, parse_felt
 from sequencer.starknet.felt_hash import Hash, pedersen, poseidon
 from sequencer.starknet.state import CLASSES_TRIE, CONTRACTS_TRIE
 from sequencer.starknet.transactions import Transaction
@@ -120,15 +120,18 @@ def find_transaction(view: ChainView, transaction_hash: Felt) -> FoundTransactio
 
 
 def block_of_sequence(view: ChainView, sequence: int) -> BlockRecord | None:
-    """Return the live block that took a sequence: heights and sequences rise together."""
-    low, high = 0, view.head.height
-    while low <= high:
-        middle = (low + high) >> 1
-        block = find_block(view, str(middle))
-        if block.sequence == sequence:
-            return block
-        low, high = (middle + 1, high) if block.sequence < sequence else (low, middle - 1)
-    return None
+    """Return the live block that took a sequence."""
+    heights = range(view.head.height + 1)
+    return search_sequence(heights, sequence, lambda height: find_block(view, str(height)))
+
+
+def search_sequence(
+    heights: range, sequence: int, block_at: Callable[[int], BlockRecord]
+) -> BlockRecord | None:
+    """Return the block of one branch that took a sequence: heights and sequences rise together."""
+    place = bisect_left(heights, sequence, key=lambda height: block_at(height).sequence)
+    found = block_at(heights[place]) if place < len(heights) else None
+    return found if found is not None and found.sequence == sequence else None
 
 
 def rows_at(

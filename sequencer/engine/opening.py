@@ -1,5 +1,4 @@
-"""How a block opens: the operator's changes of mode, then the tick, or the halt that it causes, and
-behind the tick the deposits that wait.
+"""How a block opens: changes of mode, then the tick, or the halt that it causes, then deposits.
 
 Laws
 - A tick that trips the tripwire is never part of a block: the open block is dropped, and one is

@@ -17,6 +17,7 @@ from enum import StrEnum
 import msgspec
 
 from sequencer.chain.block import Block
+from sequencer.chain.stored import decode_header
 from sequencer.chain.text import text_reader, to_text
 from sequencer.engine.deposit_facts import DepositFacts
 from sequencer.engine.impact import Impact, measure_impact
@@ -29,7 +30,6 @@ from sequencer.engine.lookup import (
     rows_at,
     state_at,
 )
-from sequencer.engine.sealer import as_bytes
 from sequencer.engine.settling import Place, Settled, place_of, require_ours, require_unfinalized
 from sequencer.exchange.reopening import survives
 from sequencer.exchange.state import State
@@ -38,7 +38,7 @@ from sequencer.model.records import BlockRecord, Mark, Stage
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.settlement import Post, SettlementError
 from sequencer.ports import ChainView, StoreFailed, StoreProblem, StoreRefused
-from sequencer.starknet.felt import Felt
+from sequencer.starknet.felt import Felt, as_bytes
 
 _TAG = b"plan"
 
@@ -75,7 +75,9 @@ LOCAL = Zone("LOCAL", "none: this chain posts to no settlement chain")
 class Plan(msgspec.Struct, frozen=True):
     """Everything that a rollback will do. Block `target` stays; all above it is undone.
 
-    `epoch`, `sequence` and `head_*` are of the head that it was made for. `security` are the
+    `epoch`, `sequence` and `head_*` are of the head that it was made for. Times are those of block
+    headers, -1 where one cannot be read. `oldest_height` is as far as one can go back at all.
+    `security` are the
     commands that will be done again when the chain reopens. `orders_*` count the orders at the
     target that survive the policy, and those that do not.
     """
@@ -84,9 +86,13 @@ class Plan(msgspec.Struct, frozen=True):
     sequence: int
     head_height: int
     head_hash: Felt
+    head_root: Felt
+    head_time_seconds: int
     target_height: int
     target_hash: Felt
     target_root: Felt
+    target_time_seconds: int
+    oldest_height: int
     policy: OrderPolicy
     orders_kept: int
     orders_cancelled: int
@@ -131,14 +137,19 @@ def make_plan(
     if unknown:
         raise Refused(Reason.PARAMETER_INVALID, f"there is no security command {unknown[0]}")
     kept = sum(survives(row, policy) for row in then.orders.values())
+    head, kept_back_to = view.head, view.retention()
     return Plan(
-        epoch=view.head.epoch,
-        sequence=view.head.sequence,
-        head_height=view.head.height,
-        head_hash=int.from_bytes(view.head.block_hash, "big"),
+        epoch=head.epoch,
+        sequence=head.sequence,
+        head_height=head.height,
+        head_hash=int.from_bytes(head.block_hash, "big"),
+        head_root=int.from_bytes(head.state_root, "big"),
+        head_time_seconds=_time_of(view.block(head.height)),
         target_height=target.height,
         target_hash=int.from_bytes(target.block_hash, "big"),
         target_root=int.from_bytes(target.state_root, "big"),
+        target_time_seconds=_time_of(target),
+        oldest_height=max(kept_back_to.rows.height, kept_back_to.nodes.height),
         policy=policy,
         orders_kept=kept,
         orders_cancelled=len(then.orders) - kept,
@@ -222,6 +233,13 @@ def _head_state(view: ChainView) -> State | None:
         return state_at(view, find_block(view, "latest"))
     except (Refused, StoreFailed, LookupError, ValueError):
         return None
+
+
+def _time_of(block: BlockRecord | None) -> int:
+    try:
+        return -1 if block is None else decode_header(block.header).timestamp
+    except Refused:
+        return -1
 
 
 def resolve_target(view: ChainView, reference: str) -> BlockRecord:

@@ -64,11 +64,6 @@ class Producer:
         self._executed: list[tuple[Transaction, Receipt]] = []
 
     @property
-    def is_empty(self) -> bool:
-        """Say whether nothing has been executed yet."""
-        return not self._executed
-
-    @property
     def transactions(self) -> int:
         """Count what has been executed."""
         return len(self._executed)

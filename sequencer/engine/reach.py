@@ -12,6 +12,7 @@ from sequencer.engine.plan import Plan
 from sequencer.engine.settler import Settler
 from sequencer.engine.verification import Verification
 from sequencer.model.plugins import PluginOpinion, PluginStanding
+from sequencer.model.records import Copied
 from sequencer.ports import ChainView, Clock, DiskSpace, HaltNote, Settlement, Store, Worker
 
 
@@ -23,6 +24,17 @@ class Plans(Protocol):
 
     def find(self, beginning: str) -> tuple[str, bytes]:
         """Return a plan's id and content by enough of its first digits. Refusal: PLAN_UNKNOWN."""
+
+
+class Copies(Protocol):
+    """Where whole copies of the chain's store are made."""
+
+    def make(self, target: str, pause: Callable[[], None]) -> Copied:
+        """Copy the store as it is now into a folder that is not there; from any thread.
+
+        `pause` is called at each key, and gives up by raising. Refusals: FOLDER_TAKEN, BUSY,
+        FILE_UNREADABLE, DISK_LOW, PARAMETER_INVALID. Failures: those of the store, and of the copy.
+        """
 
 
 class Running(Protocol):
@@ -66,7 +78,8 @@ class Reach(msgspec.Struct, frozen=True):
     for a node that does not run. `settler` posts for a running node and `verification` executes its
     blocks again; `settlement` is there wherever one is configured. `collector` collects its
     deposits. `disk` is where the folder lies, None where nobody asks for the room on it. `plugins`
-    are those of a node that runs.
+    are those of a node that runs. `copies` makes backups, in the thread `copier`, or that of
+    `reader` where there is none.
     """
 
     store: Store
@@ -85,3 +98,5 @@ class Reach(msgspec.Struct, frozen=True):
     verification: Verification | None = None
     disk: DiskSpace | None = None
     plugins: Plugins | None = None
+    copies: Copies | None = None
+    copier: Worker | None = None

@@ -22,7 +22,7 @@ from sequencer.chain.genesis import open_genesis, read_genesis
 from sequencer.chain.stored import decode_body, decode_header, rows_by_table
 from sequencer.engine.deposit_facts import DepositFacts, unmade_halt
 from sequencer.engine.lookup import prove_rows, trie_reader
-from sequencer.engine.sealer import Extras, Sealer, as_bytes
+from sequencer.engine.sealer import Extras, Sealer
 from sequencer.engine.trie_cache import TrieCache
 from sequencer.exchange.invariants import check_laws
 from sequencer.exchange.rules import require_rules
@@ -34,6 +34,7 @@ from sequencer.model.records import BlockRecord, Checkpoint, Latch
 from sequencer.model.refusals import Reason, Refused
 from sequencer.ports import ChainView, Store, StoreFailed, StoreProblem
 from sequencer.starknet.block import Header, block_hash
+from sequencer.starknet.felt import as_bytes
 from sequencer.starknet.felt_hash import pedersen, poseidon
 from sequencer.starknet.state import CLASSES_TRIE, CONTRACTS_TRIE, state_root
 from sequencer.starknet.trie import root_of

@@ -14,12 +14,11 @@ from enum import StrEnum
 
 import msgspec
 
-from sequencer.engine.lookup import block_of_sequence
+from sequencer.engine.lookup import block_of_sequence, search_sequence
 from sequencer.engine.rollback import Details, read_details
-from sequencer.engine.sealer import as_bytes
 from sequencer.model.records import BlockRecord, Incident, IncidentKind
 from sequencer.ports import ChainView, StoreFailed, StoreProblem
-from sequencer.starknet.felt import Felt
+from sequencer.starknet.felt import Felt, as_bytes
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -164,14 +163,8 @@ def _block_of(view: ChainView, sequence: int) -> BlockRecord | None:
         return block_of_sequence(view, sequence)
     undoing = next(each for each in view.incidents() if each.after.epoch == reorg_id)
     top = _block_named(view, Named(undoing.height_before, undoing.before.block_hash))
-    low, high = undoing.height_after + 1, top.height
-    while low <= high:
-        middle = (low + high) >> 1
-        block = ancestor_at(view, top, middle)
-        if block.sequence == sequence:
-            return block
-        low, high = (middle + 1, high) if block.sequence < sequence else (low, middle - 1)
-    return None
+    heights = range(undoing.height_after + 1, top.height + 1)
+    return search_sequence(heights, sequence, lambda height: ancestor_at(view, top, height))
 
 
 def _story(view: ChainView, block: BlockRecord) -> Iterator[Reorg]:

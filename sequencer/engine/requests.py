@@ -22,7 +22,7 @@ from sequencer.engine.desk import Desk
 from sequencer.engine.desk_facts import Facts
 from sequencer.engine.operator_log import OperatorLog
 from sequencer.model.admin_limits import DECIDE_MINUTES, DECIDE_MINUTES_MAX
-from sequencer.model.commands import Fault, FaultKind, OrderPolicy
+from sequencer.model.commands import Fault, FaultKind, OrderPolicy, SeedPrice
 from sequencer.model.halts import ExitCode
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Guard, Mode
@@ -126,6 +126,17 @@ class GuardListRequest(Request, frozen=True):
     """Every guard, on or off."""
 
 
+class PriceListRequest(Request, frozen=True):
+    """Every market's price, and what may be named where it is lost."""
+
+
+class PriceSeedRequest(Request, frozen=True):
+    """Name a lost price, in 1e-8."""
+
+    market: str
+    price: int
+
+
 class PluginListRequest(Request, frozen=True):
     """Every plugin, and how it stands."""
 
@@ -158,6 +169,12 @@ class FaultRequest(Request, frozen=True):
     amount: int = 0
 
 
+class BackupRequest(Request, frozen=True):
+    """Copy the whole chain into a folder that is not there yet; ends with whoever asked."""
+
+    directory: str
+
+
 PluginRequest: TypeAlias = (
     PluginListRequest | PluginParkRequest | PluginUnparkRequest | PluginRebuildRequest
 )
@@ -179,7 +196,10 @@ AnyRequest: TypeAlias = (
     | GuardRequest
     | GuardListRequest
     | FaultRequest
+    | PriceListRequest
+    | PriceSeedRequest
     | PluginRequest
+    | BackupRequest
 )
 
 REQUESTS: dict[str, type[AnyRequest]] = {
@@ -198,10 +218,13 @@ REQUESTS: dict[str, type[AnyRequest]] = {
     "admin_guard": GuardRequest,
     "admin_guardList": GuardListRequest,
     "admin_fault": FaultRequest,
+    "admin_priceList": PriceListRequest,
+    "admin_priceSeed": PriceSeedRequest,
     "admin_pluginList": PluginListRequest,
     "admin_pluginPark": PluginParkRequest,
     "admin_pluginUnpark": PluginUnparkRequest,
     "admin_pluginRebuild": PluginRebuildRequest,
+    "admin_backup": BackupRequest,
 }
 """Every request by its method's name."""
 
@@ -214,6 +237,7 @@ _LOOKS = (
     ReorgListRequest,
     CheckpointListRequest,
     GuardListRequest,
+    PriceListRequest,
     PluginListRequest,
 )
 
@@ -285,47 +309,55 @@ def _denied(refused: Refused) -> Denied:
 
 
 async def _done(desk: Desk, request: AnyRequest, gone: asyncio.Event | None) -> Facts:
+    if isinstance(request, PluginRequest):
+        return await _plugins(desk, request)
     match request:
         case StatusRequest():
             return await desk.status()
-        case ModeRequest() | GuardRequest() | FaultRequest():
-            return await _recorded(desk, request)
-        case GuardListRequest():
-            return desk.guards()
+        case ModeRequest() | GuardRequest() | GuardListRequest() | FaultRequest():
+            return await _exchange(desk, request)
+        case PriceListRequest():
+            return desk.prices.listed()
+        case PriceSeedRequest(market=market, price=price):
+            return await desk.prices.seed(SeedPrice(market, price))
         case CheckpointCreateRequest() | CheckpointListRequest() | CheckpointDropRequest():
             return await _checkpoints(desk, request, gone)
-        case (
-            PluginListRequest()
-            | PluginParkRequest()
-            | PluginUnparkRequest()
-            | PluginRebuildRequest()
-        ):
-            return await _plugins(desk, request)
         case SuggestRequest(since=since):
             return msgspec.structs.asdict(await desk.suggest(since, gone))
         case PlanRequest(to=to, policy=policy, deselect=deselect):
             plan = await desk.plan(to, policy, deselect)
             said = msgspec.to_builtins(await desk.opinions(plan))
-            return {"plan_id": plan.plan_id.hex(), "plan": to_text(plan), "opinions": said}
+            facts = {"plan_id": plan.plan_id.hex(), "plan": to_text(plan), "opinions": said}
+            return {**facts, "plugins": desk.plugins()["plugins"]}
         case ApplyRequest(plan_id=plan_id, reason=reason, by=by, override=override):
             return await desk.apply(plan_id, desk.order(by, reason), override)
         case UndoRequest(reorg_id=reorg_id, reason=reason, by=by):
             return await desk.undo(reorg_id, desk.order(by, reason))
-        case ReorgStatusRequest():
-            return await desk.open_reorgs()
-        case ResumeRequest():
-            return await desk.resume()
-        case ReorgListRequest():
-            return await desk.reorgs()
+        case ReorgStatusRequest() | ResumeRequest() | ReorgListRequest():
+            return await _reorgs(desk, request)
+        case BackupRequest(directory=directory):
+            return await desk.backups.make(directory, gone)
     assert_never(request)
 
 
-async def _recorded(desk: Desk, request: ModeRequest | GuardRequest | FaultRequest) -> Facts:
+async def _reorgs(
+    desk: Desk, request: ReorgStatusRequest | ResumeRequest | ReorgListRequest
+) -> Facts:
+    if isinstance(request, ReorgListRequest):
+        return await desk.reorgs()
+    return await (desk.resume() if isinstance(request, ResumeRequest) else desk.open_reorgs())
+
+
+async def _exchange(
+    desk: Desk, request: ModeRequest | GuardRequest | GuardListRequest | FaultRequest
+) -> Facts:
     match request:
         case ModeRequest():
             return await _mode(desk, request)
         case GuardRequest(guard=guard, on=on, reason=reason):
             return await desk.guard(guard, reason, on=on)
+        case GuardListRequest():
+            return desk.guards()
         case FaultRequest(kind=kind, market=market, account=account, amount=amount):
             return await desk.fault(Fault(kind, market, parse_felt(account), amount))
 

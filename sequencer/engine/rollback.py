@@ -27,7 +27,7 @@ from sequencer.model.plugins import PluginOpinion
 from sequencer.model.records import Head, Incident, IncidentKind, Latch, RollbackJournal, Stage
 from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.ports import ChainView, Store, StoreProblem, StoreRefused
-from sequencer.starknet.felt import Felt
+from sequencer.starknet.felt import Felt, as_bytes
 
 _STEPS = (Stage.COMMITTED, Stage.SETTLED, Stage.NOTIFIED, Stage.DONE)
 
@@ -107,7 +107,7 @@ def prepare_rollback(
     head = store.head
     stale = staleness(store.view, plan)
     if stale:
-        store.latch(head.latch or Latch(0, plan.policy), guards_forced_on=False)
+        store.latch(head.latch or Latch(0, plan.policy))
         raise PlanStale(stale, renew(store.view, plan))
     notice = Notice(
         first_height=plan.target_height + 1,
@@ -130,9 +130,8 @@ def prepare_rollback(
         plan_id=plan.plan_id,
         planned=plan.planned,
         target_height=plan.target_height,
-        target_hash=plan.target_hash.to_bytes(32, "big"),
+        target_hash=as_bytes(plan.target_hash),
         policy=plan.policy,
-        guards_forced_on=True,
         effect=_encoded(notice),
         details=_encoded(details),
     )
@@ -145,6 +144,8 @@ def staleness(view: ChainView, plan: Plan) -> str:
     head = view.head
     if head.mark != plan.planned:
         return f"the head is block {head.height} by now"
+    # Of deposits that are undone the plan says whether they will be credited again. That is for the
+    # settlement chain to say, at any moment, and going back costs nobody more if it says no.
     if _lost_at(view, plan.target_height) != tuple(plan.impact.lost):
         return "other deposits than it says stay credited and are lost by now"
     return ""

@@ -14,16 +14,14 @@ from collections.abc import Sequence
 import msgspec
 
 from sequencer.chain.block import Block, ClosedBlock, seal_block
+from sequencer.chain.commitment import Committed
 from sequencer.chain.stored import Body, encode_body, encode_header, node_changes, row_changes
 from sequencer.chain.tries import TrieSource
 from sequencer.model.commits import BlockCommit
 from sequencer.model.records import EffectKind, Head
 from sequencer.ports import Store
-from sequencer.starknet.felt import Felt
+from sequencer.starknet.felt import Felt, as_bytes
 from sequencer.starknet.transactions import L1Handler
-
-FELT_BYTES = 32
-"""Bytes of a hash in the store."""
 
 FOR_EVER = 0
 """In place of a time until which a mark is remembered."""
@@ -61,9 +59,20 @@ class Sealer:
         `genesis` is the genesis file, with block 0. Failures: those of the store; LawBroken for a
         row that does not fit its slots.
         """
-        parent = self._store.head
-        parent_hash = int.from_bytes(parent.block_hash, "big")
+        parent_hash = int.from_bytes(self._store.head.block_hash, "big")
         block, committed = seal_block(closed, parent_hash, self._tries)
+        return self.commit(closed, block, committed, extras, genesis)
+
+    def commit(
+        self,
+        closed: ClosedBlock,
+        block: Block,
+        committed: Committed,
+        extras: Extras,
+        genesis: str = "",
+    ) -> SealedBlock:
+        """Commit a block that was sealed on the store's head. Failures: those of the store."""
+        parent = self._store.head
         hashes = [as_bytes(receipt.transaction_hash) for receipt in block.receipts]
         body = Body(block.transactions, block.receipts, block.diff, genesis)
         head = self._store.commit_block(
@@ -85,11 +94,6 @@ class Sealer:
         )
         self._tries.apply(committed)
         return SealedBlock(block, head)
-
-
-def as_bytes(felt: Felt) -> bytes:
-    """Write a hash as the store takes it."""
-    return felt.to_bytes(FELT_BYTES, "big")
 
 
 def _seen(block: Block, hashes: Sequence[bytes], extras: Extras) -> list[tuple[bytes, int]]:

@@ -29,16 +29,19 @@ from sequencer.model.records import BlockRecord
 from sequencer.ports import ChainView, Clock, Worker
 
 
-def _ignore(_: Item) -> None:
+def _ignore(*_: object) -> None:
     return
 
 
 class Follower(msgspec.Struct, frozen=True):
-    """Whom to call: after each commit or decision, whenever the open block holds more, and with
-    whatever was accepted and waits for a block."""
+    """Whom to call when something has happened.
+
+    `durable` after each commit or decision, `pending` whenever the open block holds more,
+    `accepted` with whatever was accepted and waits for a block.
+    """
 
     durable: Callable[[], None]
-    pending: Callable[[], None]
+    pending: Callable[[], None] = _ignore
     accepted: Callable[[Item], None] = _ignore
 
 

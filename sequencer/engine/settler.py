@@ -52,6 +52,7 @@ from sequencer.model.refusals import Reason, Refused
 from sequencer.model.settlement import Post, SettlementError, SettlementProblem, Standing
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.ports import ChainView, Settlement, StoreError
+from sequencer.starknet.felt import as_bytes
 
 _LOOK_SECONDS = SETTLE_LOOK_MS / MS_PER_SECOND
 _LONG_AGO = float("-inf")
@@ -307,6 +308,8 @@ class Settler:
         if due is None:
             return False
         try:
+            # By height alone: a late call waits, by its nonce, behind the revert that takes an
+            # orphan of that height away, and what was posted since has a delay of its own.
             await self._settlement.finalize(height)
         except SettlementError as error:
             # Somebody else did it, holds it, or the clock there has gone back: the next look tells.
@@ -391,5 +394,5 @@ class Settler:
 
 def _reorg_of(standing: Standing, view: ChainView) -> int:
     """Return the id of the reorg that orphaned the newest post."""
-    block = view.block_by_hash(standing.newest.block_hash.to_bytes(32, "big"))
+    block = view.block_by_hash(as_bytes(standing.newest.block_hash))
     return 0 if block is None else view.orphaned_by(block)

@@ -17,7 +17,6 @@ from enum import StrEnum
 
 import msgspec
 
-from sequencer.engine.sealer import as_bytes
 from sequencer.model.halts import Halt, HaltCause
 from sequencer.model.limits import (
     FINALITY_MARGIN_PART,
@@ -34,7 +33,7 @@ from sequencer.model.settlement import (
     TimedPost,
 )
 from sequencer.ports import ChainView, Settlement
-from sequencer.starknet.felt import Felt
+from sequencer.starknet.felt import Felt, as_bytes
 
 SETTLER = "settlement"
 """The name of the settler's cursor in the outbox: behind a rollback's row, it is reconciled."""

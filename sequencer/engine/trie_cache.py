@@ -4,17 +4,17 @@ Laws
 - One block is sealed and committed before the next is sealed, so what the store shows at its head
   and what is kept here are the same tries.
 - Memory is bounded: of two generations the older one is dropped when the younger is full. What
-  a block writes to one trie is in one generation, however much it is.
+  a block writes to one trie is in one generation, however much it is. A contract's leaf goes with
+  its trie.
 """
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
 
 from sequencer.chain.codec import encode_key
 from sequencer.chain.commitment import Committed
 from sequencer.chain.stored import TABLES, decode_stored, trie_name
 from sequencer.exchange.state import Table
-from sequencer.model.cache_limits import CONTRACT_LEAVES_CACHED, TRIE_NODES_CACHED
+from sequencer.model.cache_limits import TRIE_NODES_CACHED
 from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.model.rows import Contract
 from sequencer.ports import ChainView
@@ -23,44 +23,20 @@ from sequencer.starknet.felt_hash import pedersen
 from sequencer.starknet.state import ContractLeaf
 from sequencer.starknet.trie import Position, Reader, root_of
 
-_K = TypeVar("_K")
-_V = TypeVar("_V")
-
-
-class _Generations(Generic[_K, _V]):
-    """A dictionary that forgets what was not asked for lately, half of its room at a time."""
-
-    __slots__ = ("_older", "_room", "_younger")
-
-    def __init__(self, room: int) -> None:
-        self._room = max(1, room >> 1)
-        self._younger: dict[_K, _V] = {}
-        self._older: dict[_K, _V] = {}
-
-    def get(self, key: _K, load: Callable[[_K], _V]) -> _V:
-        found = self._younger.get(key)
-        if found is None:
-            found = self._older.get(key)
-            self.put(key, load(key) if found is None else found)
-            return self._younger[key]
-        return found
-
-    def put(self, key: _K, value: _V) -> None:
-        if len(self._younger) >= self._room:
-            self._older, self._younger = self._younger, {}
-        self._younger[key] = value
-
-
 _NO_NODE = b""
 """In place of a node: a place known to be empty is no missing one."""
 
 
 class _Nodes:
-    """Nodes of one trie: those asked for or written lately, and those of the time before."""
+    """Nodes of one trie: those asked for or written lately, and those of the time before.
 
-    __slots__ = ("older", "younger")
+    `leaf` is that of the contract whose trie it is, None where nobody has asked for it.
+    """
+
+    __slots__ = ("leaf", "older", "younger")
 
     def __init__(self) -> None:
+        self.leaf: ContractLeaf | None = None
         self.younger: dict[Position, bytes] = {}
         self.older: dict[Position, bytes] = {}
 
@@ -73,7 +49,6 @@ class TrieCache:
         self._tries: dict[int, _Nodes] = {}
         self._room = max(1, TRIE_NODES_CACHED >> 1)
         self._younger_count = 0
-        self._leaves: _Generations[Felt, ContractLeaf] = _Generations(CONTRACT_LEAVES_CACHED)
 
     def reader(self, trie: int) -> Reader:
         """Return how a trie is read."""
@@ -87,7 +62,11 @@ class TrieCache:
 
     def leaf(self, address: Felt) -> ContractLeaf:
         """Return a contract's leaf, all zero where there is none."""
-        return self._leaves.get(address, self._load_leaf)
+        leaf = self._nodes(address).leaf
+        if leaf is None:
+            leaf = self._load_leaf(address)
+            self._nodes(address).leaf = leaf
+        return leaf
 
     def apply(self, committed: Committed) -> None:
         """Take over what a block changed."""
@@ -95,7 +74,7 @@ class TrieCache:
             written = {position: node or _NO_NODE for position, node in changes.items()}
             self._put(trie, written)
         for address, leaf in committed.commitment.contracts.items():
-            self._leaves.put(address, leaf)
+            self._nodes(address).leaf = leaf
 
     def _nodes(self, trie: int) -> _Nodes:
         nodes = self._tries.get(trie)

@@ -25,7 +25,7 @@ from sequencer.chain.calls import require_exact
 from sequencer.engine.decisions import Decisions
 from sequencer.engine.deposit_facts import DepositFacts
 from sequencer.engine.filling import Filling, is_carried
-from sequencer.engine.gate import Gate
+from sequencer.engine.gate import Gate, halt_of
 from sequencer.engine.inbox import Inbox
 from sequencer.engine.items import Item
 from sequencer.engine.latest import Latest
@@ -50,14 +50,7 @@ from sequencer.model.limits import (
 )
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.units import MS_PER_SECOND
-from sequencer.ports import (
-    Clock,
-    DiskSpace,
-    Store,
-    StoreError,
-    StoreProblem,
-    Worker,
-)
+from sequencer.ports import Clock, DiskSpace, Store, StoreError, Worker
 
 _T = TypeVar("_T")
 _GOING_BACK = "the operator decides about the chain"
@@ -109,8 +102,9 @@ class Writer:
         self._pace = pace
         self._keeping = keeping
         self.deposits = parts.deposits or DepositFacts(lambda: parts.views.view)
-        around = (parts.gate, lambda: parts.store.view, parts.disk, self.deposits)
-        self._opener = Opener(parts.producer, *around)
+        self._opener = Opener(
+            parts.producer, parts.gate, lambda: parts.store.view, parts.disk, self.deposits
+        )
         self._closed: Inbox[tuple[ClosedBlock, Filling] | None] = Inbox()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -237,7 +231,7 @@ class Writer:
             await self._decisions.carry_out()
             self.decided = True
         except StoreError as error:
-            self._halt(Halt(cause_of(error), str(error)))
+            self._halt(halt_of(error))
 
     async def _wait_for_work(self) -> None:
         gate, loop = self._parts.gate, asyncio.get_running_loop()
@@ -276,7 +270,7 @@ class Writer:
         except LawBroken as broken:
             self._halt(Halt(HaltCause.LAW_BROKEN, str(broken)))
         except StoreError as error:
-            self._halt(Halt(cause_of(error), str(error)))
+            self._halt(halt_of(error))
         if self._parts.gate.final() is not None:
             filling.refuse(Reason.HALTED, self._parts.gate.words(self.state))
             self._parts.producer.drop()
@@ -373,7 +367,7 @@ class Writer:
                 listener()
             await parts.worker.run(lambda: keep_up(parts.store, closed.time_ms, self._keeping))
         except StoreError as error:
-            self._halt(Halt(cause_of(error), str(error)))
+            self._halt(halt_of(error))
             filling.refuse(Reason.OUTCOME_UNKNOWN, "the block may be on the disk or not")
         except Refused as refused:
             # What the store holds under the tries is not what was put there.
@@ -392,9 +386,3 @@ class Writer:
         modes, self._opener.modes = self._opener.modes, []
         for item in (*modes, *self.queue.take(len(self.queue))):
             item.refuse(reason, detail)
-
-
-def cause_of(error: StoreError) -> HaltCause:
-    """Return why a store that says no to a write halts the chain."""
-    replaced = (StoreProblem.WRITER_REPLACED, StoreProblem.WRITER_FORKED)
-    return HaltCause.WRITER_REPLACED if error.problem in replaced else HaltCause.WRITE_FAILED

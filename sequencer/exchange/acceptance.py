@@ -9,28 +9,19 @@ Laws
   of an account that cannot pay its loss: that is for liquidation, where the loss is covered.
 """
 
+from sequencer.exchange.derived import NO_EXPOSURE
 from sequencer.exchange.freshness import is_stale
 from sequencer.exchange.margin import VALUE_PER_QUOTE, Margin, margin_of
 from sequencer.exchange.state import State
-from sequencer.model.orders import OrderType, Side
+from sequencer.model.orders import MARKET_TYPES, Side
 from sequencer.model.rows import Guard, OrderRow
 from sequencer.model.units import ONE, divide_up
-
-MARKET_TYPES = frozenset(
-    (
-        OrderType.MARKET,
-        OrderType.STOP_MARKET,
-        OrderType.TAKE_PROFIT_MARKET,
-        OrderType.STOP_LOSS_MARKET,
-    )
-)
-"""Order types without a price of their own."""
 
 
 def margin_to_open(state: State, row: OrderRow) -> Margin | None:
     """Return an account's figures with an order that is not yet in the book, if it is accepted."""
     margin = margin_of(state, row.order.account, row)
-    if margin.adds_risk() and not is_frozen(state, row.order.account):
+    if margin.adds_risk() and not _is_frozen(state, row.order.account):
         return margin
     return margin if only_reduces(state, row, is_extra=True) else None
 
@@ -54,7 +45,7 @@ def may_fill(
     # A market order names no price, so its loss against mark is in no open loss yet.
     gain = signed * (state.prices[market].mark - price) * ONE
     unseen_loss = max(-gain, 0) if row.order.type in MARKET_TYPES else 0
-    adds_risk = margin.value - unseen_loss >= margin.initial and not is_frozen(state, account)
+    adds_risk = margin.value - unseen_loss >= margin.initial and not _is_frozen(state, account)
     if not adds_risk and not only_reduces(state, row, is_extra):
         return False
     after = _after_fill(state, margin, account, market, signed, price, gain)
@@ -63,7 +54,7 @@ def may_fill(
     return after.is_healthy() or after.is_no_worse_than(margin)
 
 
-def is_frozen(state: State, account: int) -> bool:
+def _is_frozen(state: State, account: int) -> bool:
     """Say whether an account holds a market at a stale index price."""
     for market in state.holding(account).positions:
         if is_stale(state, market):
@@ -76,7 +67,7 @@ def _after_fill(
 ) -> Margin:
     parameters = state.markets[market].parameters
     positions = state.holding(account).positions
-    held = positions[market].size if market in positions else 0
+    held = state.size_of(account, market)
     fee = divide_up(abs(signed) * price * parameters.taker_fee, ONE * ONE)
     growth = (abs(held + signed) - abs(held)) * state.prices[market].mark
     others = len(positions) - (market in positions)
@@ -94,13 +85,11 @@ def only_reduces(state: State, row: OrderRow, is_extra: bool) -> bool:
     `is_extra` says that the order is not in the book.
     """
     account, market = row.order.account, row.order.market
-    position = state.positions.get((account, market))
-    if position is None:
+    size = state.size_of(account, market)
+    if size == 0:
         return False
-    exposure = state.holding(account).exposures.get(market)
+    exposure = state.holding(account).exposures.get(market, NO_EXPOSURE)
     added = row.remaining if is_extra else 0
     if row.order.side is Side.BUY:
-        orders = added + (0 if exposure is None else exposure.buy_size)
-        return orders <= -position.size
-    orders = added + (0 if exposure is None else exposure.sell_size)
-    return orders <= position.size
+        return added + exposure.buy_size <= -size
+    return added + exposure.sell_size <= size

@@ -13,11 +13,12 @@ from sequencer.exchange.collateral import require_address, require_amount, requi
 from sequencer.exchange.derived import NOTHING
 from sequencer.exchange.orders import require_market
 from sequencer.exchange.state import State, Table
-from sequencer.exchange.step import Step, refuse
+from sequencer.exchange.step import Step
 from sequencer.model.commands import AddSubkey, OpenIsolated, RevokeSubkey, Transfer
 from sequencer.model.events import IsolatedOpened, SubkeyChanged, Transferred
-from sequencer.model.limits import FELT_MAX, SUBKEYS_MAX
-from sequencer.model.refusals import Reason
+from sequencer.model.exchange_limits import SUBKEYS_MAX
+from sequencer.model.limits import FELT_MAX
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Account, Mode, Subkey
 
 
@@ -31,11 +32,11 @@ def add_subkey(step: Step, command: AddSubkey) -> None:
     require_owner(step, account)
     _require_cross(step.state, account)
     if not 0 < key <= FELT_MAX:
-        raise refuse(Reason.PARAMETER_INVALID, f"{key:#x} is no key")
+        raise Refused(Reason.PARAMETER_INVALID, f"{key:#x} is no key")
     if (account, key) in step.state.subkeys:
         return
     if step.state.subkey_counts.get(account, 0) >= SUBKEYS_MAX:
-        raise refuse(Reason.SUBKEY_LIMIT, f"an account has at most {SUBKEYS_MAX} subkeys")
+        raise Refused(Reason.SUBKEY_LIMIT, f"an account has at most {SUBKEYS_MAX} subkeys")
     step.put(Table.SUBKEY, (account, key), Subkey(step.state.system.time_ms))
     step.emit(SubkeyChanged(account, key, active=True))
 
@@ -44,7 +45,7 @@ def revoke_subkey(step: Step, command: RevokeSubkey) -> None:
     """Take a key's right to trade away. Refusals: NOT_AUTHORIZED, MODE_FORBIDS, SUBKEY_UNKNOWN."""
     require_owner(step, command.account)
     if not drop_subkey(step, command.account, command.key):
-        raise refuse(Reason.SUBKEY_UNKNOWN, f"{command.key:#x} of {command.account:#x}")
+        raise Refused(Reason.SUBKEY_UNKNOWN, f"{command.key:#x} of {command.account:#x}")
 
 
 def drop_subkey(step: Step, account: int, key: int) -> bool:
@@ -68,9 +69,9 @@ def open_isolated(step: Step, command: OpenIsolated) -> None:
     require_market(step, market)
     require_address(account)
     if (owner, market) in step.state.isolated:
-        raise refuse(Reason.ACCOUNT_EXISTS, f"{owner:#x} has an isolated account in {market}")
+        raise Refused(Reason.ACCOUNT_EXISTS, f"{owner:#x} has an isolated account in {market}")
     if _is_used(step.state, account):
-        raise refuse(Reason.ACCOUNT_EXISTS, f"{account:#x} is in use")
+        raise Refused(Reason.ACCOUNT_EXISTS, f"{account:#x} is in use")
     step.put(Table.ACCOUNT, account, Account(0, owner, market))
     step.emit(IsolatedOpened(owner, account, market))
 
@@ -83,13 +84,12 @@ def transfer(step: Step, command: Transfer) -> None:
     """
     sender, receiver, amount = command.sender, command.receiver, command.amount
     require_owner(step, sender)
-    accounts = step.state.accounts
-    into_own = accounts.get(receiver, _NO_ACCOUNT).owner == sender
+    into_own = step.state.account(receiver).owner == sender
     early = into_own or receiver == step.state.system.insurance
     require_mode(step, Mode.CANCEL_ONLY if early else Mode.OPEN)
     require_address(receiver)
-    if sender not in accounts:
-        raise refuse(Reason.ACCOUNT_UNKNOWN, f"no account {sender:#x}")
+    if sender not in step.state.accounts:
+        raise Refused(Reason.ACCOUNT_UNKNOWN, f"no account {sender:#x}")
     _require_family(step.state, sender, receiver)
     require_amount(amount)
     require_free(step, sender, amount)
@@ -101,18 +101,18 @@ def transfer(step: Step, command: Transfer) -> None:
 def _require_cross(state: State, account: int) -> None:
     row = state.accounts.get(account)
     if row is None:
-        raise refuse(Reason.ACCOUNT_UNKNOWN, f"no account {account:#x}")
+        raise Refused(Reason.ACCOUNT_UNKNOWN, f"no account {account:#x}")
     if row.owner:
-        raise refuse(Reason.ACCOUNT_INVALID, f"{account:#x} is an isolated account")
+        raise Refused(Reason.ACCOUNT_INVALID, f"{account:#x} is an isolated account")
 
 
 def _require_family(state: State, sender: int, receiver: int) -> None:
     if sender == receiver:
-        raise refuse(Reason.ACCOUNT_INVALID, "sender and receiver are one account")
+        raise Refused(Reason.ACCOUNT_INVALID, "sender and receiver are one account")
     to_owner = state.accounts[sender].owner
-    from_owner = state.accounts.get(receiver, _NO_ACCOUNT).owner
+    from_owner = state.account(receiver).owner
     if (to_owner and to_owner != receiver) or (from_owner and from_owner != sender):
-        raise refuse(Reason.ACCOUNT_INVALID, "an isolated account deals with its owner alone")
+        raise Refused(Reason.ACCOUNT_INVALID, "an isolated account deals with its owner alone")
 
 
 def _is_used(state: State, account: int) -> bool:
@@ -120,6 +120,3 @@ def _is_used(state: State, account: int) -> bool:
     reserved = account in (system.operator, system.insurance, system.fees)
     keyed = account in state.subkey_counts
     return reserved or keyed or account in state.accounts or state.holding(account) is not NOTHING
-
-
-_NO_ACCOUNT = Account()

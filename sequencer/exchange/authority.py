@@ -5,9 +5,9 @@ Laws
 - Every lookup is explicit: an absent row is a no, never a zero that happens to match.
 """
 
-from sequencer.exchange.step import Step, refuse
-from sequencer.model.refusals import Reason
-from sequencer.model.rows import Account, Mode
+from sequencer.exchange.step import Step
+from sequencer.model.refusals import Reason, Refused
+from sequencer.model.rows import Mode
 
 _RANKS = {Mode.HALTED: 0, Mode.CANCEL_ONLY: 1, Mode.POST_ONLY: 2, Mode.OPEN: 3}
 
@@ -16,40 +16,37 @@ def require_trader(step: Step, account: int) -> None:
     """Refuse with NOT_AUTHORIZED whoever may not trade for an account."""
     signer, key = step.context.signer, step.context.key
     if key and (signer, key) not in step.state.subkeys:
-        raise refuse(Reason.NOT_AUTHORIZED, f"key {key:#x} is no subkey of {signer:#x}")
+        raise Refused(Reason.NOT_AUTHORIZED, f"key {key:#x} is no subkey of {signer:#x}")
     _require_own(step, account)
 
 
 def require_owner(step: Step, account: int) -> None:
     """Refuse with NOT_AUTHORIZED whoever may not move money or manage an account."""
     if step.context.key:
-        raise refuse(Reason.NOT_AUTHORIZED, "a subkey trades and does nothing else")
+        raise Refused(Reason.NOT_AUTHORIZED, "a subkey trades and does nothing else")
     _require_own(step, account)
 
 
 def require_operator(step: Step) -> None:
     """Refuse with NOT_OPERATOR everybody but the operator."""
     if step.context.key or step.context.signer != step.state.system.operator:
-        raise refuse(Reason.NOT_OPERATOR, "only the operator may do this")
+        raise Refused(Reason.NOT_OPERATOR, "only the operator may do this")
 
 
 def _require_own(step: Step, account: int) -> None:
     signer = step.context.signer
-    row = step.state.accounts.get(account, _NO_ACCOUNT)
+    row = step.state.account(account)
     if signer not in (account, row.owner) or signer == 0 or (row.owner and row.owner != signer):
-        raise refuse(Reason.NOT_AUTHORIZED, f"{signer:#x} does not own account {account:#x}")
+        raise Refused(Reason.NOT_AUTHORIZED, f"{signer:#x} does not own account {account:#x}")
 
 
 def require_mode(step: Step, lowest: Mode) -> None:
     """Refuse with MODE_FORBIDS in a lower mode than the named one."""
     mode = step.state.system.mode
     if _RANKS[mode] < _RANKS[lowest]:
-        raise refuse(Reason.MODE_FORBIDS, f"not in {mode.value}")
+        raise Refused(Reason.MODE_FORBIDS, f"not in {mode.value}")
 
 
 def rank(mode: Mode) -> int:
     """Return a mode's place on the ladder from HALTED to OPEN."""
     return _RANKS[mode]
-
-
-_NO_ACCOUNT = Account()

@@ -90,9 +90,8 @@ def _room(state: State, account: int, margin: Margin, reference: Reference) -> i
     holding = state.holding(account)
     risk = 0
     for market in holding.positions.keys() | holding.exposures.keys():
-        position = holding.positions.get(market)
+        size = state.size_of(account, market)
         exposure = holding.exposures.get(market, NO_EXPOSURE)
-        size = 0 if position is None else position.size
         worst = max(exposure.buy_size + size, exposure.sell_size - size, 0)
         orders = exposure.buy_size + exposure.sell_size
         each = (abs(size) + orders) * ONE + worst * reference.rates[market].initial

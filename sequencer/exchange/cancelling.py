@@ -2,10 +2,10 @@
 
 from sequencer.exchange.authority import require_trader
 from sequencer.exchange.closing import close_order, orders_of
-from sequencer.exchange.step import Step, refuse
+from sequencer.exchange.step import Step
 from sequencer.model.commands import CancelAll, CancelClientOrder, CancelOrder
 from sequencer.model.events import CloseReason
-from sequencer.model.refusals import Reason
+from sequencer.model.refusals import Reason, Refused
 
 
 def cancel_order(step: Step, command: CancelOrder) -> None:
@@ -13,7 +13,7 @@ def cancel_order(step: Step, command: CancelOrder) -> None:
     require_trader(step, command.account)
     row = step.state.orders.get(command.order_id)
     if row is None or row.order.account != command.account:
-        raise refuse(Reason.ORDER_UNKNOWN, f"no open order {command.order_id:#x}")
+        raise Refused(Reason.ORDER_UNKNOWN, f"no open order {command.order_id:#x}")
     close_order(step, command.order_id, row, CloseReason.USER)
 
 
@@ -24,7 +24,7 @@ def cancel_client_order(step: Step, command: CancelClientOrder) -> None:
         if command.client_id and row.order.client_id == command.client_id:
             close_order(step, order_id, row, CloseReason.USER)
             return
-    raise refuse(Reason.ORDER_UNKNOWN, f"no open order with client id {command.client_id}")
+    raise Refused(Reason.ORDER_UNKNOWN, f"no open order with client id {command.client_id}")
 
 
 def cancel_all(step: Step, command: CancelAll) -> None:

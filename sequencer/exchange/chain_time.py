@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from sequencer.exchange.authority import rank
 from sequencer.exchange.state import Table
-from sequencer.exchange.step import Step, refuse
+from sequencer.exchange.step import Step
 from sequencer.model.events import ModeChanged
-from sequencer.model.limits import GAP_MS_MAX, TIME_MS_MAX
-from sequencer.model.refusals import Reason
+from sequencer.model.exchange_limits import GAP_MS_MAX, TIME_MS_MAX
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Extreme, Mode, ModeCause
 
 
@@ -25,9 +25,9 @@ def advance_time(step: Step, time_ms: int) -> int:
     """
     system = step.state.system
     if time_ms <= system.time_ms:
-        raise refuse(Reason.TIME_NOT_INCREASING, f"{time_ms} after {system.time_ms}")
+        raise Refused(Reason.TIME_NOT_INCREASING, f"{time_ms} after {system.time_ms}")
     if time_ms > TIME_MS_MAX:
-        raise refuse(Reason.TIME_OUT_OF_RANGE, f"{time_ms}, {TIME_MS_MAX} at most")
+        raise Refused(Reason.TIME_OUT_OF_RANGE, f"{time_ms}, {TIME_MS_MAX} at most")
     elapsed_ms = time_ms - system.time_ms
     wait = system.wait_until_ms
     until_ms = time_ms - wait if wait < 0 else wait

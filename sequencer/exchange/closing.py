@@ -34,10 +34,9 @@ def cancel_excess_reduce_only(step: Step, account: int, market: str) -> None:
     that takes the sum over the position goes, and so does one on the position's own side.
     """
     exposure = step.state.holding(account).exposures.get(market)
-    if exposure is None or not exposure.reduce_only:
+    if exposure is None or not exposure.reduce_only_count:
         return
-    position = step.state.positions.get((account, market))
-    size = 0 if position is None else position.size
+    size = step.state.size_of(account, market)
     closing = Side.SELL if size > 0 else Side.BUY
     total = 0
     for order_id, row in sorted(exposure.resting.items(), key=_priority):

@@ -15,15 +15,16 @@ import msgspec
 from sequencer.exchange.authority import require_mode, require_owner
 from sequencer.exchange.freshness import stale_held
 from sequencer.exchange.limiter import add_capacity, drop_capacity, take_capacity
-from sequencer.exchange.margin import margin_of
+from sequencer.exchange.margin import VALUE_PER_QUOTE, margin_of
 from sequencer.exchange.state import Table
-from sequencer.exchange.step import Step, refuse
+from sequencer.exchange.step import Step
 from sequencer.model.commands import Deposit, UnmakeDeposit, Withdraw
 from sequencer.model.events import Credited, DepositUnmade, Withdrawn
-from sequencer.model.limits import ADDRESS_MAX, FELT_MAX, QUOTE_MAX
-from sequencer.model.refusals import Reason
-from sequencer.model.rows import Account, DepositRow, Guard, Mode, System, Totals, Withdrawal
-from sequencer.model.units import DUST_PER_QUOTE, ONE, QUOTE_PER_TOKEN
+from sequencer.model.exchange_limits import QUOTE_MAX
+from sequencer.model.limits import ADDRESS_MAX, FELT_MAX
+from sequencer.model.refusals import Reason, Refused
+from sequencer.model.rows import DepositRow, Guard, Mode, System, Totals, Withdrawal
+from sequencer.model.units import DUST_PER_QUOTE, QUOTE_PER_TOKEN
 
 
 def deposit(step: Step, command: Deposit) -> None:
@@ -32,10 +33,10 @@ def deposit(step: Step, command: Deposit) -> None:
     Refusals: NOT_AUTHORIZED, MODE_FORBIDS, DEPOSIT_CREDITED, ACCOUNT_INVALID, AMOUNT_INVALID.
     """
     if step.context.signer or step.context.key:
-        raise refuse(Reason.NOT_AUTHORIZED, "a deposit comes from the settlement chain alone")
+        raise Refused(Reason.NOT_AUTHORIZED, "a deposit comes from the settlement chain alone")
     nonce, account = command.nonce, command.account
     if nonce in step.state.deposits:
-        raise refuse(Reason.DEPOSIT_CREDITED, f"deposit {nonce} is credited already")
+        raise Refused(Reason.DEPOSIT_CREDITED, f"deposit {nonce} is credited already")
     require_address(account)
     amount = command.token_amount * QUOTE_PER_TOKEN
     require_amount(amount)
@@ -58,10 +59,10 @@ def unmake_deposit(step: Step, command: UnmakeDeposit) -> None:
     require_owner(step, insurance)
     row = state.deposits.get(nonce)
     if row is None:
-        raise refuse(Reason.DEPOSIT_UNKNOWN, f"deposit {nonce} is not credited")
-    cash = state.accounts.get(insurance, _NO_ACCOUNT).cash
+        raise Refused(Reason.DEPOSIT_UNKNOWN, f"deposit {nonce} is not credited")
+    cash = state.account(insurance).cash
     if row.amount > cash:
-        raise refuse(Reason.CASH_INSUFFICIENT, f"{row.amount} of insurance's {cash}")
+        raise Refused(Reason.CASH_INSUFFICIENT, f"{row.amount} of insurance's {cash}")
     drop_capacity(step, row.amount)
     totals = state.totals
     step.put_totals(msgspec.structs.replace(totals, deposited=totals.deposited - row.amount))
@@ -86,7 +87,7 @@ def withdraw(step: Step, command: Withdraw) -> None:
     totals = step.state.totals
     payout = socialized_payout(amount, totals)
     if payout == 0:
-        raise refuse(Reason.AMOUNT_INVALID, "its share of bad debt leaves nothing to pay")
+        raise Refused(Reason.AMOUNT_INVALID, "its share of bad debt leaves nothing to pay")
     take_capacity(step, payout)
     step.add_cash(account, -amount)
     step.put_totals(_after_payout(totals, amount, payout))
@@ -121,48 +122,48 @@ def require_free(step: Step, account: int, amount: int) -> None:
     state = step.state
     stale = stale_held(state, account)
     if step.guarded(Guard.STALE_PRICE, bool(stale), f"{stale}: margin moves out"):
-        raise refuse(Reason.PRICE_STALE, f"{stale} is held and has an old index price")
-    cash = state.accounts.get(account, _NO_ACCOUNT).cash
+        raise Refused(Reason.PRICE_STALE, f"{stale} is held and has an old index price")
+    cash = state.account(account).cash
     if amount > cash:
-        raise refuse(Reason.CASH_INSUFFICIENT, f"{amount} of {cash}")
+        raise Refused(Reason.CASH_INSUFFICIENT, f"{amount} of {cash}")
     margin = margin_of(state, account)
-    if margin.value - amount * ONE * ONE < margin.initial:
-        raise refuse(Reason.MARGIN_INSUFFICIENT, f"account {account:#x} without {amount}")
+    if margin.value - amount * VALUE_PER_QUOTE < margin.initial:
+        raise Refused(Reason.MARGIN_INSUFFICIENT, f"account {account:#x} without {amount}")
 
 
 def require_address(account: int) -> None:
     """Refuse with ACCOUNT_INVALID what can be no account's address."""
     if not 0 < account <= ADDRESS_MAX:
-        raise refuse(Reason.ACCOUNT_INVALID, f"{account:#x} is no address")
+        raise Refused(Reason.ACCOUNT_INVALID, f"{account:#x} is no address")
 
 
 def require_amount(amount: int) -> None:
     """Refuse with AMOUNT_INVALID an amount that is not in 1 .. QUOTE_MAX."""
     if not 0 < amount <= QUOTE_MAX:
-        raise refuse(Reason.AMOUNT_INVALID, f"amount {amount}")
+        raise Refused(Reason.AMOUNT_INVALID, f"amount {amount}")
 
 
 def _require_shape(step: Step, command: Withdraw) -> None:
     state, account = step.state, command.account
     row = state.accounts.get(account)
     if row is None:
-        raise refuse(Reason.ACCOUNT_UNKNOWN, f"no account {account:#x}")
+        raise Refused(Reason.ACCOUNT_UNKNOWN, f"no account {account:#x}")
     if row.owner or account in (state.system.insurance, state.system.fees):
-        raise refuse(Reason.ACCOUNT_INVALID, f"{account:#x} transfers, it does not withdraw")
+        raise Refused(Reason.ACCOUNT_INVALID, f"{account:#x} transfers, it does not withdraw")
     require_address(command.recipient)
     require_amount(command.amount)
     if command.amount % QUOTE_PER_TOKEN:
-        raise refuse(Reason.AMOUNT_INVALID, f"{command.amount} is no multiple of 1e-6")
+        raise Refused(Reason.AMOUNT_INVALID, f"{command.amount} is no multiple of 1e-6")
     if not 0 < command.withdrawal_id <= FELT_MAX:
-        raise refuse(Reason.PARAMETER_INVALID, f"{command.withdrawal_id:#x} is no withdrawal id")
+        raise Refused(Reason.PARAMETER_INVALID, f"{command.withdrawal_id:#x} is no withdrawal id")
     if command.withdrawal_id in state.withdrawals:
-        raise refuse(Reason.WITHDRAWAL_EXISTS, f"withdrawal {command.withdrawal_id:#x}")
+        raise Refused(Reason.WITHDRAWAL_EXISTS, f"withdrawal {command.withdrawal_id:#x}")
 
 
 def _require_no_wait(step: Step) -> None:
     waits = withdrawal_waits(step.state.system)
     if step.guarded(Guard.WITHDRAWAL_WAIT, waits, "a withdrawal so soon"):
-        raise refuse(Reason.WITHDRAWAL_WAITS, "too soon after a tripwire or a rollback")
+        raise Refused(Reason.WITHDRAWAL_WAITS, "too soon after a tripwire or a rollback")
 
 
 def _after_payout(totals: Totals, amount: int, payout: int) -> Totals:
@@ -174,6 +175,3 @@ def _after_payout(totals: Totals, amount: int, payout: int) -> Totals:
         bad_debt=totals.bad_debt - repaid,
         dust=totals.dust + (kept - repaid) * DUST_PER_QUOTE,
     )
-
-
-_NO_ACCOUNT = Account()

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from sequencer.model.limits import PRICE_MAX
+from sequencer.model.exchange_limits import PRICE_MAX
 from sequencer.model.markets import MarketParameters
+from sequencer.model.orders import Side
 from sequencer.model.rows import OrderRow, Position, Price
 from sequencer.model.units import ONE
 
@@ -18,14 +19,14 @@ from sequencer.model.units import ONE
 class Exposure:
     """An account's orders in one market: those in the book with their sums, and those waiting.
 
-    `reduce_only` counts such orders in the book. No buy in the book is above `buy_bound`, no sale
+    `reduce_only_count` is of orders in the book. No buy in the book is above `buy_bound`, no sale
     below `sell_bound`; the bounds may be wider than the orders.
     """
 
     __slots__ = (
         "buy_bound",
         "buy_size",
-        "reduce_only",
+        "reduce_only_count",
         "resting",
         "sell_bound",
         "sell_size",
@@ -37,13 +38,22 @@ class Exposure:
         self.waiting: dict[int, OrderRow] = {}
         self.buy_size = 0
         self.sell_size = 0
-        self.reduce_only = 0
+        self.reduce_only_count = 0
         self.buy_bound = 0
         self.sell_bound = PRICE_MAX
 
     def is_empty(self) -> bool:
         """Say whether there is no order left."""
         return not self.resting and not self.waiting
+
+    def count(self, row: OrderRow, change: int) -> None:
+        """Let the sum of an order's side follow a change of what remains of it in the book."""
+        if row.order.side is Side.BUY:
+            self.buy_size += change
+            self.buy_bound = max(self.buy_bound, row.price) if self.buy_size else 0
+        else:
+            self.sell_size += change
+            self.sell_bound = min(self.sell_bound, row.price) if self.sell_size else PRICE_MAX
 
 
 class Sums(msgspec.Struct):

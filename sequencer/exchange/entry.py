@@ -7,14 +7,13 @@ Laws
 
 import msgspec
 
-from sequencer.exchange.acceptance import MARKET_TYPES, margin_to_open
+from sequencer.exchange.acceptance import margin_to_open
 from sequencer.exchange.authority import require_mode, require_trader
 from sequencer.exchange.closing import cancel_excess_reduce_only, close_order
 from sequencer.exchange.derived import NO_EXPOSURE
 from sequencer.exchange.freshness import is_stale
 from sequencer.exchange.matching import Taker, match
 from sequencer.exchange.orders import (
-    PLAIN_TYPES,
     exceeds_position_limit,
     reduce_only_fits,
     require_fresh_id,
@@ -26,13 +25,13 @@ from sequencer.exchange.orders import (
     require_time,
 )
 from sequencer.exchange.state import ONLY, Table
-from sequencer.exchange.step import Step, refuse
+from sequencer.exchange.step import Step
 from sequencer.model.commands import PlaceOrder
 from sequencer.model.events import CloseReason, OrderClosed, OrderOpened
-from sequencer.model.limits import POST_ONLY_BAND, PRICE_MAX
+from sequencer.model.exchange_limits import POST_ONLY_BAND, PRICE_MAX
 from sequencer.model.markets import MarketParameters
-from sequencer.model.orders import Instruction, Order, Side
-from sequencer.model.refusals import Reason
+from sequencer.model.orders import MARKET_TYPES, PLAIN_TYPES, Instruction, Order, Side
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Arrival, Guard, Mode, OrderRow, Price, UsedOrder
 from sequencer.model.units import BASIS_ONE, ONE
 
@@ -54,7 +53,7 @@ def place_order(step: Step, command: PlaceOrder) -> None:
     require_pair(order, exposure)
     price = step.state.prices[order.market]
     if not price.mark:
-        raise refuse(Reason.PRICE_MISSING, f"{order.market} has no price yet")
+        raise Refused(Reason.PRICE_MISSING, f"{order.market} has no price yet")
     require_notional(step, order, parameters, price.mark)
     until_ms = order.signed_at_ms + order.receive_window_ms
     step.put(Table.USED_ORDER, order_id, UsedOrder(until_ms))
@@ -80,13 +79,13 @@ def enter_book(step: Step, order_id: int, order: Order, signer: int) -> None:
     row = OrderRow(order, order.size, sequence, signer, resting_price)
     crosses = _crosses(step, order, limit)
     if order.instruction is Instruction.POST_ONLY and crosses:
-        raise refuse(Reason.ORDER_WOULD_CROSS, "a post-only order would trade")
+        raise Refused(Reason.ORDER_WOULD_CROSS, "a post-only order would trade")
     if step.state.system.mode is not Mode.OPEN:
         _require_post_only_mode(order, price)
     _require_fresh_price(step, order)
     margin = margin_to_open(step.state, row)
     if margin is None:
-        raise refuse(Reason.MARGIN_INSUFFICIENT, f"account {order.account:#x}")
+        raise Refused(Reason.MARGIN_INSUFFICIENT, f"account {order.account:#x}")
     if not crosses:
         _finish(step, order_id, row, None)
         return
@@ -115,13 +114,13 @@ def _finish(step: Step, order_id: int, row: OrderRow, reason: CloseReason | None
 def _wait(step: Step, order_id: int, order: Order) -> None:
     """Let an order wait for its trigger. It needs no margin until then, but could have it now."""
     if step.state.system.mode is not Mode.OPEN:
-        raise refuse(Reason.MODE_FORBIDS, "only post-only orders in POST_ONLY")
+        raise Refused(Reason.MODE_FORBIDS, "only post-only orders in POST_ONLY")
     sequence = step.state.arrival.following
     row = OrderRow(order, order.size, sequence, step.context.signer, order.price, waiting=True)
     price = order.price or step.state.prices[order.market].mark
     active = msgspec.structs.replace(row, price=price, waiting=False)
     if margin_to_open(step.state, active) is None:
-        raise refuse(Reason.MARGIN_INSUFFICIENT, f"account {order.account:#x}")
+        raise Refused(Reason.MARGIN_INSUFFICIENT, f"account {order.account:#x}")
     step.put(Table.ARRIVAL, ONLY, Arrival(sequence + 1))
     step.put(Table.ORDER, order_id, row)
     step.emit(OrderOpened(order_id, order.account, order.market, order.size, True))
@@ -140,7 +139,7 @@ def _limit_price(step: Step, order: Order, parameters: MarketParameters, price: 
         return PRICE_MAX if buying else 0
     outside = order.price * ONE > edge if buying else order.price * ONE < edge
     if step.guarded(Guard.ORDER_BAND, outside, f"{order.market}: {order.price}"):
-        raise refuse(Reason.ORDER_OUTSIDE_BAND, f"{order.price} against mark {price.mark}")
+        raise Refused(Reason.ORDER_OUTSIDE_BAND, f"{order.price} against mark {price.mark}")
     return order.price
 
 
@@ -160,9 +159,9 @@ def _require_limits(step: Step, order: Order, parameters: MarketParameters) -> N
     exposure = step.state.holding(order.account).exposures.get(order.market, NO_EXPOSURE)
     over = exceeds_position_limit(step, order, exposure, parameters.position_max)
     if step.guarded(Guard.POSITION_LIMIT, over, f"{order.market}: {order.size} more"):
-        raise refuse(Reason.POSITION_LIMIT, f"{parameters.position_max} in {order.market}")
+        raise Refused(Reason.POSITION_LIMIT, f"{parameters.position_max} in {order.market}")
     if order.reduce_only and not reduce_only_fits(step, order, exposure):
-        raise refuse(Reason.ORDER_REDUCE_ONLY, "it would not only reduce the position")
+        raise Refused(Reason.ORDER_REDUCE_ONLY, "it would not only reduce the position")
 
 
 def _crosses(step: Step, order: Order, limit: int) -> bool:
@@ -175,9 +174,9 @@ def _crosses(step: Step, order: Order, limit: int) -> bool:
 def _require_post_only_mode(order: Order, price: Price) -> None:
     """Refuse what POST_ONLY forbids: all but post-only orders near fair price."""
     if order.instruction is not Instruction.POST_ONLY:
-        raise refuse(Reason.MODE_FORBIDS, "only post-only orders in POST_ONLY")
+        raise Refused(Reason.MODE_FORBIDS, "only post-only orders in POST_ONLY")
     if is_outside_post_only_band(order, price):
-        raise refuse(Reason.ORDER_OUTSIDE_BAND, f"{order.price} is too far over fair price")
+        raise Refused(Reason.ORDER_OUTSIDE_BAND, f"{order.price} is too far over fair price")
 
 
 def is_outside_post_only_band(order: Order, price: Price) -> bool:
@@ -192,7 +191,7 @@ def _require_fresh_price(step: Step, order: Order) -> None:
     takes = order.instruction is not Instruction.POST_ONLY
     stale = is_stale(step.state, order.market)
     if step.guarded(Guard.STALE_PRICE, takes and stale, f"{order.market}: an order takes"):
-        raise refuse(Reason.PRICE_STALE, f"{order.market} has an old index price")
+        raise Refused(Reason.PRICE_STALE, f"{order.market} has an old index price")
 
 
 def _average_limit(step: Step, order: Order, parameters: MarketParameters) -> int:
@@ -205,13 +204,13 @@ def _average_limit(step: Step, order: Order, parameters: MarketParameters) -> in
 def _close_replaced(step: Step, order: Order) -> None:
     replaced = step.state.orders.get(order.replaces)
     if replaced is None or replaced.order.account != order.account:
-        raise refuse(Reason.ORDER_UNKNOWN, f"no order {order.replaces:#x} to replace")
+        raise Refused(Reason.ORDER_UNKNOWN, f"no order {order.replaces:#x} to replace")
     if replaced.order.market != order.market:
-        raise refuse(Reason.ORDER_UNKNOWN, "the order to replace is in another market")
+        raise Refused(Reason.ORDER_UNKNOWN, "the order to replace is in another market")
     close_order(step, order.replaces, replaced, CloseReason.REPLACED)
 
 
 def _require_isolated_market(step: Step, order: Order) -> None:
     row = step.state.accounts.get(order.account)
     if row is not None and row.market and row.market != order.market:
-        raise refuse(Reason.NOT_AUTHORIZED, f"an isolated account of {row.market}")
+        raise Refused(Reason.NOT_AUTHORIZED, f"an isolated account of {row.market}")

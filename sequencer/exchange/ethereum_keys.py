@@ -7,12 +7,12 @@ Laws
 
 from sequencer.exchange.authority import require_owner
 from sequencer.exchange.state import State, Table
-from sequencer.exchange.step import Step, refuse
+from sequencer.exchange.step import Step
 from sequencer.model.bridge_limits import ETHEREUM_ADDRESS_MAX
 from sequencer.model.commands import RegisterEthereumKey
 from sequencer.model.events import EthereumKeyRegistered
-from sequencer.model.refusals import Reason
-from sequencer.model.rows import Account, EthereumKey
+from sequencer.model.refusals import Reason, Refused
+from sequencer.model.rows import EthereumKey
 
 
 def register_ethereum_key(step: Step, command: RegisterEthereumKey) -> None:
@@ -22,8 +22,8 @@ def register_ethereum_key(step: Step, command: RegisterEthereumKey) -> None:
     """
     account, address = command.account, command.ethereum_address
     require_owner(step, account)
-    if step.state.accounts.get(account, _NO_ACCOUNT).owner:
-        raise refuse(Reason.ACCOUNT_INVALID, f"{account:#x} is an isolated account")
+    if step.state.account(account).owner:
+        raise Refused(Reason.ACCOUNT_INVALID, f"{account:#x} is an isolated account")
     require_unbound(step.state, command)
     step.put(Table.ETHEREUM_KEY, address, EthereumKey(account))
     step.emit(EthereumKeyRegistered(address, account))
@@ -33,13 +33,10 @@ def require_unbound(state: State, command: RegisterEthereumKey) -> None:
     """Refuse with PARAMETER_INVALID no address, with ETHEREUM_KEY_EXISTS what is bound."""
     account, address = command.account, command.ethereum_address
     if not 0 < address <= ETHEREUM_ADDRESS_MAX:
-        raise refuse(Reason.PARAMETER_INVALID, f"{address:#x} is no Ethereum address")
+        raise Refused(Reason.PARAMETER_INVALID, f"{address:#x} is no Ethereum address")
     row = state.ethereum_keys.get(address)
     if row is not None:
-        raise refuse(Reason.ETHEREUM_KEY_EXISTS, f"{address:#x} is bound to {row.account:#x}")
+        raise Refused(Reason.ETHEREUM_KEY_EXISTS, f"{address:#x} is bound to {row.account:#x}")
     other = state.ethereum_addresses.get(account)
     if other is not None:
-        raise refuse(Reason.ETHEREUM_KEY_EXISTS, f"{account:#x} is bound to {other:#x}")
-
-
-_NO_ACCOUNT = Account()
+        raise Refused(Reason.ETHEREUM_KEY_EXISTS, f"{account:#x} is bound to {other:#x}")

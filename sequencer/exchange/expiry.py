@@ -10,7 +10,7 @@ from sequencer.exchange.closing import close_order
 from sequencer.exchange.state import Table
 from sequencer.exchange.step import Step
 from sequencer.model.events import CloseReason
-from sequencer.model.limits import EXPIRED_PER_TICK_MAX, FORGOTTEN_PER_TICK_MAX
+from sequencer.model.exchange_limits import EXPIRED_PER_TICK_MAX, FORGOTTEN_PER_TICK_MAX
 from sequencer.model.units import MS_PER_SECOND
 
 

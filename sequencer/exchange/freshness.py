@@ -5,7 +5,7 @@ Laws
 """
 
 from sequencer.exchange.state import State
-from sequencer.model.limits import INDEX_AGE_MS_MAX
+from sequencer.model.exchange_limits import INDEX_AGE_MS_MAX
 
 
 def is_stale(state: State, market: str) -> bool:

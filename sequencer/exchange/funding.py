@@ -14,8 +14,8 @@ from sequencer.exchange.freshness import is_stale
 from sequencer.exchange.state import Table
 from sequencer.exchange.step import Step
 from sequencer.model.events import FundingIndexMoved
+from sequencer.model.exchange_limits import GAP_MS_MAX
 from sequencer.model.laws import Law, check
-from sequencer.model.limits import GAP_MS_MAX
 from sequencer.model.markets import FundingParameters, MarketStatus
 from sequencer.model.rows import Guard, Mode, Price
 from sequencer.model.units import BASIS_ONE, INDEX_ONE, ONE, clamp, divide_toward_zero
@@ -39,7 +39,7 @@ def accrue_funding(step: Step, elapsed_ms: int) -> None:
             parameters = step.state.markets[market].parameters.funding
             change = funding_change(parameters, price.basis, price.index, counted_ms)
             # An index that would land on 0 stops one unit short of it.
-            change -= _sign(change) if price.funding_index + change == 0 else 0
+            change -= clamp(change, -1, 1) if price.funding_index + change == 0 else 0
             if change:
                 move_index(step, market, price.funding_index + change, elapsed_ms)
 
@@ -97,7 +97,3 @@ def _counted_ms(step: Step, market: str, price: Price, elapsed_ms: int) -> int:
 
 def _without_gap(elapsed_ms: int) -> int:
     return elapsed_ms if elapsed_ms <= GAP_MS_MAX else 0
-
-
-def _sign(value: int) -> int:
-    return 1 if value > 0 else -1

@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from sequencer.exchange.authority import require_operator
 from sequencer.exchange.mark import fair_price
 from sequencer.exchange.state import Table
-from sequencer.exchange.step import Step, refuse
+from sequencer.exchange.step import Step
 from sequencer.model.commands import SeedPrice
 from sequencer.model.events import PriceAccepted, PriceRefused
-from sequencer.model.limits import (
+from sequencer.model.exchange_limits import (
     INDEX_LOST_MS_MAX,
     PRICE_RANGE_MS,
     PRICE_SPACING_MS_MIN,
@@ -26,7 +26,7 @@ from sequencer.model.limits import (
     SEED_SPREAD_MAX,
     SEED_WINDOW_MS,
 )
-from sequencer.model.refusals import Reason
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Extreme, Guard, Mode, ModeCause, Price
 from sequencer.model.units import ONE
 
@@ -58,15 +58,15 @@ def seed_price(step: Step, command: SeedPrice) -> None:
     require_operator(step)
     system, market = step.state.system, command.market
     if system.mode is not Mode.CANCEL_ONLY:
-        raise refuse(Reason.MODE_FORBIDS, "prices are seeded in CANCEL_ONLY alone")
+        raise Refused(Reason.MODE_FORBIDS, "prices are seeded in CANCEL_ONLY alone")
     price = step.state.prices.get(market)
     if price is None:
-        raise refuse(Reason.MARKET_UNKNOWN, f"no market {market!r:.40} takes prices")
+        raise Refused(Reason.MARKET_UNKNOWN, f"no market {market!r:.40} takes prices")
     if not is_lost(price, system.time_ms):
-        raise refuse(Reason.PRICE_SEED_REFUSED, f"{market} has a price")
-    if command.price not in _seeds(price, system.time_ms):
+        raise Refused(Reason.PRICE_SEED_REFUSED, f"{market} has a price")
+    if command.price not in seeds_of(price, system.time_ms):
         words = f"{command.price} is no median of {SEED_CANDIDATES_MIN} agreeing candidates"
-        raise refuse(Reason.PRICE_SEED_REFUSED, words)
+        raise Refused(Reason.PRICE_SEED_REFUSED, words)
     price = seeded(price, command.price, system.time_ms)
     step.put(Table.PRICE, market, price)
     step.emit(PriceAccepted(market, price.index, price.mark))
@@ -136,7 +136,7 @@ def _keep_candidate(step: Step, market: str, price: Price, median: int) -> None:
     price = replace(price, candidates=(*kept, Extreme(system.time_ms, median)))
     step.put(Table.PRICE, market, price)
     after_gap = system.mode is Mode.CANCEL_ONLY and system.cause is ModeCause.GAP
-    seeds = _seeds(price, system.time_ms) if system.reopen_automatic and after_gap else ()
+    seeds = seeds_of(price, system.time_ms) if system.reopen_automatic and after_gap else ()
     if seeds:
         step.put(Table.PRICE, market, seeded(price, seeds[-1], system.time_ms))
 
@@ -146,7 +146,7 @@ def _candidates(price: Price, now_ms: int) -> tuple[Extreme, ...]:
     return tuple(candidate for candidate in price.candidates if candidate.time_ms >= oldest_ms)
 
 
-def _seeds(price: Price, now_ms: int) -> tuple[int, ...]:
+def seeds_of(price: Price, now_ms: int) -> tuple[int, ...]:
     """Return the prices that may be named, oldest first; none while candidates disagree.
 
     Each is the median of three in a row: candidates go on coming while an operator reads them.

@@ -24,8 +24,8 @@ from sequencer.exchange.losses import insurance_cash
 from sequencer.exchange.margin import Margin, is_healthy, margin_of
 from sequencer.exchange.state import ONLY, Journal, State, Table
 from sequencer.exchange.step import Step
+from sequencer.model.exchange_limits import PRICE_MAX
 from sequencer.model.laws import Law, check
-from sequencer.model.limits import PRICE_MAX
 from sequencer.model.orders import Side
 from sequencer.model.rows import Guard, Price
 from sequencer.model.units import DUST_PER_QUOTE
@@ -175,7 +175,7 @@ def _holding(holding: Holding) -> tuple[Any, ...]:
             exposure.waiting,
             exposure.buy_size,
             exposure.sell_size,
-            exposure.reduce_only,
+            exposure.reduce_only_count,
         )
         for market, exposure in holding.exposures.items()
     }

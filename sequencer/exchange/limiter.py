@@ -10,9 +10,9 @@ Laws
 import msgspec
 
 from sequencer.exchange.state import ONLY, State, Table
-from sequencer.exchange.step import Step, refuse
-from sequencer.model.limits import WITHDRAWAL_DAY_MS, WITHDRAWAL_HOUR_MS
-from sequencer.model.refusals import Reason
+from sequencer.exchange.step import Step
+from sequencer.model.exchange_limits import WITHDRAWAL_DAY_MS, WITHDRAWAL_HOUR_MS
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Guard, Limiter
 from sequencer.model.units import ONE
 
@@ -71,7 +71,7 @@ def take_capacity(step: Step, amount: int) -> None:
     row = current_limiter(step.state)
     left = min(row.hour_capacity, row.day_capacity)
     if step.guarded(Guard.WITHDRAWAL_LIMIT, amount > left, f"{amount} of {left}"):
-        raise refuse(Reason.WITHDRAWAL_LIMIT, f"{left} may be withdrawn now, not {amount}")
+        raise Refused(Reason.WITHDRAWAL_LIMIT, f"{left} may be withdrawn now, not {amount}")
     _put_less(step, row, amount)
 
 

@@ -31,12 +31,12 @@ from sequencer.exchange.positions import accrued_funding, change_position
 from sequencer.exchange.state import State
 from sequencer.exchange.step import Step
 from sequencer.model.events import CloseReason, Liquidated, LiquidationEnded
-from sequencer.model.limits import LIQUIDATIONS_PER_TICK_MAX
+from sequencer.model.exchange_limits import LIQUIDATIONS_PER_TICK_MAX
 from sequencer.model.markets import MarketParameters
 from sequencer.model.rows import Guard, Position
 from sequencer.model.units import ONE, divide_up
 
-Ranked: TypeAlias = tuple[int, Margin]
+_Ranked: TypeAlias = tuple[int, Margin]
 """An account and its figures."""
 
 
@@ -50,7 +50,7 @@ def liquidate_worst(step: Step, unhealthy: Mapping[int, Margin]) -> None:
         _liquidate(step, account, margin)
 
 
-def _compare_ratio(one: Ranked, other: Ranked) -> int:
+def _compare_ratio(one: _Ranked, other: _Ranked) -> int:
     """Compare value / maintenance exactly. At a zero price maintenance is 0 and counts as least."""
     left = one[1].value * max(other[1].maintenance, 1)
     right = other[1].value * max(one[1].maintenance, 1)

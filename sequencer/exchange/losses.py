@@ -36,8 +36,7 @@ def settle_insurance(step: Step) -> None:
 
 def insurance_cash(state: State) -> int:
     """Return the cash of insurance in 1e-8 quote."""
-    row = state.accounts.get(state.system.insurance)
-    return 0 if row is None else row.cash
+    return state.account(state.system.insurance).cash
 
 
 def _cover(step: Step, account: int, from_insurance: int, bad_debt: int) -> None:

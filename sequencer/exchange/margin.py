@@ -18,7 +18,7 @@ from sequencer.exchange.derived import NO_EXPOSURE, Exposure
 from sequencer.exchange.positions import accrued_funding
 from sequencer.exchange.state import State
 from sequencer.model.orders import Side
-from sequencer.model.rows import Account, OrderRow, Position
+from sequencer.model.rows import OrderRow, Position
 from sequencer.model.units import ONE
 
 VALUE_PER_QUOTE = ONE * ONE
@@ -58,7 +58,7 @@ def margin_of(state: State, account: int, extra: OrderRow | None = None) -> Marg
     """
     holding = state.holding(account)
     positions, exposures = holding.positions, holding.exposures
-    cash = state.accounts.get(account, _NO_ACCOUNT).cash
+    cash = state.account(account).cash
     value, initial, maintenance = 0, 0, 0
     for market, position in positions.items():
         price, rates = state.prices[market], state.margin_rates[market]
@@ -86,7 +86,7 @@ def is_healthy(state: State, account: int) -> bool:
     positions = state.holding(account).positions
     if not positions:
         return True
-    cash = state.accounts.get(account, _NO_ACCOUNT).cash
+    cash = state.account(account).cash
     value, maintenance = 0, 0
     for market, position in positions.items():
         price, size = state.prices[market], position.size
@@ -134,6 +134,3 @@ def open_loss(rows: Iterable[OrderRow], mark: int) -> int:
         if worse > 0:
             loss += worse * row.remaining
     return loss
-
-
-_NO_ACCOUNT = Account()

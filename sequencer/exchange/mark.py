@@ -17,7 +17,7 @@ from sequencer.exchange.freshness import is_stale
 from sequencer.exchange.state import Table
 from sequencer.exchange.step import Step
 from sequencer.model.events import PriceAccepted
-from sequencer.model.limits import GAP_MS_MAX, INDEX_AGE_MS_MAX
+from sequencer.model.exchange_limits import GAP_MS_MAX, INDEX_AGE_MS_MAX
 from sequencer.model.markets import MarketStatus
 from sequencer.model.rows import Guard, Mode, Price
 from sequencer.model.units import BASIS_ONE, ONE, clamp, divide_toward_zero

@@ -20,12 +20,12 @@ from sequencer.exchange.mark import fair_price
 from sequencer.exchange.parameters import require_parameters
 from sequencer.exchange.positions import change_position
 from sequencer.exchange.state import State, Table
-from sequencer.exchange.step import Step, refuse
+from sequencer.exchange.step import Step
 from sequencer.model.commands import CreateMarket, SetMarketStatus, UpdateMarket
 from sequencer.model.events import CloseReason, MarketChanged, Settled
-from sequencer.model.limits import MARKETS_MAX, PRICE_MAX
+from sequencer.model.exchange_limits import MARKETS_MAX, PRICE_MAX
 from sequencer.model.markets import MarketParameters, MarketStatus
-from sequencer.model.refusals import Reason
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Extreme, Guard, Market, Price
 from sequencer.model.units import INDEX_ONE
 
@@ -35,9 +35,9 @@ def create_market(step: Step, command: CreateMarket) -> None:
     require_operator(step)
     parameters, state = command.parameters, step.state
     if parameters.symbol in state.markets:
-        raise refuse(Reason.MARKET_EXISTS, f"{parameters.symbol} exists")
+        raise Refused(Reason.MARKET_EXISTS, f"{parameters.symbol} exists")
     if len(state.markets) >= MARKETS_MAX:
-        raise refuse(Reason.MARKET_LIMIT, f"{MARKETS_MAX} markets exist")
+        raise Refused(Reason.MARKET_LIMIT, f"{MARKETS_MAX} markets exist")
     require_parameters(parameters)
     _require_own_assets(state, parameters)
     _require_genesis(state, command)
@@ -57,7 +57,7 @@ def update_market(step: Step, command: UpdateMarket) -> None:
     require_parameters(parameters)
     _require_own_assets(state, parameters)
     if not _refines(market.parameters, parameters) and _is_in_use(state, parameters.symbol):
-        raise refuse(Reason.MARKET_IN_USE, f"{parameters.symbol} has orders or positions")
+        raise Refused(Reason.MARKET_IN_USE, f"{parameters.symbol} has orders or positions")
     step.put(Table.MARKET, parameters.symbol, replace(market, parameters=parameters))
     # Other margins are a reason to look at the accounts again: no mark is 0.
     price = state.prices[parameters.symbol]
@@ -81,9 +81,9 @@ def set_market_status(step: Step, command: SetMarketStatus) -> None:
 def _require_live(state: State, symbol: str) -> Market:
     market = state.markets.get(symbol)
     if market is None:
-        raise refuse(Reason.MARKET_UNKNOWN, f"no market {symbol!r:.40}")
+        raise Refused(Reason.MARKET_UNKNOWN, f"no market {symbol!r:.40}")
     if market.status is MarketStatus.DELISTED:
-        raise refuse(Reason.MARKET_CLOSED, f"{symbol} is delisted")
+        raise Refused(Reason.MARKET_CLOSED, f"{symbol} is delisted")
     return market
 
 
@@ -93,7 +93,7 @@ def _require_own_assets(state: State, parameters: MarketParameters) -> None:
     for symbol in sorted(state.prices):
         if symbol != parameters.symbol and names & _assets(state.markets[symbol].parameters):
             words = f"oracle.asset or oracle.perpetual_asset: {symbol} has the same"
-            raise refuse(Reason.PARAMETER_INVALID, words)
+            raise Refused(Reason.PARAMETER_INVALID, words)
 
 
 def _assets(parameters: MarketParameters) -> set[str]:
@@ -107,9 +107,9 @@ def _require_genesis(state: State, command: CreateMarket) -> None:
     """
     index, price = command.funding_index, command.index_price
     if not 0 < index <= PRICE_MAX * INDEX_ONE or (state.system.ticks and index != INDEX_ONE):
-        raise refuse(Reason.PARAMETER_INVALID, "funding_index: over 0, and only in genesis")
+        raise Refused(Reason.PARAMETER_INVALID, "funding_index: over 0, and only in genesis")
     if not 0 <= price <= PRICE_MAX or (state.system.ticks and price):
-        raise refuse(Reason.PARAMETER_INVALID, "index_price: in range, and only in genesis")
+        raise Refused(Reason.PARAMETER_INVALID, "index_price: in range, and only in genesis")
 
 
 def _first_price(state: State, command: CreateMarket) -> Price:
@@ -173,8 +173,8 @@ def _settlement_price(step: Step, parameters: MarketParameters) -> int:
     row = step.state.prices[parameters.symbol]
     price = row.mark - row.mark % parameters.price_increment
     if not price:
-        raise refuse(Reason.PRICE_MISSING, f"{parameters.symbol} has no price to settle at")
+        raise Refused(Reason.PRICE_MISSING, f"{parameters.symbol} has no price to settle at")
     stale = is_stale(step.state, parameters.symbol)
     if step.guarded(Guard.STALE_PRICE, stale, f"{parameters.symbol}: settled at an old price"):
-        raise refuse(Reason.PRICE_STALE, f"{parameters.symbol} has an old index price")
+        raise Refused(Reason.PRICE_STALE, f"{parameters.symbol} has an old index price")
     return price

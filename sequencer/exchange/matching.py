@@ -14,7 +14,7 @@ from sequencer.exchange.positions import change_position
 from sequencer.exchange.state import Table
 from sequencer.exchange.step import Step
 from sequencer.model.events import CloseReason, Fill, OrderClosed
-from sequencer.model.limits import FILLS_PER_ORDER_MAX
+from sequencer.model.exchange_limits import FILLS_PER_ORDER_MAX
 from sequencer.model.markets import MarketParameters
 from sequencer.model.orders import SelfTrade, Side
 from sequencer.model.rows import Guard, LastTrade, OrderRow
@@ -25,8 +25,8 @@ class Taker:
     """An order that is matching, not yet in any table: how far it may go, what it has traded.
 
     `price` is its limit (for market orders the edge of the band). `average_limit` bounds the
-    average price in 1e-16 for market orders, None for others. `margin` are its
-    account's figures, as long as nothing has changed since. `paid` is in 1e-16.
+    average price in 1e-16 for market orders, None for others. `margin` are its account's figures,
+    as long as nothing has changed since. `paid` is in 1e-16.
     """
 
     __slots__ = ("average_limit", "filled", "fills", "margin", "order_id", "paid", "price", "row")
@@ -137,13 +137,10 @@ def _grows_over_limit(
     if sums.long + size <= parameters.open_interest_max:
         return False
     buyer, seller = (taker, maker) if taker.order.side is Side.BUY else (maker, taker)
-    positions = step.state.positions
-    held = positions.get((buyer.order.account, parameters.symbol))
-    before = 0 if held is None else max(held.size, 0)
-    after = max((0 if held is None else held.size) + size, 0)
-    sold = positions.get((seller.order.account, parameters.symbol))
-    before += 0 if sold is None else max(sold.size, 0)
-    after += max((0 if sold is None else sold.size) - size, 0)
+    bought = step.state.size_of(buyer.order.account, parameters.symbol)
+    sold = step.state.size_of(seller.order.account, parameters.symbol)
+    before = max(bought, 0) + max(sold, 0)
+    after = max(bought + size, 0) + max(sold - size, 0)
     return after > before and sums.long + after - before > parameters.open_interest_max
 
 
@@ -158,9 +155,9 @@ def _fill(step: Step, taker: Taker, maker_id: int, maker: OrderRow, size: int) -
     taker.fills += 1
     taker.filled += size
     taker.paid += size * price
-    taker.row = shrunk(taker.row, size)
+    taker.row = _shrunk(taker.row, size)
     if maker.remaining > size:
-        step.put(Table.ORDER, maker_id, shrunk(maker, size))
+        step.put(Table.ORDER, maker_id, _shrunk(maker, size))
     else:
         step.put(Table.ORDER, maker_id, None)
     change_position(step, order.account, market, signed, price, taker_fee)
@@ -177,7 +174,6 @@ def _fill(step: Step, taker: Taker, maker_id: int, maker: OrderRow, size: int) -
     cancel_excess_reduce_only(step, maker.order.account, market)
 
 
-def shrunk(row: OrderRow, size: int) -> OrderRow:
-    """Return an order's row with a fill taken off."""
+def _shrunk(row: OrderRow, size: int) -> OrderRow:
     remaining = row.remaining - size
     return OrderRow(row.order, remaining, row.sequence, row.signer, row.price, row.waiting)

@@ -17,12 +17,12 @@ from sequencer.exchange.closing import close_order
 from sequencer.exchange.entry import is_outside_post_only_band
 from sequencer.exchange.freshness import is_stale
 from sequencer.exchange.state import State
-from sequencer.exchange.step import Step, refuse
+from sequencer.exchange.step import Step
 from sequencer.exchange.triggers import count_due
 from sequencer.exchange.tripwire import count_unhealthy, note_baseline
 from sequencer.model.commands import SetMode
 from sequencer.model.events import CloseReason, ModeChanged
-from sequencer.model.limits import (
+from sequencer.model.exchange_limits import (
     BOOK_DEPTH_MIN,
     BOOK_DEPTH_RANGE,
     BOOK_SPREAD_MAX,
@@ -33,7 +33,7 @@ from sequencer.model.limits import (
     WITHDRAWAL_WAIT_TICKS,
 )
 from sequencer.model.markets import MarketStatus
-from sequencer.model.refusals import Reason
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Mode, ModeCause, OrderRow, System
 from sequencer.model.units import ONE
 
@@ -48,15 +48,15 @@ def set_mode(step: Step, command: SetMode) -> None:
     tripped = command.cause is ModeCause.TRIPWIRE and command.mode is Mode.HALTED
     if not tripped and command.cause is not ModeCause.OPERATOR:
         words = f"{command.mode.value} because of {command.cause.value}"
-        raise refuse(Reason.PARAMETER_INVALID, words)
+        raise Refused(Reason.PARAMETER_INVALID, words)
     mode = step.state.system.mode
     if rank(command.mode) <= rank(mode):
         if tripped:
-            step.put_system(waiting(step.state.system))
+            step.put_system(with_withdrawal_wait(step.state.system))
         lower_mode(step, command.mode, command.cause, command.reason)
         return
     if rank(command.mode) > rank(mode) + 1:
-        raise refuse(Reason.MODE_ORDER, f"{mode.value} is too far below {command.mode.value}")
+        raise Refused(Reason.MODE_ORDER, f"{mode.value} is too far below {command.mode.value}")
     if command.mode is Mode.OPEN:
         _require_ready(step.state, command.accept)
     _raise_mode(step, command.mode, ModeCause.OPERATOR, command.reason)
@@ -71,7 +71,7 @@ def lower_mode(step: Step, mode: Mode, cause: ModeCause, reason: str) -> None:
         _cancel_outside_band(step)
 
 
-def waiting(system: System) -> System:
+def with_withdrawal_wait(system: System) -> System:
     """Return the exchange's row with the withdrawal wait started; the next tick knows its end."""
     return msgspec.structs.replace(
         system,
@@ -111,7 +111,7 @@ def _require_ready(state: State, accept: int) -> None:
     if problems:
         more = len(problems) - MODE_PROBLEMS_MAX
         named = problems[:MODE_PROBLEMS_MAX] + ([f"{more} more"] if more > 0 else [])
-        raise refuse(Reason.MODE_NOT_READY, "; ".join(named))
+        raise Refused(Reason.MODE_NOT_READY, "; ".join(named))
 
 
 def _raise_mode(step: Step, mode: Mode, cause: ModeCause, reason: str) -> None:

@@ -18,21 +18,21 @@ from typing import TypeAlias
 from sequencer.exchange.authority import require_operator
 from sequencer.exchange.index_price import offer_median
 from sequencer.exchange.state import State, Table
-from sequencer.exchange.step import Step, refuse
+from sequencer.exchange.step import Step
 from sequencer.model.commands import PriceReport, RegisterPublisher, RemovePublisher
 from sequencer.model.events import PriceRefused, PublisherChanged
-from sequencer.model.limits import (
-    FELT_MAX,
+from sequencer.model.exchange_limits import (
     PRICE_MAX,
     PUBLISHER_NAME_CHARACTERS_MAX,
     PUBLISHERS_MAX,
     REPORT_AHEAD_MS_MAX,
     REPORTS_MAX,
 )
+from sequencer.model.limits import FELT_MAX
 from sequencer.model.markets import MarketParameters
-from sequencer.model.refusals import Reason
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Guard, Publisher, ReportTime
-from sequencer.model.units import ONE
+from sequencer.model.units import MS_PER_SECOND, ONE
 
 
 class ReportFault(StrEnum):
@@ -58,13 +58,13 @@ def register_publisher(step: Step, command: RegisterPublisher) -> None:
     named = 0 < len(name) <= PUBLISHER_NAME_CHARACTERS_MAX and name.isascii() and name.isalnum()
     if not named:
         words = f"a name is 1 to {PUBLISHER_NAME_CHARACTERS_MAX} ASCII letters and digits"
-        raise refuse(Reason.PUBLISHER_INVALID, words)
+        raise Refused(Reason.PUBLISHER_INVALID, words)
     if not 0 < key <= FELT_MAX:
-        raise refuse(Reason.PUBLISHER_INVALID, f"{key:#x} is no public key"[:99])
+        raise Refused(Reason.PUBLISHER_INVALID, f"{key:#x} is no public key"[:99])
     if any(row.key == key for other, row in publishers.items() if other != name):
-        raise refuse(Reason.PUBLISHER_INVALID, "another publisher has this key")
+        raise Refused(Reason.PUBLISHER_INVALID, "another publisher has this key")
     if name not in publishers and len(publishers) >= PUBLISHERS_MAX:
-        raise refuse(Reason.PUBLISHER_INVALID, f"{PUBLISHERS_MAX} are registered")
+        raise Refused(Reason.PUBLISHER_INVALID, f"{PUBLISHERS_MAX} are registered")
     step.put(Table.PUBLISHER, name, Publisher(key))
     step.emit(PublisherChanged(name, key))
 
@@ -76,7 +76,7 @@ def remove_publisher(step: Step, command: RemovePublisher) -> None:
     """
     require_operator(step)
     if command.name not in step.state.publishers:
-        raise refuse(Reason.PUBLISHER_UNKNOWN, f"no publisher {command.name!r:.40}")
+        raise Refused(Reason.PUBLISHER_UNKNOWN, f"no publisher {command.name!r:.40}")
     step.put(Table.PUBLISHER, command.name, None)
     step.emit(PublisherChanged(command.name, 0))
 
@@ -87,7 +87,7 @@ def accept_reports(step: Step, reports: Sequence[PriceReport]) -> dict[str, int]
     A quorum counts within one tick. Refusals: PARAMETER_INVALID for too many reports.
     """
     if len(reports) > REPORTS_MAX:
-        raise refuse(Reason.PARAMETER_INVALID, f"{len(reports)} reports, {REPORTS_MAX} allowed")
+        raise Refused(Reason.PARAMETER_INVALID, f"{len(reports)} reports, {REPORTS_MAX} allowed")
     taken = _taken(step, reports)
     perpetuals: dict[str, int] = {}
     for market in sorted(step.state.prices):
@@ -144,7 +144,7 @@ def _report_fault(
         return ReportFault.PUBLISHER_UNKNOWN
     if publisher.key != report.key:
         return ReportFault.PUBLISHER_KEY
-    age_ms = step.state.system.time_ms - report.signed_at * 1_000
+    age_ms = step.state.system.time_ms - report.signed_at * MS_PER_SECOND
     if age_ms < -REPORT_AHEAD_MS_MAX:
         return ReportFault.REPORT_FROM_FUTURE
     if not _is_newer(step.state, report, taken):

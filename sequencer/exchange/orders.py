@@ -1,31 +1,29 @@
 """What an order must look like before the book sees it. Every check refuses, none changes."""
 
-from sequencer.exchange.acceptance import MARKET_TYPES
 from sequencer.exchange.derived import Exposure
-from sequencer.exchange.step import Step, refuse
-from sequencer.model.limits import (
+from sequencer.exchange.step import Step
+from sequencer.model.exchange_limits import (
     CLOCK_TOLERANCE_MS,
     PRICE_MAX,
     RECEIVE_WINDOW_MS_MAX,
     SIZE_MAX,
 )
 from sequencer.model.markets import MarketParameters, MarketStatus
-from sequencer.model.orders import Instruction, Order, OrderType, Side
-from sequencer.model.refusals import Reason
+from sequencer.model.orders import (
+    MARKET_TYPES,
+    PLAIN_TYPES,
+    STOP_LOSS_TYPES,
+    TAKE_PROFIT_TYPES,
+    Instruction,
+    Order,
+    OrderType,
+    Side,
+)
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Market
+from sequencer.model.units import ONE
 
-POST_ONLY_TYPES = frozenset((OrderType.LIMIT, OrderType.STOP_LIMIT))
-"""Types that may be POST_ONLY."""
-
-PLAIN_TYPES = frozenset((OrderType.LIMIT, OrderType.MARKET))
-"""Types without a trigger."""
-
-TAKE_PROFIT_TYPES = frozenset((OrderType.TAKE_PROFIT_LIMIT, OrderType.TAKE_PROFIT_MARKET))
-"""Types that close a position at a profit."""
-
-STOP_LOSS_TYPES = frozenset((OrderType.STOP_LOSS_LIMIT, OrderType.STOP_LOSS_MARKET))
-"""Types that close a position at a loss."""
-
+_POST_ONLY_TYPES = frozenset((OrderType.LIMIT, OrderType.STOP_LIMIT))
 _PAIR_ORDERS = 2
 
 
@@ -33,27 +31,27 @@ def require_market(step: Step, symbol: str) -> Market:
     """Return a market that takes orders. Refusals: MARKET_UNKNOWN, MARKET_CLOSED."""
     market = step.state.markets.get(symbol)
     if market is None:
-        raise refuse(Reason.MARKET_UNKNOWN, f"no market {symbol!r:.40}")
+        raise Refused(Reason.MARKET_UNKNOWN, f"no market {symbol!r:.40}")
     if market.status is not MarketStatus.ACTIVE:
-        raise refuse(Reason.MARKET_CLOSED, f"{symbol} is {market.status.value}")
+        raise Refused(Reason.MARKET_CLOSED, f"{symbol} is {market.status.value}")
     return market
 
 
 def require_fresh_id(step: Step, order_id: int) -> None:
     """Refuse with ORDER_ID_USED an order that was seen before."""
     if order_id in step.state.used_orders or order_id in step.state.orders:
-        raise refuse(Reason.ORDER_ID_USED, f"order {order_id:#x} was placed before")
+        raise Refused(Reason.ORDER_ID_USED, f"order {order_id:#x} was placed before")
 
 
 def require_time(step: Step, order: Order) -> None:
     """Refuse with ORDER_EXPIRED or ORDER_FROM_FUTURE what does not belong to now."""
     now, window = step.state.system.time_ms, order.receive_window_ms
     if order.signed_at_ms > now + CLOCK_TOLERANCE_MS:
-        raise refuse(Reason.ORDER_FROM_FUTURE, f"signed at {order.signed_at_ms}, it is {now}")
+        raise Refused(Reason.ORDER_FROM_FUTURE, f"signed at {order.signed_at_ms}, it is {now}")
     if not 0 < window <= RECEIVE_WINDOW_MS_MAX or now > order.signed_at_ms + window:
-        raise refuse(Reason.ORDER_EXPIRED, f"signed at {order.signed_at_ms}, it is {now}")
+        raise Refused(Reason.ORDER_EXPIRED, f"signed at {order.signed_at_ms}, it is {now}")
     if order.expires_at_ms and order.expires_at_ms <= now:
-        raise refuse(Reason.ORDER_EXPIRED, f"expired at {order.expires_at_ms}, it is {now}")
+        raise Refused(Reason.ORDER_EXPIRED, f"expired at {order.expires_at_ms}, it is {now}")
 
 
 def require_shape(order: Order, parameters: MarketParameters) -> None:
@@ -66,16 +64,16 @@ def require_shape(order: Order, parameters: MarketParameters) -> None:
     increment = parameters.price_increment
     at_market = order.type in MARKET_TYPES
     if order.price != 0 if at_market else not _on_grid(order.price, increment, PRICE_MAX):
-        raise refuse(Reason.ORDER_PRICE_INVALID, f"price {order.price} for {order.type.value}")
+        raise Refused(Reason.ORDER_PRICE_INVALID, f"price {order.price} for {order.type.value}")
     waits = order.type not in PLAIN_TYPES
     on_grid = _on_grid(order.trigger_price, increment, PRICE_MAX)
     if not on_grid if waits else order.trigger_price != 0:
-        raise refuse(Reason.ORDER_TRIGGER_INVALID, f"trigger price {order.trigger_price}")
+        raise Refused(Reason.ORDER_TRIGGER_INVALID, f"trigger price {order.trigger_price}")
     size_max = min(parameters.order_size_max, SIZE_MAX)
     if not _on_grid(order.size, parameters.lot, size_max):
-        raise refuse(Reason.ORDER_SIZE_INVALID, f"size {order.size}, lot {parameters.lot}")
+        raise Refused(Reason.ORDER_SIZE_INVALID, f"size {order.size}, lot {parameters.lot}")
     if order.pair_id and order.type not in TAKE_PROFIT_TYPES | STOP_LOSS_TYPES:
-        raise refuse(Reason.ORDER_PAIR_INVALID, "only take-profit and stop-loss orders pair up")
+        raise Refused(Reason.ORDER_PAIR_INVALID, "only take-profit and stop-loss orders pair up")
 
 
 def _on_grid(value: int, step: int, most: int) -> bool:
@@ -84,20 +82,20 @@ def _on_grid(value: int, step: int, most: int) -> bool:
 
 def _require_instruction(order: Order) -> None:
     if order.instruction is Instruction.RPI:
-        raise refuse(Reason.ORDER_RPI_UNSUPPORTED, "RPI orders are not supported")
+        raise Refused(Reason.ORDER_RPI_UNSUPPORTED, "RPI orders are not supported")
     if order.type in MARKET_TYPES:
         sound = order.instruction is Instruction.IOC
     else:
-        sound = order.instruction is not Instruction.POST_ONLY or order.type in POST_ONLY_TYPES
+        sound = order.instruction is not Instruction.POST_ONLY or order.type in _POST_ONLY_TYPES
     if not sound:
         words = f"{order.instruction.value} with {order.type.value}"
-        raise refuse(Reason.ORDER_INSTRUCTION_INVALID, words)
+        raise Refused(Reason.ORDER_INSTRUCTION_INVALID, words)
 
 
 def require_room(order: Order, exposure: Exposure, parameters: MarketParameters) -> None:
     """Refuse with ORDER_LIMIT an order over the account's cap of open orders in a market."""
     if len(exposure.resting) + len(exposure.waiting) >= parameters.orders_max:
-        raise refuse(Reason.ORDER_LIMIT, f"{parameters.orders_max} orders in {order.market}")
+        raise Refused(Reason.ORDER_LIMIT, f"{parameters.orders_max} orders in {order.market}")
 
 
 def require_pair(order: Order, exposure: Exposure) -> None:
@@ -108,21 +106,20 @@ def require_pair(order: Order, exposure: Exposure) -> None:
     kinds = {other.type in TAKE_PROFIT_TYPES for other in (*paired, order)}
     sides = {other.side for other in (*paired, order)}
     if len(paired) >= _PAIR_ORDERS or len(kinds) != len(paired) + 1 or len(sides) != 1:
-        raise refuse(Reason.ORDER_PAIR_INVALID, "a pair is one take-profit and one stop-loss")
+        raise Refused(Reason.ORDER_PAIR_INVALID, "a pair is one take-profit and one stop-loss")
 
 
 def require_notional(step: Step, order: Order, parameters: MarketParameters, mark: int) -> None:
     """Refuse with ORDER_NOTIONAL_TOO_SMALL; a reduce-only that closes the position may be small."""
-    position = step.state.positions.get((order.account, order.market))
-    closes = position is not None and order.reduce_only and order.size == abs(position.size)
-    if not closes and order.size * mark < parameters.notional_min * 10**8:
-        raise refuse(Reason.ORDER_NOTIONAL_TOO_SMALL, f"less than {parameters.notional_min}")
+    held = step.state.size_of(order.account, order.market)
+    closes = order.reduce_only and order.size == abs(held)
+    if not closes and order.size * mark < parameters.notional_min * ONE:
+        raise Refused(Reason.ORDER_NOTIONAL_TOO_SMALL, f"less than {parameters.notional_min}")
 
 
 def reduce_only_fits(step: Step, order: Order, exposure: Exposure) -> bool:
     """Say whether a reduce-only order only reduces, after the orders with priority over it."""
-    position = step.state.positions.get((order.account, order.market))
-    size = 0 if position is None else position.size
+    size = step.state.size_of(order.account, order.market)
     if size == 0 or (order.side is Side.SELL) != (size > 0):
         return False
     before = 0
@@ -137,8 +134,7 @@ def reduce_only_fits(step: Step, order: Order, exposure: Exposure) -> bool:
 
 def exceeds_position_limit(step: Step, order: Order, exposure: Exposure, limit: int) -> bool:
     """Say whether a position could pass its limit: order + same-side orders + side x position."""
-    position = step.state.positions.get((order.account, order.market))
-    size = 0 if position is None else position.size
+    size = step.state.size_of(order.account, order.market)
     if order.side is Side.BUY:
         return order.size + exposure.buy_size + size > limit
     return order.size + exposure.sell_size - size > limit

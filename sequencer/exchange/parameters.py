@@ -9,8 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from sequencer.exchange.step import refuse
-from sequencer.model.limits import (
+from sequencer.model.exchange_limits import (
     ASSET_CHARACTERS_MAX,
     FUNDING_PERIOD_MS_MAX,
     INDEX_AGE_MS_MAX,
@@ -23,7 +22,7 @@ from sequencer.model.limits import (
     SYMBOL_CHARACTERS_MAX,
 )
 from sequencer.model.markets import FundingParameters, MarketParameters, OracleParameters
-from sequencer.model.refusals import Reason
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.units import BASIS_POINT, ONE
 
 _SYMBOL = re.compile(r"[A-Z0-9-]+")
@@ -44,7 +43,7 @@ def require_parameters(parameters: MarketParameters) -> None:
     """Refuse with PARAMETER_INVALID, naming the first parameter that is out of range."""
     for name, sound in _rules(parameters):
         if not sound:
-            raise refuse(Reason.PARAMETER_INVALID, f"{name} is out of range")
+            raise Refused(Reason.PARAMETER_INVALID, f"{name} is out of range")
 
 
 def _rules(parameters: MarketParameters) -> Iterator[_Rule]:

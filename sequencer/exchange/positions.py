@@ -11,7 +11,7 @@ from sequencer.exchange.step import Step
 from sequencer.model.events import FundingPaid
 from sequencer.model.laws import Law, check
 from sequencer.model.rows import Position
-from sequencer.model.units import DUST_PER_QUOTE, ONE, divide_toward_zero
+from sequencer.model.units import DUST_PER_QUOTE, ONE, clamp, divide_toward_zero
 
 
 def accrued_funding(position: Position, index: int) -> int:
@@ -43,7 +43,7 @@ def change_position(
     if size * change < 0:
         closed = min(abs(size), abs(change))
         released = divide_toward_zero(cost * closed, abs(size))
-        proceeds = -paid if closed == abs(change) else (closed * price // ONE) * _sign(size)
+        proceeds = -paid if closed == abs(change) else (closed * price // ONE) * clamp(size, -1, 1)
         realized = proceeds - released
         opened = 0 if closed == abs(change) else paid + proceeds
         cost = cost - released + opened
@@ -63,7 +63,3 @@ def _settle(step: Step, account: int, market: str, position: Position, index: in
     step.add_dust(dust)
     step.emit(FundingPaid(account, market, funding))
     return funding
-
-
-def _sign(value: int) -> int:
-    return 1 if value > 0 else -1

@@ -17,11 +17,10 @@ import msgspec
 from sequencer.exchange.accounts import drop_subkey
 from sequencer.exchange.authority import require_operator
 from sequencer.exchange.closing import close_order
-from sequencer.exchange.modes import lower_mode, waiting
-from sequencer.exchange.orders import STOP_LOSS_TYPES, TAKE_PROFIT_TYPES
+from sequencer.exchange.modes import lower_mode, with_withdrawal_wait
 from sequencer.exchange.settings import hand_over, switch_guard
 from sequencer.exchange.state import Table
-from sequencer.exchange.step import Step, refuse
+from sequencer.exchange.step import Step
 from sequencer.model.commands import (
     OrderPolicy,
     RemovePublisher,
@@ -32,7 +31,8 @@ from sequencer.model.commands import (
     SetOperator,
 )
 from sequencer.model.events import CloseReason, PublisherChanged, Reopened
-from sequencer.model.refusals import Reason
+from sequencer.model.orders import STOP_LOSS_TYPES, TAKE_PROFIT_TYPES
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Mode, ModeCause, OrderRow, Price
 
 _TAKE_PROFIT_OR_STOP_LOSS = TAKE_PROFIT_TYPES | STOP_LOSS_TYPES
@@ -46,8 +46,8 @@ def reopen(step: Step, command: Reopen) -> None:
     """
     require_operator(step)
     if command.reorg_id <= 0:
-        raise refuse(Reason.PARAMETER_INVALID, f"{command.reorg_id} is no reorg")
-    system = msgspec.structs.replace(waiting(step.state.system), tick_allowed=0)
+        raise Refused(Reason.PARAMETER_INVALID, f"{command.reorg_id} is no reorg")
+    system = msgspec.structs.replace(with_withdrawal_wait(step.state.system), tick_allowed=0)
     step.put_system(system)
     lower_mode(step, Mode.CANCEL_ONLY, ModeCause.ROLLBACK, f"reorg {command.reorg_id}")
     _forget_lost_prices(step)

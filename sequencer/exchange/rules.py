@@ -6,8 +6,7 @@ Laws
 """
 
 from sequencer.exchange.state import State
-from sequencer.exchange.step import refuse
-from sequencer.model.refusals import Reason
+from sequencer.model.refusals import Reason, Refused
 
 RULES_VERSIONS = (1,)
 """Versions of the rules that this build executes."""
@@ -22,4 +21,4 @@ def require_version(version: int) -> None:
     """Refuse with RULES_VERSION_UNKNOWN a version that this build does not execute."""
     if version not in RULES_VERSIONS:
         words = f"rules {version}; this build executes {RULES_VERSIONS}"
-        raise refuse(Reason.RULES_VERSION_UNKNOWN, words)
+        raise Refused(Reason.RULES_VERSION_UNKNOWN, words)

@@ -12,11 +12,12 @@ import msgspec
 from sequencer.exchange.authority import require_operator
 from sequencer.exchange.limiter import settle_limiter
 from sequencer.exchange.rules import require_version
-from sequencer.exchange.step import Step, refuse
+from sequencer.exchange.step import Step
 from sequencer.model.commands import AllowTick, SetGuard, SetOperator, SetRisk, SetRulesVersion
 from sequencer.model.events import GuardChanged, SettingChanged
-from sequencer.model.limits import ADDRESS_MAX, FELT_MAX, QUOTE_MAX, SHARE_STEP_MIN
-from sequencer.model.refusals import Reason
+from sequencer.model.exchange_limits import QUOTE_MAX, SHARE_STEP_MIN
+from sequencer.model.limits import ADDRESS_MAX, FELT_MAX
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Guard, Risk
 from sequencer.model.units import ONE
 
@@ -34,7 +35,7 @@ def switch_guard(step: Step, guard: Guard, on: bool) -> None:
     """
     system = step.state.system
     if not on and not system.drill:
-        raise refuse(Reason.NOT_A_DRILL, f"{guard.value} is switched off in drills only")
+        raise Refused(Reason.NOT_A_DRILL, f"{guard.value} is switched off in drills only")
     if on != (guard in system.guards_off):
         return
     if guard is Guard.ZERO_PRICE:
@@ -49,7 +50,7 @@ def _require_prices(step: Step) -> None:
     """Refuse with PRICE_MISSING while a lost price is 0: with the guard on that breaks a law."""
     for market, price in sorted(step.state.prices.items()):
         if price.index_at_ms and not (price.index and price.mark):
-            raise refuse(Reason.PRICE_MISSING, f"{market} is at 0: it needs a price first")
+            raise Refused(Reason.PRICE_MISSING, f"{market} is at 0: it needs a price first")
 
 
 def set_risk(step: Step, command: SetRisk) -> None:
@@ -76,10 +77,10 @@ def hand_over(step: Step, operator: int) -> None:
     Refusals: PARAMETER_INVALID for no address, ACCOUNT_INVALID for insurance's and the fees'.
     """
     if not 0 < operator <= ADDRESS_MAX:
-        raise refuse(Reason.PARAMETER_INVALID, f"{operator:#x} is no address")
+        raise Refused(Reason.PARAMETER_INVALID, f"{operator:#x} is no address")
     system = step.state.system
     if operator in (system.insurance, system.fees):
-        raise refuse(Reason.ACCOUNT_INVALID, f"{operator:#x} is insurance's or the fees' account")
+        raise Refused(Reason.ACCOUNT_INVALID, f"{operator:#x} is insurance's or the fees' account")
     step.put_system(msgspec.structs.replace(system, operator=operator))
     step.emit(SettingChanged("operator"))
 
@@ -91,7 +92,7 @@ def allow_tick(step: Step, command: AllowTick) -> None:
     """
     require_operator(step)
     if not 0 <= command.tick_hash <= FELT_MAX:
-        raise refuse(Reason.PARAMETER_INVALID, f"{command.tick_hash:#x} is no hash")
+        raise Refused(Reason.PARAMETER_INVALID, f"{command.tick_hash:#x} is no hash")
     allowed = msgspec.structs.replace(step.state.system, tick_allowed=command.tick_hash)
     step.put_system(allowed)
     step.emit(SettingChanged("tick_allowed"))
@@ -121,9 +122,9 @@ def _require_risk(risk: Risk) -> None:
     _require_range("hour_min", risk.hour_min, 0, QUOTE_MAX)
     _require_range("day_min", risk.day_min, 0, QUOTE_MAX)
     if ONE % risk.share_step:
-        raise refuse(Reason.PARAMETER_INVALID, f"share_step {risk.share_step} does not divide 1")
+        raise Refused(Reason.PARAMETER_INVALID, f"share_step {risk.share_step} does not divide 1")
 
 
 def _require_range(name: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
-        raise refuse(Reason.PARAMETER_INVALID, f"{name} {value} is not in {low} .. {high}")
+        raise Refused(Reason.PARAMETER_INVALID, f"{name} {value} is not in {low} .. {high}")

@@ -26,8 +26,6 @@ from sequencer.exchange.derived import (
     margin_rates_of,
 )
 from sequencer.exchange.waiting import WaitingOrders
-from sequencer.model.limits import PRICE_MAX
-from sequencer.model.orders import Side
 from sequencer.model.rows import (
     Account,
     Arrival,
@@ -87,6 +85,9 @@ ONLY = ""
 
 Change: TypeAlias = tuple[Table, Hashable, Any, Any]
 """Table, key, row before (None: absent), row after (None: removed)."""
+
+
+_NO_ACCOUNT = Account()
 
 
 class State:
@@ -188,6 +189,15 @@ class State:
             Table.SYSTEM: self._derive_system,
             Table.ARRIVAL: self._derive_arrival,
         }
+
+    def account(self, account: int) -> Account:
+        """Return an account's row, an empty one where it has none."""
+        return self.accounts.get(account, _NO_ACCOUNT)
+
+    def size_of(self, account: int, market: str) -> int:
+        """Return the size of an account's position, 0 where it has none."""
+        position = self.positions.get((account, market))
+        return 0 if position is None else position.size
 
     def holding(self, account: int) -> Holding:
         """Return what an account has, by market. Not to be changed."""
@@ -300,7 +310,7 @@ class State:
         self.books[order.market].side(order.side).put(order_id, after)
         exposure = self.holdings[order.account].exposures[order.market]
         exposure.resting[order_id] = after
-        self._count(exposure, after, after.remaining - before.remaining)
+        exposure.count(after, after.remaining - before.remaining)
 
     def _add_order(self, order_id: int, row: OrderRow) -> None:
         order = row.order
@@ -313,8 +323,8 @@ class State:
             self.waiting[order.market].put(order_id, row)
         else:
             exposure.resting[order_id] = row
-            exposure.reduce_only += order.reduce_only
-            self._count(exposure, row, row.remaining)
+            exposure.reduce_only_count += order.reduce_only
+            exposure.count(row, row.remaining)
             self.books[order.market].side(order.side).put(order_id, row)
         if order.expires_at_ms:
             self.expiring[order_id] = order.expires_at_ms
@@ -328,24 +338,14 @@ class State:
             self.waiting[order.market].remove(order_id, row)
         else:
             del exposure.resting[order_id]
-            exposure.reduce_only -= order.reduce_only
-            self._count(exposure, row, -row.remaining)
+            exposure.reduce_only_count -= order.reduce_only
+            exposure.count(row, -row.remaining)
             self.books[order.market].side(order.side).remove(order_id, row)
         if exposure.is_empty():
             del holding.exposures[order.market]
             self._drop_holding(order.account, holding)
         if order.expires_at_ms:
             del self.expiring[order_id]
-
-    @staticmethod
-    def _count(exposure: Exposure, row: OrderRow, size: int) -> None:
-        if row.order.side is Side.BUY:
-            exposure.buy_size += size
-            exposure.buy_bound = max(exposure.buy_bound, row.price) if exposure.buy_size else 0
-        else:
-            exposure.sell_size += size
-            bound = min(exposure.sell_bound, row.price) if exposure.sell_size else PRICE_MAX
-            exposure.sell_bound = bound
 
     def _derive_used_order(
         self, order_id: int, before: UsedOrder | None, after: UsedOrder | None

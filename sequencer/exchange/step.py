@@ -9,7 +9,6 @@ import msgspec
 
 from sequencer.exchange.state import ONLY, Journal, State, Table
 from sequencer.model.events import Event, GuardViolated
-from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Account, Guard, System, Totals
 
 
@@ -55,7 +54,7 @@ class Step:
 
     def add_cash(self, account: int, amount: int) -> None:
         """Add quote to an account (negative: take it), making its row where there is none."""
-        row = self.state.accounts.get(account) or Account()
+        row = self.state.account(account)
         self.put(Table.ACCOUNT, account, Account(row.cash + amount, row.owner, row.market))
 
     def guarded(self, guard: Guard, violated: bool, detail: str) -> bool:
@@ -66,8 +65,3 @@ class Step:
             return True
         self.emit(GuardViolated(guard, detail))
         return False
-
-
-def refuse(reason: Reason, detail: str) -> Refused:
-    """Make a refusal to raise."""
-    return Refused(reason, detail)

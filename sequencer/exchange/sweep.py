@@ -27,7 +27,7 @@ from sequencer.exchange.state import State
 from sequencer.exchange.step import Step
 from sequencer.exchange.tripwire import watch
 from sequencer.model.events import CloseReason
-from sequencer.model.limits import CANCELLED_PER_TICK_MAX
+from sequencer.model.exchange_limits import CANCELLED_PER_TICK_MAX
 from sequencer.model.orders import Side
 from sequencer.model.rows import Guard, Mode, OrderRow
 
@@ -52,7 +52,8 @@ def sweep_accounts(step: Step, moved: Sequence[str], tick_hash: int) -> None:
         for account in low
         if account != state.system.insurance and not margins[account].is_healthy()
     }
-    recovered = [a for a in sorted(state.unhealthy) if margins[a].is_healthy()]
+    watched = sorted(state.unhealthy)
+    recovered = [account for account in watched if margins[account].is_healthy()]
     watch(step, list(unhealthy), recovered, tick_hash)
     liquidate_worst(step, unhealthy)
     left = CANCELLED_PER_TICK_MAX
@@ -123,7 +124,7 @@ def _cancel_uncovered(step: Step, account: int, most: int) -> int:
 
 def _initial(state: State, account: int, market: str, loss: int) -> int:
     exposure = state.holding(account).exposures.get(market, NO_EXPOSURE)
-    size = _size(state, account, market)
+    size = state.size_of(account, market)
     return initial_of(state, market, max(exposure.buy_size + size, exposure.sell_size - size), loss)
 
 
@@ -134,7 +135,7 @@ def _uncovered(step: Step, account: int) -> Iterator[tuple[int, OrderRow]]:
     closing: dict[str, list[tuple[int, OrderRow]]] = {}
     for item in reversed(orders):
         market, side = item[1].order.market, item[1].order.side
-        size = _size(state, account, market)
+        size = state.size_of(account, market)
         if size and (side is Side.SELL) == (size > 0):
             closing.setdefault(market, []).append(item)
         else:
@@ -142,7 +143,7 @@ def _uncovered(step: Step, account: int) -> Iterator[tuple[int, OrderRow]]:
     for market in sorted(closing):
         total = sum(row.remaining for _, row in closing[market])
         for order_id, row in sorted(closing[market], key=_most_passive):
-            if total <= abs(_size(state, account, market)):
+            if total <= abs(state.size_of(account, market)):
                 break
             total -= row.remaining
             yield order_id, row
@@ -151,8 +152,3 @@ def _uncovered(step: Step, account: int) -> Iterator[tuple[int, OrderRow]]:
 def _most_passive(item: tuple[int, OrderRow]) -> tuple[int, int]:
     row = item[1]
     return (row.price if row.order.side is Side.BUY else -row.price, -row.sequence)
-
-
-def _size(state: State, account: int, market: str) -> int:
-    position = state.positions.get((account, market))
-    return 0 if position is None else position.size

@@ -16,7 +16,7 @@ from sequencer.exchange.freshness import is_stale
 from sequencer.exchange.state import State, Table
 from sequencer.exchange.step import Step
 from sequencer.model.events import CloseReason, OrderClosed, OrderTriggered
-from sequencer.model.limits import TRIGGERS_PER_TICK_MAX
+from sequencer.model.exchange_limits import TRIGGERS_PER_TICK_MAX
 from sequencer.model.markets import MarketStatus
 from sequencer.model.orders import Order
 from sequencer.model.refusals import Reason, Refused

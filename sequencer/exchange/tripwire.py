@@ -27,16 +27,16 @@ import msgspec
 
 from sequencer.exchange.margin import margin_of
 from sequencer.exchange.state import State, Table
-from sequencer.exchange.step import Step, refuse
+from sequencer.exchange.step import Step
 from sequencer.model.events import SettingChanged
-from sequencer.model.limits import (
+from sequencer.model.exchange_limits import (
     TRIPWIRE_ACCOUNTS_MIN,
     TRIPWIRE_HOLDERS_RATE,
     TRIPWIRE_INDEX_RATE,
     TRIPWIRE_NOTIONAL_RATE,
     TRIPWIRE_WINDOW_MS,
 )
-from sequencer.model.refusals import Reason
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Extreme, Guard, Unhealthy
 from sequencer.model.units import ONE, divide_up
 
@@ -70,7 +70,7 @@ def watch(step: Step, unhealthy: Sequence[int], recovered: Sequence[int], tick_h
         step.put_system(msgspec.structs.replace(system, tick_allowed=0))
         step.emit(SettingChanged("tick_allowed"))
     elif step.guarded(Guard.TRIPWIRE, True, alarm):
-        raise refuse(Reason.HALTED_BY_TRIPWIRE, alarm)
+        raise Refused(Reason.HALTED_BY_TRIPWIRE, alarm)
     for account, row in sorted(step.state.unhealthy.items()):
         step.put(Table.UNHEALTHY, account, msgspec.structs.replace(row, counted=False))
 

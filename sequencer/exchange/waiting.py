@@ -12,7 +12,7 @@ from heapq import nsmallest
 from operator import itemgetter
 from typing import TypeAlias
 
-from sequencer.model.orders import Order, OrderType, Side
+from sequencer.model.orders import TAKE_PROFIT_TYPES, Order, Side
 from sequencer.model.rows import OrderRow
 
 Entry: TypeAlias = tuple[int, int, int]
@@ -57,9 +57,8 @@ class WaitingOrders:
         return bisect_left(self._rising, above), bisect_left(self._falling, (mark, -1, -1))
 
     def _list_of(self, order: Order) -> list[Entry]:
-        rises = (order.side is Side.BUY) != (order.type in _TAKE_PROFIT)
+        rises = (order.side is Side.BUY) != (order.type in TAKE_PROFIT_TYPES)
         return self._rising if rises else self._falling
 
 
 _sequence = itemgetter(1)
-_TAKE_PROFIT = frozenset((OrderType.TAKE_PROFIT_LIMIT, OrderType.TAKE_PROFIT_MARKET))

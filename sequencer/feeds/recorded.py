@@ -124,7 +124,7 @@ def read_recording(folder: Path) -> Recording:
                 kinds[kind] = _read(paths[kind], base, kind, rows_left)
                 rows_left -= len(kinds[kind])
         if "spot" not in kinds:
-            kinds["spot"] = [_middle(row) for row in kinds["quotes"] if isinstance(row, Quote)]
+            kinds["spot"] = [_as_spot(row) for row in kinds["quotes"] if isinstance(row, Quote)]
             notes.append(f"{base} has no spot prices: the middle of its quotes is its index")
         markets.append(_market(base, kinds))
         for rank, kind in enumerate(_RANKS):
@@ -254,7 +254,7 @@ def _number(name: str, text: str) -> int:
     return number
 
 
-def _middle(quote: Quote) -> Spot:
+def _as_spot(quote: Quote) -> Spot:
     return Spot(quote.time_ms, quote.base, quote.bid, quote.ask)
 
 

@@ -59,3 +59,6 @@ LINES_SAID_WAITING_MAX = 10_000
 
 LINES_ENDING_SECONDS_MAX = 2
 """Seconds that a node which ends waits for its last lines to be read."""
+
+COMPLETING_SECONDS_MAX = 2
+"""Seconds that a shell waits for a running node to complete a name."""

@@ -122,7 +122,6 @@ STREAM_BYTES_MAX = 8 * 1024 * 1024
 STREAM_PING_SECONDS = 20
 """Seconds from one sign of life of a WebSocket's client to the next ping."""
 
-
 SUBSCRIPTION_BLOCKS_BACK_MAX = 1_024
 """Blocks that a subscription goes back, that an undo tells again, and that a slow one may lag."""
 

@@ -20,6 +20,3 @@ SIGNER_CURVE_CHECKS_CACHED = 65_536
 
 TRIE_NODES_CACHED = 2_000_000
 """Trie nodes in memory, all tries together; a node that is not there is read from the store."""
-
-CONTRACT_LEAVES_CACHED = 262_144
-"""Contracts whose class, nonce and storage root are in memory for sealing."""

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from sequencer.model.commands import OrderPolicy
-from sequencer.model.records import EffectKind, InboxFact, Mark
+from sequencer.model.records import EffectKind, Mark
 
 RowChange: TypeAlias = tuple[int, bytes, bytes | None, bytes | None]
 NodeChange: TypeAlias = tuple[bytes, int, int, bytes | None]
@@ -25,8 +25,8 @@ class BlockCommit(msgspec.Struct, frozen=True):
     """Everything that becomes true with one block.
 
     `transactions` are hashes in block order. `seen`: (hash, until chain time in ms, 0 for ever).
-    `high_water`: (source, time). `inbox`: facts first met with this block. `reopens`: the block
-    ends the halt, so the latch is cleared with it.
+    `high_water`: (source, time). `reopens`: the block ends the halt, so the latch is cleared with
+    it.
     """
 
     planned: Mark
@@ -40,9 +40,7 @@ class BlockCommit(msgspec.Struct, frozen=True):
     transactions: Sequence[bytes] = ()
     seen: Sequence[tuple[bytes, int]] = ()
     high_water: Sequence[tuple[bytes, int]] = ()
-    inbox: Sequence[InboxFact] = ()
     effects: Sequence[tuple[EffectKind, bytes]] = ()
-    buckets: Sequence[BucketChange] = ()
     reopens: bool = False
 
 
@@ -54,7 +52,6 @@ class RollbackOrder(msgspec.Struct, frozen=True):
     target_height: int
     target_hash: bytes
     policy: OrderPolicy
-    guards_forced_on: bool
     effect: bytes
     details: bytes
 
@@ -66,3 +63,15 @@ class UndoOrder(msgspec.Struct, frozen=True):
     reorg_id: int
     effect: bytes
     details: bytes
+
+
+class CarriedOver(msgspec.Struct, frozen=True):
+    """What a store of the same chain keeps beside its blocks, a part of it at a time.
+
+    `reorgs`: (id, epoch of the undo or 0), all of them in the first part. `undone`: (hash, until
+    chain time in ms or 0 for ever, id of the reorg that undid it). `high_water`: (source, time).
+    """
+
+    reorgs: Sequence[tuple[int, int]] = ()
+    undone: Sequence[tuple[bytes, int, int]] = ()
+    high_water: Sequence[tuple[bytes, int]] = ()

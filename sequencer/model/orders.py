@@ -32,6 +32,26 @@ class OrderType(StrEnum):
     STOP_LOSS_MARKET = "STOP_LOSS_MARKET"
 
 
+MARKET_TYPES = frozenset(
+    (
+        OrderType.MARKET,
+        OrderType.STOP_MARKET,
+        OrderType.TAKE_PROFIT_MARKET,
+        OrderType.STOP_LOSS_MARKET,
+    )
+)
+"""Types without a price of their own."""
+
+PLAIN_TYPES = frozenset((OrderType.LIMIT, OrderType.MARKET))
+"""Types without a trigger."""
+
+TAKE_PROFIT_TYPES = frozenset((OrderType.TAKE_PROFIT_LIMIT, OrderType.TAKE_PROFIT_MARKET))
+"""Types that close a position at a profit."""
+
+STOP_LOSS_TYPES = frozenset((OrderType.STOP_LOSS_LIMIT, OrderType.STOP_LOSS_MARKET))
+"""Types that close a position at a loss."""
+
+
 class Instruction(StrEnum):
     """What becomes of the part that does not trade at once."""
 

@@ -8,10 +8,8 @@ import msgspec
 READER_PREFIX = "plugin:"
 """In front of a plugin's name in the name of its cursor in the outbox."""
 
-
 HOST_BUCKET = "."
 """The bucket in which the host keeps why plugins are parked; no plugin can have this name."""
-
 
 PLUGINS_FOLDER = "plugins"
 """The folder with a folder for each plugin, in the data folder."""

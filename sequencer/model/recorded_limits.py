@@ -48,3 +48,12 @@ LIVE_TRADES_MAX = 20
 
 CLIENT_PATIENCE_SECONDS_MAX = 30
 """Seconds for which a run's client waits for the head that the node says it has."""
+
+TIMINGS_FILE_BYTES_MAX = 64 * 1024 * 1024
+"""Bytes that are read of the file in which a run keeps how long things took."""
+
+REPORT_STATES_MAX = 24
+"""States of an undone branch, and of the chain beside it, that a run's report loads whole."""
+
+REPORT_ACCOUNTS_MAX = 10
+"""Accounts that a run's report follows through the incident."""

@@ -329,6 +329,15 @@ class Collected(msgspec.Struct, frozen=True):
     waiting: tuple[str, ...] = ()
 
 
+class Copied(msgspec.Struct, frozen=True):
+    """A whole copy: its head, how many keys and bytes it has, and the hash of all of them."""
+
+    head: Head
+    keys: int
+    bytes: int
+    digest: str
+
+
 class Pruned(msgspec.Struct, frozen=True):
     """What a slice did: changes looked at, versions removed, and whether the floor is clean."""
 

@@ -8,7 +8,8 @@ Promises
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
 import msgspec
 from starknet_py.net.account.account import Account
@@ -20,12 +21,14 @@ from sequencer.model.bridge_limits import ORPHANED_TIPS_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.settlement import SettlementError, SettlementProblem
 from sequencer.settlement.connection import Connection, Patience, Rejected, StarknetAccess
-from sequencer.settlement.refusals import ACCOUNT_ABSENT, REVERTED
+from sequencer.settlement.refusals import ACCOUNT_ABSENT, REVERTED, RpcCode
 from sequencer.starknet.felt import Felt, parse_felt
 from sequencer.starknet.names import selector
 
+_Answer = TypeVar("_Answer")
+
 _NO_FEES = ResourceBoundsMapping(*[ResourceBounds(0, 0)] * 3)
-_CONTRACT_NOT_FOUND, _ENTRY_POINT_NOT_FOUND = 20, 21
+_NO_ACCOUNT = (RpcCode.CONTRACT_NOT_FOUND, RpcCode.ENTRY_POINT_NOT_FOUND)
 # How a node of ours begins its words, in a receipt or in the data of an error.
 _CODED = re.compile(r"(?:^|Data: )([A-Z][A-Z0-9_]+): ")
 
@@ -46,12 +49,7 @@ class AccountCalls:
 
     async def chain_id(self) -> Felt:
         """Return the chain's id."""
-        try:
-            return parse_felt(await self._connection.read(lambda client: client.get_chain_id()))
-        except Rejected as rejected:
-            raise Refused(Reason.NODE_UNREACHABLE, str(rejected)) from None
-        except SettlementError as error:
-            raise Refused(Reason.NODE_UNREACHABLE, error.detail) from None
+        return parse_felt(await asked(self._connection.read(lambda client: client.get_chain_id())))
 
     async def public_key(self) -> Felt:
         """Return the key that signs for the account. Refusal: ACCOUNT_UNKNOWN."""
@@ -63,7 +61,7 @@ class AccountCalls:
         try:
             (key,) = await self._connection.read(ask)
         except Rejected as rejected:
-            if rejected.code not in (_CONTRACT_NOT_FOUND, _ENTRY_POINT_NOT_FOUND):
+            if rejected.code not in _NO_ACCOUNT:
                 raise Refused(Reason.NODE_UNREACHABLE, str(rejected)) from None
             raise _no_account(self._address) from None
         except SettlementError as error:
@@ -104,6 +102,16 @@ class AccountCalls:
                 raise _no_account(self._address) from None
             raise _refusal(error) from None
         return Called(receipt.block_number, receipt.transaction_hash)
+
+
+async def asked(answer: Awaitable[_Answer]) -> _Answer:
+    """Wait for a node's answer. Refusal: NODE_UNREACHABLE."""
+    try:
+        return await answer
+    except Rejected as rejected:
+        raise Refused(Reason.NODE_UNREACHABLE, f"the node: {rejected}") from None
+    except SettlementError as error:
+        raise Refused(Reason.NODE_UNREACHABLE, error.detail) from None
 
 
 def _no_account(address: Felt) -> Refused:

@@ -7,8 +7,6 @@ Promises
 """
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
 
 import msgspec
 from starknet_py.net.client_models import Call, TransactionReceiptWithBlockInfo
@@ -17,18 +15,17 @@ from sequencer.model.bridge_limits import CLAIM_POLL_MS, CREDIT_SECONDS_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.settlement import SettlementError
 from sequencer.model.units import MS_PER_SECOND
-from sequencer.settlement.account_calls import AccountCalls
+from sequencer.settlement.account_calls import AccountCalls, asked
 from sequencer.settlement.claims import TextNode, nodes_of
 from sequencer.settlement.connection import ACCEPTED, Connection, Patience, Rejected, StarknetAccess
 from sequencer.settlement.proofs import WithdrawalProof, ordered_path, withdrawal_slot
+from sequencer.settlement.refusals import RpcCode
 from sequencer.starknet.deposits import withdrawal_id_of
 from sequencer.starknet.felt import Felt, format_felt, parse_felt
 from sequencer.starknet.names import selector
 
-_T = TypeVar("_T")
-
 _ROW_FELTS = 4
-_NO_SUCH_STATE = frozenset({24, 42})
+_NO_SUCH_STATE = (RpcCode.BLOCK_NOT_FOUND, RpcCode.PROOF_UNSUPPORTED)
 
 
 class Owed(msgspec.Struct, frozen=True):
@@ -93,20 +90,20 @@ class Appchain:
 
     async def head(self) -> int:
         """Return the height of the newest block."""
-        told = await self._asked(self._connection.read_json("blockNumber", {}))
+        told = await asked(self._connection.read_json("blockNumber", {}))
         if not isinstance(told, int):
             raise Refused(Reason.NODE_UNREACHABLE, "this is no Starknet node")
         return told
 
     async def chain_id(self) -> Felt:
         """Return the chain's id."""
-        found = await self._asked(self._connection.read(lambda client: client.get_chain_id()))
+        found = await asked(self._connection.read(lambda client: client.get_chain_id()))
         return parse_felt(found)
 
     async def owed(self, withdrawal_id: Felt, height: int) -> Owed | None:
         """Return a withdrawal as it was after a block, None where there was none yet."""
         call = Call(self._exchange, selector("get_withdrawal"), [withdrawal_id])
-        felts = await self._asked(
+        felts = await asked(
             self._connection.read(lambda client: client.call_contract(call, block_number=height))
         )
         if len(felts) != _ROW_FELTS:
@@ -203,14 +200,6 @@ class Appchain:
             )
         except Rejected:
             return None
-        except SettlementError as error:
-            raise _unreachable(error) from None
-
-    async def _asked(self, answer: Awaitable[_T]) -> _T:
-        try:
-            return await answer
-        except Rejected as rejected:
-            raise Refused(Reason.NODE_UNREACHABLE, f"the node: {rejected}") from None
         except SettlementError as error:
             raise _unreachable(error) from None
 

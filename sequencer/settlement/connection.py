@@ -37,7 +37,9 @@ from sequencer.model.limits import (
 )
 from sequencer.model.secret import Secret
 from sequencer.model.settlement import SettlementError, SettlementProblem
+from sequencer.model.units import MS_PER_SECOND
 from sequencer.settlement.refusals import (
+    RpcCode,
     refusal_before_sending,
     refusal_of_node,
     refusal_of_revert,
@@ -51,9 +53,7 @@ Sign = Callable[[Account, int], Awaitable[InvokeV3 | DeclareV3]]
 _Answer = TypeVar("_Answer")
 
 _NOBODY = 1
-_INVALID_NONCE = 52
-_NONCE_WAITING = 64
-_NONCE_TAKEN = frozenset({_INVALID_NONCE, _NONCE_WAITING})
+_NONCE_MOVED = (RpcCode.NONCE_INVALID, RpcCode.NONCE_WAITING)
 _ATTEMPTS = 2
 ACCEPTED = frozenset(
     {TransactionFinalityStatus.ACCEPTED_ON_L2, TransactionFinalityStatus.ACCEPTED_ON_L1}
@@ -90,8 +90,7 @@ async def is_devnet_at(url: str) -> bool:
 
 
 class Patience(msgspec.Struct, frozen=True):
-    """How long to wait, in milliseconds: for an answer, for acceptance, for a receipt, between two
-    looks for it."""
+    """How long to wait: for an answer, for acceptance, for a receipt, between two looks for it."""
 
     read_ms: int = SETTLEMENT_READ_MS_MAX
     send_ms: int = SETTLEMENT_SEND_MS_MAX
@@ -184,7 +183,7 @@ class Connection:
             try:
                 return await self._submit(await self._signed(sign))
             except Rejected as rejected:
-                if rejected.code not in _NONCE_TAKEN:
+                if rejected.code not in _NONCE_MOVED:
                     raise refusal_of_node(rejected.code, str(rejected)) from None
         words = f"the account's nonce moved {_ATTEMPTS} times under our hands"
         raise SettlementError(SettlementProblem.OUTCOME_UNKNOWN, words)
@@ -210,12 +209,12 @@ class Connection:
 
     async def _receipt(self, transaction_hash: int) -> TransactionReceiptWithBlockInfo:
         try:
-            async with asyncio.timeout(self._patience.receipt_ms / 1000):
+            async with asyncio.timeout(self._patience.receipt_ms / MS_PER_SECOND):
                 while True:
                     receipt = await self._look(transaction_hash)
                     if receipt is not None and receipt.finality_status in ACCEPTED:
                         return receipt
-                    await asyncio.sleep(self._patience.poll_ms / 1000)
+                    await asyncio.sleep(self._patience.poll_ms / MS_PER_SECOND)
         except TimeoutError:
             words = f"no receipt of {transaction_hash:#x} in {self._patience.receipt_ms} ms"
             raise SettlementError(SettlementProblem.OUTCOME_UNKNOWN, words) from None
@@ -235,7 +234,7 @@ class Connection:
     ) -> _Answer:
         """Ask within a time; `problem` is what no answer means once we are connected."""
         try:
-            async with asyncio.timeout(milliseconds / 1000):
+            async with asyncio.timeout(milliseconds / MS_PER_SECOND):
                 return await ask(await self._open())
         except aiohttp.ClientConnectorError:
             words = f"nobody answers at {_host_of(self._access.url)}"

@@ -19,6 +19,7 @@ from starknet_py.net.models.transaction import InvokeV3
 
 from sequencer.model.settlement import Sent, SettlementError, SettlementProblem
 from sequencer.settlement.connection import Connection, Rejected
+from sequencer.settlement.refusals import RpcCode
 from sequencer.starknet.felt import is_felt
 from sequencer.starknet.names import selector
 
@@ -27,10 +28,7 @@ from sequencer.starknet.names import selector
 _L2_GAS, _L2_GAS_MORE, _L2_GAS_PRICE_MAX = 20_000_000, 5_000_000, 10**11
 _DATA_GAS, _DATA_GAS_MORE, _DATA_GAS_PRICE_MAX = 10_000, 2_000, 10**13
 
-_CONTRACT_NOT_FOUND = 20
-_ENTRY_POINT_NOT_FOUND = 21
-_CONTRACT_ERROR = 40
-_NOT_OURS = frozenset({_CONTRACT_NOT_FOUND, _ENTRY_POINT_NOT_FOUND, _CONTRACT_ERROR})
+_NOT_OURS = (RpcCode.CONTRACT_NOT_FOUND, RpcCode.ENTRY_POINT_NOT_FOUND, RpcCode.CONTRACT_ERROR)
 
 
 def call_bounds(calls: int = 1) -> ResourceBoundsMapping:

@@ -24,7 +24,7 @@ from sequencer.model.units import ONE, QUOTE_PER_TOKEN
 from sequencer.settlement.connection import Connection, Patience, Rejected, StarknetAccess
 from sequencer.settlement.contract import call_bounds
 from sequencer.settlement.money import Purse
-from sequencer.settlement.refusals import CLASS_DECLARED
+from sequencer.settlement.refusals import CLASS_DECLARED, RpcCode
 from sequencer.settlement.starknet import StarknetSettlement
 from sequencer.starknet.names import contract_address, selector
 
@@ -33,8 +33,6 @@ _DECLARE_BOUNDS = ResourceBoundsMapping(
     l2_gas=ResourceBounds(2_000_000_000, 10**11),
     l1_data_gas=ResourceBounds(100_000, 10**13),
 )
-_CONTRACT_NOT_FOUND = 20
-_CLASS_NOT_FOUND = 28
 _DEPLOYER = int(DEFAULT_DEPLOYER_ADDRESS, 16)
 _FROM_ZERO = 0
 _TOKEN_SALT = 0
@@ -100,9 +98,7 @@ async def deploy_settlement(
     missing = genesis_deposited // QUOTE_PER_TOKEN
     most = GENESIS_MINTS_MAX * FAUCET_MAX
     if missing > most:
-        words = (
-            f"genesis deposits {missing // _TOKEN} USDC, {most // _TOKEN} can be paid over there"
-        )
+        words = f"genesis deposits {missing // _TOKEN} USDC, {most // _TOKEN} can be paid there"
         raise Refused(Reason.AMOUNT_INVALID, words)
     connection = Connection(access, patience)
     try:
@@ -201,7 +197,7 @@ async def _stands(connection: Connection, address: int) -> bool:
             lambda client: client.get_class_hash_at(address, block_number="latest")
         )
     except Rejected as rejected:
-        if rejected.code != _CONTRACT_NOT_FOUND:
+        if rejected.code != RpcCode.CONTRACT_NOT_FOUND:
             raise
         return False
     return True
@@ -211,7 +207,7 @@ async def _is_declared(connection: Connection, class_hash: int) -> bool:
     try:
         await connection.read(lambda client: client.get_class_by_hash(class_hash))
     except Rejected as rejected:
-        if rejected.code != _CLASS_NOT_FOUND:
+        if rejected.code != RpcCode.CLASS_NOT_FOUND:
             raise
         return False
     return True

@@ -33,6 +33,7 @@ from sequencer.model.bridge_limits import (
 )
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.secret import Secret
+from sequencer.model.units import MS_PER_SECOND
 from sequencer.starknet.ethereum_key import ETHEREUM_CURVE_ORDER
 
 EthereumNode = AsyncWeb3[Any]
@@ -155,7 +156,7 @@ class EthereumAccount:
         try:
             sent = await eth.send_raw_transaction(raw)
             receipt = await eth.wait_for_transaction_receipt(
-                sent, ETHEREUM_RECEIPT_SECONDS_MAX, ETHEREUM_RECEIPT_LOOK_MS / 1000
+                sent, ETHEREUM_RECEIPT_SECONDS_MAX, ETHEREUM_RECEIPT_LOOK_MS / MS_PER_SECOND
             )
         except (*_NO_ANSWER, TimeExhausted) as error:
             raise EthereumError(EthereumProblem.OUTCOME_UNKNOWN, _words(error)) from None

@@ -19,7 +19,7 @@ from sequencer.model.settlement import SettlementError, SettlementProblem
 from sequencer.settlement.connection import Connection, Rejected, reader_of
 from sequencer.settlement.contract import Contract
 from sequencer.settlement.ethereum_lock import EthereumDeposit
-from sequencer.settlement.refusals import refusal_of_revert
+from sequencer.settlement.refusals import RpcCode, refusal_of_revert
 from sequencer.starknet.names import selector
 from sequencer.starknet.transactions import L1Handler, transaction_hash
 
@@ -29,9 +29,6 @@ _EVENT = "LogDeposit"
 _EVENT_FELTS = 4
 _EVENTS_TOGETHER = 1_000
 _MONEY_FELTS = 6
-_TRANSACTION_NOT_FOUND = 29
-_CONTRACT_ERROR = 40
-_METHOD_NOT_FOUND = -32_601
 _PAUSED = "DEPOSITS_PAUSED"
 
 
@@ -89,9 +86,9 @@ class SettlementMessages:
                 "estimateMessageFee", {"message": message, "block_id": "latest"}
             )
         except Rejected as rejected:
-            if rejected.code == _METHOD_NOT_FOUND:
+            if rejected.code == RpcCode.METHOD_NOT_FOUND:
                 return ""
-            if rejected.code != _CONTRACT_ERROR:
+            if rejected.code != RpcCode.CONTRACT_ERROR:
                 raise _unreachable(rejected) from None
             # The library prints what the node says as Python does, with its quotes escaped.
             return refusal_of_revert(str(rejected).replace("\\'", "'")).code
@@ -182,7 +179,7 @@ class SettlementMessages:
                 lambda client: client.get_transaction_receipt(hash_)
             )
         except Rejected as rejected:
-            if rejected.code == _TRANSACTION_NOT_FOUND:
+            if rejected.code == RpcCode.TRANSACTION_NOT_FOUND:
                 return False
             raise _unreachable(rejected) from None
         return receipt.execution_status is not TransactionExecutionStatus.REVERTED

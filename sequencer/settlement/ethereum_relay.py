@@ -20,6 +20,7 @@ import msgspec
 
 from sequencer.model.bridge_limits import ETHEREUM_RELAY_LOOK_MS
 from sequencer.model.settlement import SettlementError
+from sequencer.model.units import MS_PER_SECOND
 from sequencer.settlement.ethereum import EthereumError
 from sequencer.settlement.ethereum_lock import EthereumDeposit
 from sequencer.settlement.ethereum_messages import HandedMessage
@@ -134,7 +135,7 @@ async def run_relay(relay: DepositRelay, say: Callable[[str], None]) -> None:
         if words and words != problem:
             say(words)
         problem = words
-        await asyncio.sleep(ETHEREUM_RELAY_LOOK_MS / 1000)
+        await asyncio.sleep(ETHEREUM_RELAY_LOOK_MS / MS_PER_SECOND)
 
 
 def _tell(step: RelayStep, say: Callable[[str], None]) -> None:

@@ -1,9 +1,11 @@
 """The settlement chain's no in words that stay: the contract's own codes, and the node's.
 
-Promise: `code` is never empty. It is what the contract said, or one of the names here.
+Promises
+- `code` is never empty. It is what the contract said, or one of the names here.
 """
 
 import re
+from enum import IntEnum
 
 from sequencer.model.settlement import SettlementError, SettlementProblem
 
@@ -16,7 +18,22 @@ CLASS_DECLARED = "CLASS_DECLARED"
 ACCOUNT_ABSENT = "ACCOUNT_ABSENT"
 """The code of a transaction whose sender is no account there."""
 
-_CONTRACT_NOT_FOUND = 20
+
+class RpcCode(IntEnum):
+    """The numbers of a Starknet node's errors, where one decides what is done next."""
+
+    CONTRACT_NOT_FOUND = 20
+    ENTRY_POINT_NOT_FOUND = 21
+    BLOCK_NOT_FOUND = 24
+    CLASS_NOT_FOUND = 28
+    TRANSACTION_NOT_FOUND = 29
+    CONTRACT_ERROR = 40
+    PROOF_UNSUPPORTED = 42
+    NONCE_INVALID = 52
+    NONCE_WAITING = 64
+    METHOD_NOT_FOUND = -32_601
+
+
 _OF_NODE = {
     51: CLASS_DECLARED,
     53: "RESOURCES_INSUFFICIENT",
@@ -53,7 +70,7 @@ def refusal_of_revert(reason: str) -> SettlementError:
 
 def refusal_before_sending(code: int, words: str) -> SettlementError:
     """Say what a node's refusal to read our account means; nothing was sent."""
-    if code == _CONTRACT_NOT_FOUND:
+    if code == RpcCode.CONTRACT_NOT_FOUND:
         words = f"{ACCOUNT_ABSENT}: {words}"
         return SettlementError(SettlementProblem.REFUSED, words, ACCOUNT_ABSENT)
     return SettlementError(SettlementProblem.UNREACHABLE, words)

@@ -33,6 +33,7 @@ from sequencer.model.settlement import (
     Standing,
     TimedPost,
 )
+from sequencer.model.units import MS_PER_SECOND
 from sequencer.ports import Clock
 from sequencer.settlement.contract_rules import (
     ContractCall,
@@ -140,7 +141,7 @@ class SimulatedChain:
             self._keep(ledger.without_last(count))
 
     def _now(self, ledger: Ledger) -> int:
-        return self._clock.now_ms() // 1000 + ledger.offset
+        return self._clock.now_ms() // MS_PER_SECOND + ledger.offset
 
     @contextmanager
     def _opened(self) -> Iterator[Ledger]:
@@ -264,7 +265,8 @@ class SimulatedSettlement:
     async def _reach(self) -> None:
         """Take the time that it takes to get there, if one gets there."""
         if self.faults.late_ms_max > 0:
-            await self._sleep(self._random.randint(1, self.faults.late_ms_max) / 1000)
+            late_ms = self._random.randint(1, self.faults.late_ms_max)
+            await self._sleep(late_ms / MS_PER_SECOND)
         if self.faults.unreachable:
             raise SettlementError(SettlementProblem.UNREACHABLE, "made unreachable")
         if self.faults.absent:

@@ -14,7 +14,7 @@ import msgspec
 
 from sequencer.model.limits import COMMITMENT_TRIE_HEIGHT
 from sequencer.model.refusals import Reason, Refused
-from sequencer.starknet.felt import Felt, encode_short_string, require_felt
+from sequencer.starknet.felt import Felt, encode_short_string, pack_felts, require_felt
 from sequencer.starknet.felt_hash import (
     poseidon,
     poseidon_array,
@@ -30,7 +30,6 @@ _STATE_DIFF = encode_short_string("STARKNET_STATE_DIFF0")
 _GAS_PRICES = encode_short_string("STARKNET_GAS_PRICES0")
 _BLOCK_0 = encode_short_string("STARKNET_BLOCK_HASH0")
 _BLOCK_1 = encode_short_string("STARKNET_BLOCK_HASH1")
-_FELT_BYTES = 32
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -105,8 +104,8 @@ def list_commitment(leaves: Sequence[Felt]) -> Felt:
     """Return the root of a list's trie; 0 for an empty list. Refusal: FELT_OUT_OF_RANGE."""
     if NATIVE is None:
         return update(no_nodes, dict(enumerate(leaves)), COMMITMENT_TRIE_HEIGHT, poseidon).root
-    felts = [require_felt(leaf).to_bytes(_FELT_BYTES, "big") for leaf in leaves]
-    return int.from_bytes(NATIVE.list_root(b"".join(felts)), "big")
+    felts = pack_felts(require_felt(leaf) for leaf in leaves)
+    return int.from_bytes(NATIVE.list_root(felts), "big")
 
 
 def transaction_felts(

@@ -7,6 +7,7 @@ Promises
 """
 
 import re
+from collections.abc import Iterable
 from typing import TypeAlias, TypeGuard
 
 from sequencer.model.limits import FELT_HEX_DIGITS_MAX, SHORT_STRING_CHARACTERS_MAX
@@ -18,8 +19,14 @@ Felt: TypeAlias = int
 FELT_PRIME = 2**251 + 17 * 2**192 + 1
 """Modulus of the STARK field."""
 
+FELT_BYTES = 32
+"""Bytes of a felt, big-endian, wherever one is written as bytes."""
+
 ADDRESS_BOUND = 2**251 - 256
 """Contract addresses and storage addresses are reduced modulo this."""
+
+FELT_BYTES = 32
+"""Bytes of a felt wherever one is kept as bytes."""
 
 _FELT_TEXT = re.compile(f"0[xX][0-9a-fA-F]{{1,{FELT_HEX_DIGITS_MAX}}}", re.ASCII)
 
@@ -42,6 +49,11 @@ def parse_felt(text: object) -> Felt:
     return value
 
 
+def as_bytes(value: Felt) -> bytes:
+    """Write a felt, most often a hash, as it is kept: big-endian, at its full length."""
+    return value.to_bytes(FELT_BYTES, "big")
+
+
 def format_hash(data: bytes) -> str:
     """Print a hash that is kept as bytes, as `format_felt` does."""
     return format_felt(int.from_bytes(data, "big"))
@@ -57,6 +69,11 @@ def require_felt(value: int) -> Felt:
     if not is_felt(value):
         raise Refused(Reason.FELT_OUT_OF_RANGE, f"not a felt: {shown(value)}")
     return value
+
+
+def pack_felts(felts: Iterable[Felt]) -> bytes:
+    """Write felts behind each other. The caller answers for each being one."""
+    return b"".join([felt.to_bytes(FELT_BYTES, "big") for felt in felts])
 
 
 def encode_short_string(text: str) -> Felt:

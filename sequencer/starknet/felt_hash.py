@@ -22,7 +22,14 @@ from fast_stark_crypto import lib as _curve
 
 from sequencer.model.cache_limits import SIGNER_CURVE_CHECKS_CACHED
 from sequencer.model.refusals import Reason, Refused, shown
-from sequencer.starknet.felt import FELT_PRIME, Felt, is_felt, require_felt
+from sequencer.starknet.felt import (
+    FELT_BYTES,
+    FELT_PRIME,
+    Felt,
+    is_felt,
+    pack_felts,
+    require_felt,
+)
 from sequencer.starknet.native import NATIVE
 
 Hash: TypeAlias = Callable[[Felt, Felt], Felt]
@@ -35,23 +42,23 @@ _CURVE_BETA = 0x6F21413EFBE40DE150E596D72F7A8C5609AD26C15C915C1F4CDFCB99CEE9E89
 _SIGNATURE_BOUND = 2**251
 _KECCAK_MASK = 2**250 - 1
 _KEY_BITS = 256
-_FELT_BYTES = 32
-_NO_SIGNATURE = bytes(4 * _FELT_BYTES)
+_NO_SIGNATURE = bytes(4 * FELT_BYTES)
 
 
-def _encoded(values: Sequence[Felt]) -> bytes:
-    return b"".join([value.to_bytes(_FELT_BYTES, "big") for value in values])
-
-
-def pedersen(left: Felt, right: Felt) -> Felt:
-    """Return the Pedersen hash of two felts. Refusal: FELT_OUT_OF_RANGE."""
+def _pair(left: Felt, right: Felt) -> bytes:
     if not (type(left) is int and 0 <= left < FELT_PRIME):
         require_felt(left)
     if not (type(right) is int and 0 <= right < FELT_PRIME):
         require_felt(right)
+    return left.to_bytes(FELT_BYTES, "big") + right.to_bytes(FELT_BYTES, "big")
+
+
+def pedersen(left: Felt, right: Felt) -> Felt:
+    """Return the Pedersen hash of two felts. Refusal: FELT_OUT_OF_RANGE."""
+    pair = _pair(left, right)
     if NATIVE is None:
         return int(_wheel.pedersen_hash(left, right))
-    return int.from_bytes(NATIVE.pedersen_many(_encoded((left, right))), "big")
+    return int.from_bytes(NATIVE.pedersen_many(pair), "big")
 
 
 def pedersen_array(values: Sequence[Felt]) -> Felt:
@@ -63,7 +70,7 @@ def pedersen_fold(state: Felt, values: Sequence[Felt]) -> Felt:
     """Fold Pedersen from a state over the values: the state of a constant prefix can be kept."""
     if NATIVE is not None and values:
         felts = [require_felt(value) for value in (state, *values)]
-        return int.from_bytes(NATIVE.pedersen_fold(_encoded(felts)), "big")
+        return int.from_bytes(NATIVE.pedersen_fold(pack_felts(felts)), "big")
     for value in values:
         state = pedersen(state, value)
     return state
@@ -71,13 +78,10 @@ def pedersen_fold(state: Felt, values: Sequence[Felt]) -> Felt:
 
 def poseidon(left: Felt, right: Felt) -> Felt:
     """Return the two-input Poseidon hash (capacity 2). Refusal: FELT_OUT_OF_RANGE."""
-    if not (type(left) is int and 0 <= left < FELT_PRIME):
-        require_felt(left)
-    if not (type(right) is int and 0 <= right < FELT_PRIME):
-        require_felt(right)
+    pair = _pair(left, right)
     if NATIVE is None:
         return int(_wheel.poseidon_hash(left, right))
-    return int.from_bytes(NATIVE.poseidon_many(_encoded((left, right))), "big")
+    return int.from_bytes(NATIVE.poseidon_many(pair), "big")
 
 
 def poseidon_array(values: Sequence[Felt]) -> Felt:
@@ -87,7 +91,7 @@ def poseidon_array(values: Sequence[Felt]) -> Felt:
             require_felt(value)
     if NATIVE is None:
         return int(_wheel.poseidon_hash_many(list(values)))
-    return poseidon_packed(_encoded(values))
+    return poseidon_packed(pack_felts(values))
 
 
 def poseidon_packed(felts: bytes) -> Felt:
@@ -96,9 +100,9 @@ def poseidon_packed(felts: bytes) -> Felt:
     For whoever has checked them: the caller answers for each being below the prime.
     """
     if NATIVE is not None:
-        return int.from_bytes(NATIVE.poseidon_arrays([len(felts) // _FELT_BYTES], felts), "big")
-    starts = range(0, len(felts), _FELT_BYTES)
-    return poseidon_array([int.from_bytes(felts[at : at + _FELT_BYTES], "big") for at in starts])
+        return int.from_bytes(NATIVE.poseidon_arrays([len(felts) // FELT_BYTES], felts), "big")
+    starts = range(0, len(felts), FELT_BYTES)
+    return poseidon_array([int.from_bytes(felts[at : at + FELT_BYTES], "big") for at in starts])
 
 
 def poseidon_arrays(arrays: Sequence[Sequence[Felt]]) -> list[Felt]:
@@ -109,9 +113,9 @@ def poseidon_arrays(arrays: Sequence[Sequence[Felt]]) -> list[Felt]:
     for value in felts:
         if not (type(value) is int and 0 <= value < FELT_PRIME):
             require_felt(value)
-    hashes = NATIVE.poseidon_arrays([len(array) for array in arrays], _encoded(felts))
-    starts = range(0, len(hashes), _FELT_BYTES)
-    return [int.from_bytes(hashes[start : start + _FELT_BYTES], "big") for start in starts]
+    hashes = NATIVE.poseidon_arrays([len(array) for array in arrays], pack_felts(felts))
+    starts = range(0, len(hashes), FELT_BYTES)
+    return [int.from_bytes(hashes[start : start + FELT_BYTES], "big") for start in starts]
 
 
 class Blake2s(msgspec.Struct, frozen=True):
@@ -124,12 +128,7 @@ class Blake2s(msgspec.Struct, frozen=True):
 
     def __call__(self, left: Felt, right: Felt) -> Felt:
         """Hash two felts."""
-        if not (type(left) is int and 0 <= left < FELT_PRIME):
-            require_felt(left)
-        if not (type(right) is int and 0 <= right < FELT_PRIME):
-            require_felt(right)
-        data = left.to_bytes(_FELT_BYTES, "big") + right.to_bytes(_FELT_BYTES, "big")
-        return blake2s_digest(data, self.tag)
+        return blake2s_digest(_pair(left, right), self.tag)
 
 
 def blake2s_digest(data: bytes, tag: bytes) -> Felt:
@@ -168,7 +167,7 @@ def verify_many(signatures: Sequence[tuple[object, object, object, object]]) -> 
 def _signature_bytes(public_key: object, message_hash: object, r: object, s: object) -> bytes:
     if not (is_felt(public_key) and is_felt(message_hash) and is_felt(r) and is_felt(s)):
         return _NO_SIGNATURE
-    return _encoded((public_key, message_hash, r, s))
+    return pack_felts((public_key, message_hash, r, s))
 
 
 def _is_valid(public_key: object, message_hash: object, r: object, s: object) -> bool:
@@ -212,8 +211,8 @@ def sign(private_key: int, message_hash: Felt) -> tuple[Felt, Felt]:
         raise Refused(Reason.MESSAGE_HASH_OUT_OF_RANGE, f"cannot be signed: {shown(message_hash)}")
     if NATIVE is None:
         return _curve.sign(private_key, message_hash)
-    signature = NATIVE.sign(_encoded((private_key,)), _encoded((message_hash,)))
-    r, s = signature[:_FELT_BYTES], signature[_FELT_BYTES:]
+    signature = NATIVE.sign(pack_felts((private_key,)), pack_felts((message_hash,)))
+    r, s = signature[:FELT_BYTES], signature[FELT_BYTES:]
     return int.from_bytes(r, "big"), int.from_bytes(s, "big")
 
 
@@ -222,7 +221,7 @@ def public_key(private_key: int) -> Felt:
     _require_private_key(private_key)
     if NATIVE is None:
         return _curve.get_public_key(private_key)
-    return int.from_bytes(NATIVE.public_key(_encoded((private_key,))), "big")
+    return int.from_bytes(NATIVE.public_key(pack_felts((private_key,))), "big")
 
 
 def _require_private_key(private_key: int) -> int:

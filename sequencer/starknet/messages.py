@@ -13,7 +13,7 @@ from functools import lru_cache
 from sequencer.model.cache_limits import MESSAGE_DOMAINS_CACHED, ORDER_HASHES_CACHED
 from sequencer.model.orders import Order, Side
 from sequencer.model.refusals import Reason, Refused
-from sequencer.starknet.felt import FELT_PRIME, Felt, encode_short_string
+from sequencer.starknet.felt import FELT_BYTES, FELT_PRIME, Felt, encode_short_string, pack_felts
 from sequencer.starknet.felt_hash import (
     pedersen,
     pedersen_array,
@@ -22,7 +22,7 @@ from sequencer.starknet.felt_hash import (
     poseidon_packed,
     starknet_keccak,
 )
-from sequencer.starknet.typed_data import encode_felt
+from sequencer.starknet.typed_data_values import encode_felt
 
 ORDER_TYPE_TEXT = (
     '"Order"("account":"ContractAddress","market":"shortstring","side":"shortstring",'
@@ -54,8 +54,7 @@ _PARADEX = encode_short_string("Paradex")
 _ORDER_TYPE_HASH = starknet_keccak(ORDER_TYPE_TEXT.encode())
 _CANCEL_TYPE_HASH = starknet_keccak(CANCEL_TYPE_TEXT.encode())
 _DOMAIN_TYPE_HASH = starknet_keccak(_DOMAIN_TEXT.encode())
-_FELT_BYTES = 32
-_MESSAGE_BYTES = _MESSAGE.to_bytes(_FELT_BYTES, "big")
+_MESSAGE_BYTES = pack_felts((_MESSAGE,))
 _AMOUNT_BOUND = 1 << 128
 _PARADEX_SIDES = {Side.BUY: 1, Side.SELL: 2}
 
@@ -84,20 +83,16 @@ def order_hash(order: Order, signer: Felt, chain_id: Felt) -> Felt:
         *names,
         *times,
     )
-    return _remembered_hash(_packed((signer, _domain_hash(chain_id), *message)))
-
-
-def _packed(felts: Sequence[Felt]) -> bytes:
-    # Bytes, because integers and structs of them can be made to collide in a dictionary by whoever
-    # chooses them, and because True, 1 and 1.0 are one key there.
-    return b"".join([felt.to_bytes(_FELT_BYTES, "big") for felt in felts])
+    return _remembered_hash(pack_felts((signer, _domain_hash(chain_id), *message)))
 
 
 @lru_cache(maxsize=ORDER_HASHES_CACHED)
 def _remembered_hash(packed: bytes) -> Felt:
-    signer, domain = packed[:_FELT_BYTES], packed[_FELT_BYTES : 2 * _FELT_BYTES]
-    message = poseidon_packed(packed[2 * _FELT_BYTES :])
-    return poseidon_packed(_MESSAGE_BYTES + domain + signer + _packed((message,)))
+    # Bytes, because integers and structs of them can be made to collide in a dictionary by whoever
+    # chooses them, and because True, 1 and 1.0 are one key there.
+    signer, domain = packed[:FELT_BYTES], packed[FELT_BYTES : 2 * FELT_BYTES]
+    message = poseidon_packed(packed[2 * FELT_BYTES :])
+    return poseidon_packed(_MESSAGE_BYTES + domain + signer + pack_felts((message,)))
 
 
 def cancel_hash(account: Felt, order_id: Felt, signer: Felt, chain_id: Felt) -> Felt:
@@ -109,7 +104,7 @@ def cancel_hash(account: Felt, order_id: Felt, signer: Felt, chain_id: Felt) -> 
     """
     _require_numbers((), (account, order_id, signer))
     message = (_CANCEL_TYPE_HASH, account, order_id)
-    return _remembered_hash(_packed((signer, _domain_hash(chain_id), *message)))
+    return _remembered_hash(pack_felts((signer, _domain_hash(chain_id), *message)))
 
 
 def paradex_order_hash(

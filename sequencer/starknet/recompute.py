@@ -30,8 +30,8 @@ from sequencer.starknet.transactions import (
 from sequencer.starknet.verdict import Finding, Verdict, compare, not_checked
 from sequencer.starknet.version import BLOCK_HASH_0, Version, parse_version
 
-PUBLIC_CHAINS = ("SN_MAIN", "SN_SEPOLIA", "SN_INTEGRATION_SEPOLIA", "SN_GOERLI")
-"""Chain ids that are tried, in order, where none is given."""
+# Chain ids that are tried, in order, where none is given.
+_PUBLIC_CHAINS = ("SN_MAIN", "SN_SEPOLIA", "SN_INTEGRATION_SEPOLIA", "SN_GOERLI")
 
 _Published: TypeAlias = tuple[Transaction, Felt, bool]
 """A transaction, its published hash, and whether that is the hash of the query version."""
@@ -133,7 +133,7 @@ def chain_id(name: str) -> Felt:
 
 
 def _chains(chain: str | None) -> list[tuple[str, Felt]]:
-    names = PUBLIC_CHAINS if chain is None else (chain,)
+    names = _PUBLIC_CHAINS if chain is None else (chain,)
     return [(name, chain_id(name)) for name in names]
 
 
@@ -160,8 +160,8 @@ def _best_chain(
 ) -> tuple[str, list[Felt]]:
     """Find the chain id under which a published hash comes out; the first one where none does."""
     tried = []
-    for chain, chain_id in chains:
-        hashes = [transaction_hash(entry[0], chain_id, entry[2]) for entry in known]
+    for chain, id_ in chains:
+        hashes = [transaction_hash(entry[0], id_, entry[2]) for entry in known]
         tried.append((chain, hashes))
         if any(hash_ == entry[1] for hash_, entry in zip(hashes, known, strict=True)):
             return chain, hashes

@@ -20,7 +20,7 @@ import msgspec
 
 from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.model.refusals import Reason, Refused, shown
-from sequencer.starknet.felt import FELT_PRIME, Felt, require_felt
+from sequencer.starknet.felt import FELT_PRIME, Felt, pack_felts, require_felt
 from sequencer.starknet.felt_hash import Blake2s, Hash, pedersen, poseidon
 from sequencer.starknet.native import NATIVE, Core
 from sequencer.starknet.trie_node import Binary, Edge, Node, decode_node, encode_node, node_hash
@@ -34,7 +34,6 @@ Reader: TypeAlias = Callable[[Position], bytes | None]
 Changes: TypeAlias = dict[Position, bytes | None]
 """Each changed position with its node, or None, a tombstone."""
 
-_FELT_BYTES = 32
 _PIECE_LEAVES = 32
 
 
@@ -106,7 +105,7 @@ def _updated_natively(
     name, tag = _native_name(hash_pair)
     if name is None:
         return _updated_here(read, leaves, height, hash_pair)
-    encoded = b"".join([felt.to_bytes(_FELT_BYTES, "big") for leaf in leaves for felt in leaf])
+    encoded = pack_felts(felt for leaf in leaves for felt in leaf)
     try:
         root, changes = core.trie_update(read, encoded, height, name, tag)
     except ValueError:

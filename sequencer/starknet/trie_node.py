@@ -14,14 +14,13 @@ from typing import TypeAlias
 import msgspec
 
 from sequencer.model.refusals import Reason, Refused
-from sequencer.starknet.felt import FELT_PRIME, Felt
+from sequencer.starknet.felt import FELT_BYTES, FELT_PRIME, Felt, pack_felts
 from sequencer.starknet.felt_hash import Hash
 
 _BINARY, _EDGE = 0, 1
 _BINARY_START = bytes((_BINARY,))
-_FELT_BYTES = 32
-_CHILD_END = 1 + _FELT_BYTES
-_BINARY_BYTES = 1 + 2 * _FELT_BYTES
+_CHILD_END = 1 + FELT_BYTES
+_BINARY_BYTES = 1 + 2 * FELT_BYTES
 _PATH_START = _CHILD_END + 1
 
 
@@ -53,10 +52,9 @@ def node_hash(node: Node, hash_pair: Hash) -> Felt:
 def encode_node(node: Node) -> bytes:
     """Write a node."""
     if isinstance(node, Binary):
-        left = node.left.to_bytes(_FELT_BYTES, "big")
-        return _BINARY_START + left + node.right.to_bytes(_FELT_BYTES, "big")
+        return _BINARY_START + pack_felts((node.left, node.right))
     path = node.path.to_bytes(node.length + 7 >> 3, "big")
-    child = node.child.to_bytes(_FELT_BYTES, "big")
+    child = node.child.to_bytes(FELT_BYTES, "big")
     return b"%c%b%c%b" % (_EDGE, child, node.length, path)
 
 

@@ -20,27 +20,24 @@ from typing import Final, Literal
 
 import msgspec
 
-from sequencer.model import limits
-from sequencer.model.refusals import Reason, Refused
-from sequencer.starknet.felt import FELT_PRIME, Felt, encode_short_string, is_felt
-from sequencer.starknet.felt_hash import Hash, pedersen, pedersen_array, poseidon, poseidon_array
-from sequencer.starknet.felt_hash import starknet_keccak as keccak
-from sequencer.starknet.names import selector
+from sequencer.model.limits import TYPED_DATA_DEPTH_MAX, TYPED_DATA_TYPES_MAX
+from sequencer.starknet.felt import Felt, encode_short_string, is_felt
+from sequencer.starknet.felt_hash import (
+    Hash,
+    pedersen,
+    pedersen_array,
+    poseidon,
+    poseidon_array,
+    starknet_keccak,
+)
+from sequencer.starknet.typed_data_values import ENCODERS, describe, malformed
 
 _PREFIX: Final = encode_short_string("StarkNet Message")
 _DOMAIN_TYPES: Final = ("StarkNetDomain", "StarknetDomain")
 _DOMAIN_KEYS: Final = frozenset({"name", "version", "chainId"})
 
-_DEPTH_MAX: Final = limits.TYPED_DATA_DEPTH_MAX
-_WORD_MAX: Final = limits.SHORT_STRING_CHARACTERS_MAX
-_DECIMAL_DIGITS_MAX: Final = len(str(FELT_PRIME))
-
-_HEX: Final = re.compile(rf"0x[0-9a-fA-F]{{1,{limits.FELT_HEX_DIGITS_MAX}}}")
-_DECIMAL: Final = re.compile(r"-?[0-9]+")
 # Revision 0 writes names bare, revision 1 in quotes that the libraries never escape.
 _NAMES: Final = (re.compile(r"[^(),:]*"), re.compile(r'[^"\\\x00-\x1f]*'))
-_FALSE: Final[Set[object]] = frozenset({False, "false", "0", "0x0"})
-_TRUE: Final[Set[object]] = frozenset({True, "true", "1", "0x1"})
 
 
 class _Field(msgspec.Struct, frozen=True):
@@ -67,7 +64,7 @@ def message_hash(data: Mapping[str, object], account_address: Felt) -> Felt:
     Refusal: TYPED_DATA_MALFORMED, for an account address outside the field too.
     """
     if not is_felt(account_address):
-        raise _refused(f"the account address is no felt: {_show(account_address)}")
+        raise malformed(f"the account address is no felt: {describe(account_address)}")
     parts = _with_keys(data, "typed data", {"types", "primaryType", "domain", "message"})
     domain = _with_keys(parts["domain"], "the domain", _DOMAIN_KEYS, frozenset({"revision"}))
     schema = _read_schema(parts["types"], domain.get("revision", 0))
@@ -78,8 +75,8 @@ def message_hash(data: Mapping[str, object], account_address: Felt) -> Felt:
 
 
 def type_hash(types: Mapping[str, object], name: str, revision: int) -> Felt:
-    """Return keccak(encode_type(types, name, revision)). Refusal: TYPED_DATA_MALFORMED."""
-    return keccak(encode_type(types, name, revision).encode("ascii"))
+    """Return starknet_keccak(encode_type(types, name, revision)). Refusal: TYPED_DATA_MALFORMED."""
+    return starknet_keccak(encode_type(types, name, revision).encode("ascii"))
 
 
 def encode_type(types: Mapping[str, object], name: str, revision: int) -> str:
@@ -91,42 +88,31 @@ def encode_type(types: Mapping[str, object], name: str, revision: int) -> str:
     return _type_text(schema, _struct_name(schema, name))
 
 
-def _refused(detail: str) -> Refused:
-    return Refused(Reason.TYPED_DATA_MALFORMED, detail)
-
-
-def _show(value: object) -> str:
-    # Never repr of a foreign value: it fails on integers of thousands of digits and deep nesting.
-    if type(value) is str:
-        return repr(value[:40])
-    return hex(value)[:40] if type(value) is int else f"a {type(value).__name__}"
-
-
 def _with_keys(
     value: object, owner: str, required: Set[str], optional: Set[str] = frozenset()
 ) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
-        raise _refused(f"{owner} is no object but {_show(value)}")
+        raise malformed(f"{owner} is no object but {describe(value)}")
     for key in sorted(required - value.keys()):
-        raise _refused(f"{owner} has no {_show(key)}")
+        raise malformed(f"{owner} has no {describe(key)}")
     for key in value:
         if key not in required and key not in optional:
-            raise _refused(f"nothing declares {_show(key)} of {owner}")
+            raise malformed(f"nothing declares {describe(key)} of {owner}")
     return value
 
 
 def _items(value: object) -> list[object]:
     if type(value) is not list:
-        raise _refused(f"no list but {_show(value)}")
+        raise malformed(f"no list but {describe(value)}")
     return value
 
 
 def _read_schema(types: object, revision_given: object) -> _Schema:
     if type(revision_given) not in (int, str) or revision_given not in (0, 1, "0", "1"):
-        raise _refused(f"the revision is neither 0 nor 1 but {_show(revision_given)}")
+        raise malformed(f"the revision is neither 0 nor 1 but {describe(revision_given)}")
     revision = int(revision_given in (1, "1"))
-    if not isinstance(types, Mapping) or len(types) > limits.TYPED_DATA_TYPES_MAX:
-        raise _refused(f"the types are no object with at most {limits.TYPED_DATA_TYPES_MAX} keys")
+    if not isinstance(types, Mapping) or len(types) > TYPED_DATA_TYPES_MAX:
+        raise malformed(f"the types are no object with at most {TYPED_DATA_TYPES_MAX} keys")
     read = dict(_PRESETS[revision])
     for name, fields in types.items():
         read[_read_type_name(name, revision)] = _read_fields(fields, revision)
@@ -141,22 +127,22 @@ def _read_schema(types: object, revision_given: object) -> _Schema:
 def _read_name(name: object, revision: int) -> str:
     if type(name) is str and name.isascii() and _NAMES[revision].fullmatch(name):
         return name
-    raise _refused(f"no name in revision {revision}: {_show(name)}")
+    raise malformed(f"no name in revision {revision}: {describe(name)}")
 
 
 def _read_type_name(value: object, revision: int) -> str:
     name = _read_name(value, revision)
-    reserved = _ENCODERS[revision].keys() | _PRESETS[revision].keys() | {"merkletree", "enum"}
+    reserved = ENCODERS[revision].keys() | _PRESETS[revision].keys() | {"merkletree", "enum"}
     in_parentheses = name.startswith("(") and name.endswith(")")
     if name in reserved or name == "" or "," in name or name.endswith("*") or in_parentheses:
-        raise _refused(f"no type can be defined under the name {_show(name)}")
+        raise malformed(f"no type can be defined under the name {describe(name)}")
     return name
 
 
 def _read_fields(value: object, revision: int) -> tuple[_Field, ...]:
     fields = tuple(_read_field(field, revision) for field in _items(value))
     if len({field.name for field in fields}) < len(fields):
-        raise _refused("a type has two fields of one name")
+        raise malformed("a type has two fields of one name")
     return fields
 
 
@@ -164,7 +150,7 @@ def _read_field(value: object, revision: int) -> _Field:
     given = _with_keys(value, "a field", {"name", "type"}, {"contains"})
     name, kind, contains = _read_name(given["name"], revision), given["type"], given.get("contains")
     if type(kind) is not str or ("contains" in given) != (kind in ("enum", "merkletree")):
-        raise _refused(f"type and `contains` do not fit: {_show(kind)}, {_show(contains)}")
+        raise malformed(f"type and `contains` do not fit: {describe(kind)}, {describe(contains)}")
     if "contains" in given:
         return _Field(name, (_read_name(contains, 1),), "enum" if kind == "enum" else "merkletree")
     if kind.startswith("(") and kind.endswith(")"):
@@ -180,18 +166,18 @@ def _is_enum(schema: _Schema, name: str) -> bool:
 def _check_field(schema: _Schema, owner: str, field: _Field) -> None:
     if field.shape == "enum":
         if not _is_enum(schema, field.kinds[0]):
-            raise _refused(f"no enum of revision {schema.revision}: {_show(field.kinds[0])}")
+            raise malformed(f"no enum of revision {schema.revision}: {describe(field.kinds[0])}")
         return
     if field.shape == "variant" and (schema.revision == 0 or not _is_enum(schema, owner)):
-        raise _refused(f"a variant stands outside an enum: {_show(field.name)}")
+        raise malformed(f"a variant stands outside an enum: {describe(field.name)}")
     for kind in field.kinds:
         base = kind.rstrip("*")
         depth = len(kind) - len(base)
         # The libraries leave a struct out of the type text if it stands in an array of arrays.
         sound_struct = depth <= 1 and base in schema.types and not _is_enum(schema, base)
-        sound_value = depth <= _DEPTH_MAX and base in _ENCODERS[schema.revision]
+        sound_value = depth <= TYPED_DATA_DEPTH_MAX and base in ENCODERS[schema.revision]
         if not sound_struct and not sound_value:
-            raise _refused(f"no type of revision {schema.revision}: {_show(kind)}")
+            raise malformed(f"no type of revision {schema.revision}: {describe(kind)}")
 
 
 def _references(fields: Iterable[_Field]) -> set[str]:
@@ -200,21 +186,21 @@ def _references(fields: Iterable[_Field]) -> set[str]:
 
 def _check_nesting(schema: _Schema) -> None:
     above = {name: _references(fields) for name, fields in schema.types.items()}
-    for _level in range(_DEPTH_MAX):
+    for _level in range(TYPED_DATA_DEPTH_MAX):
         above = {name: needed for name, needed in above.items() if needed & above.keys()}
     if above:
-        raise _refused(f"types are cyclic or nest deeper than {_DEPTH_MAX}")
+        raise malformed(f"types are cyclic or nest deeper than {TYPED_DATA_DEPTH_MAX}")
 
 
 def _require_all_used(schema: _Schema, roots: Set[str]) -> None:
     used = _references(field for fields in schema.types.values() for field in fields)
     for name in sorted(schema.types.keys() - used - roots - _PRESETS[schema.revision].keys()):
-        raise _refused(f"nothing uses type {_show(name)}")
+        raise malformed(f"nothing uses type {describe(name)}")
 
 
 def _struct_name(schema: _Schema, name: object) -> str:
     if type(name) is not str or name not in schema.types or _is_enum(schema, name):
-        raise _refused(f"no struct has this name: {_show(name)}")
+        raise malformed(f"no struct has this name: {describe(name)}")
     return name
 
 
@@ -247,18 +233,18 @@ def _domain_hash(schema: _Schema, domain: Mapping[str, object]) -> Felt:
     declared = {field.name for field in schema.types[name]}
     may_be_left_out = {"revision"} if schema.revision == 0 else set()
     if declared | may_be_left_out != _DOMAIN_KEYS | {"revision"}:
-        raise _refused(f"{name} does not declare name, version, chainId and the revision")
+        raise malformed(f"{name} does not declare name, version, chainId and the revision")
     if any(type(domain[key]) not in (str, int) for key in _DOMAIN_KEYS):
-        raise _refused("a value of the domain is neither text nor a number")
+        raise malformed("a value of the domain is neither text nor a number")
     signed = {**domain, "revision": schema.revision}
     return _struct_hash(schema, name, {key: signed[key] for key in declared})
 
 
 def _struct_hash(schema: _Schema, name: str, value: object) -> Felt:
     fields = schema.types[name]
-    given = _with_keys(value, _show(name), {field.name for field in fields})
+    given = _with_keys(value, describe(name), {field.name for field in fields})
     if name not in schema.type_hashes:
-        schema.type_hashes[name] = keccak(_type_text(schema, name).encode("ascii"))
+        schema.type_hashes[name] = starknet_keccak(_type_text(schema, name).encode("ascii"))
     encoded = [_encode_field(schema, field, given[field.name]) for field in fields]
     return schema.hash_many([schema.type_hashes[name], *encoded])
 
@@ -277,26 +263,26 @@ def _encode(schema: _Schema, kind: str, value: object) -> Felt:
         return schema.hash_many([_encode(schema, kind[:-1], item) for item in _items(value)])
     if kind in schema.types:
         return _struct_hash(schema, kind, value)
-    return _ENCODERS[schema.revision][kind](value)
+    return ENCODERS[schema.revision][kind](value)
 
 
 def _encode_enum(schema: _Schema, variants: Sequence[_Field], value: object) -> Felt:
     if not isinstance(value, Mapping) or len(value) != 1:
-        raise _refused("an enum's value is no object with one variant")
+        raise malformed("an enum's value is no object with one variant")
     [(chosen, given)] = value.items()
     indexes = [index for index, variant in enumerate(variants) if variant.name == chosen]
     if not indexes:
-        raise _refused(f"no variant of the enum: {_show(chosen)}")
+        raise malformed(f"no variant of the enum: {describe(chosen)}")
     kinds, items = variants[indexes[0]].kinds, _items(given)
     if len(items) != len(kinds):
-        raise _refused(f"variant {_show(chosen)} takes {len(kinds)} values, not {len(items)}")
+        raise malformed(f"variant {describe(chosen)} takes {len(kinds)} values, not {len(items)}")
     encoded = (_encode(schema, kind, item) for kind, item in zip(kinds, items, strict=True))
     return schema.hash_many([indexes[0], *encoded])
 
 
 def _merkle_root(level: list[Felt], hash_pair: Hash) -> Felt:
     if not level:
-        raise _refused("a merkletree without leaves")
+        raise malformed("a merkletree without leaves")
     while len(level) > 1:
         padded = [*level, 0] if len(level) % 2 else level
         pairs = zip(padded[::2], padded[1::2], strict=True)
@@ -304,90 +290,7 @@ def _merkle_root(level: list[Felt], hash_pair: Hash) -> Felt:
     return level[0]
 
 
-def _number_or_text(value: object) -> int | str:
-    if type(value) is int:
-        return value
-    if type(value) is not str:
-        raise _refused(f"neither a number nor text but {_show(value)}")
-    if value[:2] in ("0x", "0X"):
-        if _HEX.fullmatch(value) is None:
-            raise _refused(f"no hexadecimal number: {_show(value)}")
-        return int(value, 16)
-    if _DECIMAL.fullmatch(value) is None:
-        return value
-    if len(value) > _DECIMAL_DIGITS_MAX:
-        raise _refused(f"too many digits: {_show(value)}")
-    return int(value)
-
-
-def _in_range(value: int | str, low: int, bound: int) -> int:
-    if isinstance(value, int) and low <= value < bound:
-        return value
-    raise _refused(f"no number in the range of its type: {_show(value)}")
-
-
-def encode_felt(value: object) -> Felt:
-    """Read a value of type felt: a number, 0x text, decimal text, or a short string."""
-    read = _number_or_text(value)
-    if isinstance(read, int):
-        return _in_range(read, 0, FELT_PRIME)
-    if len(read) > _WORD_MAX or not read.isascii():
-        raise _refused(f"no short string: {_show(read)}")
-    return encode_short_string(read)
-
-
-def _encode_u128(value: object) -> Felt:
-    return _in_range(_number_or_text(value), 0, 2**128)
-
-
-def _encode_i128(value: object) -> Felt:
-    read = _number_or_text(value)
-    # Clients also send a negative number as the felt that it becomes.
-    if isinstance(read, int) and FELT_PRIME - 2**127 <= read < FELT_PRIME:
-        return read
-    return _in_range(read, -(2**127), 2**127) % FELT_PRIME
-
-
-def _encode_bool(value: object) -> Felt:
-    if type(value) not in (bool, int, str) or value not in _FALSE | _TRUE:
-        raise _refused(f"neither true nor false but {_show(value)}")
-    return int(value in _TRUE)
-
-
-def _encode_selector(value: object) -> Felt:
-    if type(value) is not str or not value.isascii():
-        raise _refused(f"no function name: {_show(value)}")
-    return encode_felt(value) if value[:2] in ("0x", "0X") else selector(value)
-
-
-def _encode_byte_array(value: object) -> Felt:
-    if type(value) is not str or not value.isascii():
-        raise _refused(f"no ASCII text: {_show(value)}")
-    full = len(value) // _WORD_MAX * _WORD_MAX
-    starts = range(0, full, _WORD_MAX)
-    words = [encode_short_string(value[start : start + _WORD_MAX]) for start in starts]
-    rest = value[full:]
-    return poseidon_array([len(words), *words, encode_short_string(rest), len(rest)])
-
-
 _HASHES: Final = ((pedersen_array, pedersen), (poseidon_array, poseidon))
-_ENCODERS_0: Final[Mapping[str, Callable[[object], Felt]]] = {
-    "felt": encode_felt,
-    "bool": _encode_bool,
-    "string": encode_felt,
-    "selector": _encode_selector,
-}
-_ENCODERS_1: Final[Mapping[str, Callable[[object], Felt]]] = {
-    **_ENCODERS_0,
-    "string": _encode_byte_array,
-    "timestamp": _encode_u128,
-    "u128": _encode_u128,
-    "i128": _encode_i128,
-    "ContractAddress": encode_felt,
-    "ClassHash": encode_felt,
-    "shortstring": encode_felt,
-}
-_ENCODERS: Final = (_ENCODERS_0, _ENCODERS_1)
 _ADDRESS: Final = ("ContractAddress",)
 _PRESETS: Final[tuple[Mapping[str, tuple[_Field, ...]], ...]] = (
     {},

@@ -18,7 +18,13 @@ from typing import TypeVar
 
 import msgspec
 
-from sequencer.model.commits import BlockCommit, BucketChange, RollbackOrder, UndoOrder
+from sequencer.model.commits import (
+    BlockCommit,
+    BucketChange,
+    CarriedOver,
+    RollbackOrder,
+    UndoOrder,
+)
 from sequencer.model.records import (
     Collected,
     Cursor,
@@ -33,6 +39,7 @@ from sequencer.model.records import (
 )
 from sequencer.ports import StoreFailed, StoreProblem, StoreRefused
 from sequencer.storage import keys
+from sequencer.storage.carrying import carried_batch
 from sequencer.storage.collection import collection_batch
 from sequencer.storage.commit import Puts, block_batch, inbox_puts
 from sequencer.storage.digest import Digest
@@ -98,6 +105,24 @@ class ChainStore:
         snapshot = self._store.snapshot()
         return load_view(snapshot), snapshot.close
 
+    def content(self) -> tuple[Head, Iterator[tuple[bytes, bytes]], Callable[[], None]]:
+        """Return the head, every key and value that stand with it, and what lets go of them.
+
+        A snapshot is of one moment, and a commit is one batch: it holds whole commits alone.
+        """
+        snapshot = self._store.snapshot()
+        return load_view(snapshot).head, snapshot.scan(*keys.EVERYTHING), snapshot.close
+
+    def carry_over(self, carried: CarriedOver) -> Head:
+        """Take over what another store of this chain keeps, before there is a block.
+
+        Refusal: COMMIT_MALFORMED.
+        """
+        puts = self._guarded(lambda: carried_batch(self._view, carried))
+        self._apply(puts)
+        self._view = load_view(self._store)
+        return self.head
+
     def checked_rows(self) -> Iterator[tuple[int, bytes, bytes]]:
         """List all live rows at the head, and compare their digest with the head's at the end.
 
@@ -120,7 +145,7 @@ class ChainStore:
     def commit_block(self, commit: BlockCommit) -> Head:
         """Append a block.
 
-        Refusals: HEAD_MOVED, HALT_LATCHED, COMMIT_MALFORMED, INBOX_CONFLICT. Failure: ROW_DIFFERS.
+        Refusals: HEAD_MOVED, HALT_LATCHED, COMMIT_MALFORMED. Failure: ROW_DIFFERS.
         """
         puts, head = self._guarded(lambda: block_batch(self._view, commit))
         return self._commit(puts, head)
@@ -154,11 +179,9 @@ class ChainStore:
         """List the rollbacks that still have something to do."""
         return [journal for journal in self._view.journals() if journal.is_open]
 
-    def latch(self, latch: Latch, *, guards_forced_on: bool) -> Head:
+    def latch(self, latch: Latch) -> Head:
         """Make the chain come up HALTED until a block reopens it."""
-        head = msgspec.structs.replace(
-            self.head, latch=latch, guards_forced_on=guards_forced_on or self.head.guards_forced_on
-        )
+        head = msgspec.structs.replace(self.head, latch=latch)
         key = keys.HEAD.key()
         return self._rewrite([(key, encode_record(key, head))], head)
 

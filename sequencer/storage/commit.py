@@ -57,7 +57,7 @@ _PATH_END = len(keys.node_item(bytes(32), 0, 0))
 def block_batch(view: View, commit: BlockCommit) -> tuple[Puts, Head]:
     """Build the batch that appends a block, and the head that it ends in.
 
-    Refusals: HEAD_MOVED, HALT_LATCHED, COMMIT_MALFORMED, INBOX_CONFLICT. Failure: ROW_DIFFERS.
+    Refusals: HEAD_MOVED, HALT_LATCHED, COMMIT_MALFORMED. Failure: ROW_DIFFERS.
     """
     require_mark(view.head, commit.planned)
     _require_commit(view.head, commit)
@@ -79,8 +79,6 @@ def _built(view: View, commit: BlockCommit) -> tuple[Puts, Head]:
         put_record(puts, keys.TRANSACTION.key(transaction, sequence), place)
     _put_seen(puts, commit.seen, sequence)
     _put_high_water(puts, view, commit.high_water)
-    puts += inbox_puts(view, commit.inbox)
-    puts += bucket_puts(commit.buckets)
     changed = _head_after(head, commit, digest)
     put_effects(puts, changed, head.next_effect, commit.effects)
     put_record(puts, keys.HEAD.key(), changed)

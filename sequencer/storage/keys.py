@@ -176,10 +176,13 @@ BODY = Kind(b"x", (_number("height", 8), _number("sequence", 8)))
 """A block's body: transactions, receipts, state diff, traces."""
 
 CHANGED_ROWS = Kind(b"y", (_number("sequence", 8),))
-"""Which rows a block changed: for reverse diffs, collection and pruning."""
+"""Which rows a block changed: for collection and pruning."""
 
 CHANGED_NODES = Kind(b"z", (_number("sequence", 8),))
 """Which trie nodes a block wrote: for collection and pruning."""
+
+EVERYTHING = (b"\x00", b"\xff")
+"""(start, stop) around all keys."""
 
 OLDEST = b"\xff" * 8
 """~0: the end of a thing's versions."""

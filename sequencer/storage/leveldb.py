@@ -131,6 +131,9 @@ def open_leveldb(folder: Path, *, create: bool) -> LevelStore:
         folder.mkdir(parents=True, exist_ok=True)
     elif not folder.is_dir():
         raise StoreFailed(StoreProblem.STORE_ABSENT, f"no folder {folder}")
+    elif not (folder / DATABASE_FOLDER).exists():
+        # Before the lock, which leaves a file: nothing of ours in a folder that somebody mistyped.
+        raise StoreFailed(StoreProblem.STORE_ABSENT, f"no folder {folder / DATABASE_FOLDER}")
     try:
         return _locked_store(folder, create=create)
     except OSError as error:

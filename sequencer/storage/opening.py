@@ -63,8 +63,7 @@ def _is_known(view: View, witness: Witness) -> bool:
 
 
 def _require_empty(source: Readable) -> None:
-    start, stop = b"\x00", b"\xff"
-    found = next(source.scan(start, stop), None)
+    found = next(source.scan(*keys.EVERYTHING), None)
     if found is not None:
         detail = f"there is key {found[0].hex()} and no head"
         raise StoreFailed(StoreProblem.HEAD_MISSING, detail)

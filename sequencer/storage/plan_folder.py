@@ -43,8 +43,7 @@ class PlanFolder:
         named = self._folder.glob(f"{beginning}*.json") if sound and beginning.isalnum() else ()
         found = sorted(named)
         if len(found) != 1:
-            words = f"{len(found)} plans begin with {beginning:.64}; perpchain reorg plan makes one"
-            raise Refused(Reason.PLAN_UNKNOWN, words)
+            raise Refused(Reason.PLAN_UNKNOWN, f"{len(found)} plans begin with {beginning:.64}")
         return found[0].stem, _read(found[0])
 
 

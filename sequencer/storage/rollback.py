@@ -48,7 +48,7 @@ def prepare_batch(view: View, order: RollbackOrder) -> tuple[Puts, Head]:
     """
     head = view.head
     require_mark(head, order.planned)
-    require_target(view, order)
+    _require_target(view, order)
     _require_unprepared(view, order)
     latch = head.latch or Latch(0, order.policy)
     journal = RollbackJournal(
@@ -68,7 +68,7 @@ def rollback_batch(view: View, order: RollbackOrder) -> tuple[Puts, Head, DeadIn
     """
     head = view.head
     require_mark(head, order.planned)
-    target = require_target(view, order)
+    target = _require_target(view, order)
     journal = _require_prepared(view, order)
     epoch = head.epoch + 1
     interval = DeadInterval(
@@ -83,7 +83,7 @@ def rollback_batch(view: View, order: RollbackOrder) -> tuple[Puts, Head, DeadIn
     moved = msgspec.structs.replace(
         _moved(head, target),
         latch=Latch(epoch, order.policy),
-        guards_forced_on=order.guards_forced_on or head.guards_forced_on,
+        guards_forced_on=True,
     )
     puts: Puts = []
     put_record(puts, keys.DEAD_INTERVAL.key(epoch), interval)
@@ -136,7 +136,7 @@ def incident_hash(incident: Incident) -> bytes:
     return hashlib.blake2s(msgspec.msgpack.encode(incident), person=b"incident").digest()
 
 
-def require_target(view: View, order: RollbackOrder) -> BlockRecord:
+def _require_target(view: View, order: RollbackOrder) -> BlockRecord:
     """Return the block that a rollback goes back to, which stays.
 
     Refusals: TARGET_NOT_BELOW_HEAD, TARGET_UNKNOWN, STATE_PRUNED.

@@ -5,7 +5,7 @@ Laws
 - Listing rows costs one step per version, and a jump where a row has many.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from sequencer.model.limits import STORE_VERSIONS_SKIPPED_MAX
 from sequencer.ports import StoreProblem, StoreRefused
@@ -65,10 +65,6 @@ class StateAt:
         self._require_nodes()
         found = self._version(node_item(trie, depth, path), min(self.sequence, below - 1))
         return (0, None) if found is None else (sequence_of(found[0]), decode_version(*found))
-
-    def node_reader(self, trie: bytes) -> Callable[[tuple[int, int]], bytes | None]:
-        """Return a reader of one trie: position (depth, path) -> node."""
-        return lambda position: self.node(trie, *position)
 
     def _require_nodes(self) -> None:
         if not self._nodes_kept:

@@ -64,16 +64,16 @@ def forgotten_reader_puts(reader: str, buckets: Iterable[BucketChange]) -> Puts:
 
 def forgotten_puts(view: View, before_ms: int, count_max: int) -> tuple[Puts, int]:
     """Build the batch that forgets up to `count_max` marks that expired before a time."""
-    puts: Puts = []
     start, stop = keys.SEEN_UNTIL.range()[0], keys.SEEN_UNTIL.key(before_ms)
-    for until_key, _ in islice(view.source.scan(start, stop), count_max):
-        key = b"S" + until_key[-32:]
+    expired = [key for key, _ in islice(view.source.scan(start, stop), count_max)]
+    puts: Puts = [(key, None) for key in expired]
+    for until_ms, message_hash in map(keys.SEEN_UNTIL.parts, expired):
+        key = keys.SEEN.key(message_hash)
         mark = fetch(view.source, SeenMark, key)
-        puts.append((until_key, None))
         # A mark that was renewed since has a later entry of its own.
-        if mark is not None and keys.SEEN_UNTIL.key(mark.until_ms, until_key[-32:]) == until_key:
+        if mark is not None and mark.until_ms == until_ms:
             puts.append((key, None))
-    return puts, sum(key[:1] == b"s" for key, _ in puts)
+    return puts, len(expired)
 
 
 def spent_effect_puts(view: View, below: int, count_max: int) -> Puts:

@@ -1,5 +1,4 @@
-"""One consistent look at the whole store: the head, blocks, transactions, state, and what is never
-rewound.
+"""One consistent look at the whole store: what a head stands for, and what is never rewound.
 
 Promises
 - A view of a snapshot never mixes two heights or two epochs.
@@ -14,7 +13,6 @@ from sequencer.model.records import (
     STORE_FORMAT,
     BlockPlace,
     BlockRecord,
-    ChangedRows,
     Checkpoint,
     Collection,
     Cursor,
@@ -62,13 +60,6 @@ class View:
         nodes_kept = block.sequence >= retention.nodes.sequence
         return StateAt(self.source, block.sequence, skips, nodes_kept=nodes_kept)
 
-    def state_before(self, block: BlockRecord) -> StateAt:
-        """Return the state that a block, not the first one, was built on. Refusals: as above."""
-        parent = self.block_at(block.height - 1, block.parent_sequence)
-        if parent is None:
-            raise StoreRefused(StoreProblem.TARGET_UNKNOWN, f"nothing below block {block.height}")
-        return self.state_at(parent)
-
     def retention(self) -> Retention:
         """Return how far back history goes."""
         return fetch(self.source, Retention, keys.RETENTION.key()) or Retention()
@@ -104,6 +95,10 @@ class View:
         """Return the id of the reorg that orphaned a sequence, 0 for a live one."""
         return self.dead.orphaned_by(sequence)
 
+    def reorgs(self) -> list[tuple[int, int]]:
+        """List every rollback's id with the epoch of its undo, 0 where there was none, in order."""
+        return [(each.epoch, each.lifted_by) for each in self.dead.all]
+
     def effect_of(self, reorg_id: int) -> int:
         """Return the number of a rollback's row in the outbox, 0 where there is no such one."""
         return next((each.effect for each in self.dead.all if each.epoch == reorg_id), 0)
@@ -115,16 +110,6 @@ class View:
         if value is None:
             raise StoreFailed(StoreProblem.HEADERS_BROKEN, f"block {block.height} has no body")
         return unpack(key, value)
-
-    def changed_rows(self, block: BlockRecord) -> tuple[tuple[int, bytes], ...]:
-        """Return (table, key) of what a block changed. Refusals: STATE_COLLECTED, STATE_PRUNED."""
-        retention = self._require_kept(block)
-        changed = fetch(self.source, ChangedRows, keys.CHANGED_ROWS.key(block.sequence))
-        if changed is None or block.sequence <= retention.rows.sequence:
-            raise StoreRefused(
-                StoreProblem.STATE_PRUNED, f"what block {block.height} changed is pruned"
-            )
-        return changed.rows
 
     def transaction(self, transaction_hash: bytes) -> TransactionPlace | None:
         """Return where a transaction is in the live chain."""
@@ -143,10 +128,20 @@ class View:
         """Return the mark of a hash; `dead.orphaned_by` its sequence says which reorg undid it."""
         return fetch(self.source, SeenMark, keys.SEEN.key(message_hash))
 
+    def seen_marks(self) -> Iterator[tuple[bytes, SeenMark]]:
+        """List every mark with its hash, in the order of hashes."""
+        for key, value in self.source.scan(*keys.SEEN.range()):
+            yield key[1:], decode_record(key, value, SeenMark)
+
     def high_water(self, source: bytes) -> int:
         """Return the newest time ever taken from a source of prices, 0 for none."""
         mark = fetch(self.source, HighWater, keys.HIGH_WATER.key(source))
         return 0 if mark is None else mark.time
+
+    def high_waters(self) -> Iterator[tuple[bytes, int]]:
+        """List every source of prices with the newest time taken from it."""
+        for key, value in self.source.scan(*keys.HIGH_WATER.range()):
+            yield key[2:], decode_record(key, value, HighWater).time
 
     def effects(self, after: int, count_max: int) -> list[Effect]:
         """List the outbox behind a number, in order."""

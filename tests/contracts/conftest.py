@@ -1,7 +1,9 @@
-"""The chain of the tests that ask for its `url`: each of them runs on both backends."""
+"""The chains of all tests here, each started once; contracts are each test's own."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
@@ -10,12 +12,25 @@ from tests.contracts.contract_world import World
 from tests.contracts.devnet import BACKENDS, Devnet, declare, running
 
 
+@pytest.fixture(scope="session")
+def chain_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """Give the address of a chain with both classes declared, by its backend."""
+    with ExitStack() as started:
+
+        @cache
+        def start(backend: str) -> str:
+            log = tmp_path_factory.mktemp("devnet") / "log"
+            address = started.enter_context(running(log, backend))
+            asyncio.run(_declare_all(address))
+            return address
+
+        yield start
+
+
 @pytest.fixture(scope="session", params=BACKENDS)
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the address of a chain with both classes declared; contracts are each test's own."""
-    with running(tmp_path_factory.mktemp("devnet") / "log", request.param) as address:
-        asyncio.run(_declare_all(address))
-        yield address
+def url(request: pytest.FixtureRequest, chain_on: Callable[[str], str]) -> str:
+    """Give the address of a chain: a test that asks for it runs on both backends."""
+    return chain_on(request.param)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Deploying contract and token, on both devnets: repeated, and what genesis deposits paid once."""
 
 import random
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,7 +12,6 @@ from sequencer.model.settlement import Post, SettlementError
 from sequencer.settlement.claiming import require_payable
 from sequencer.settlement.deployment import SettlementConstructor, deploy_settlement
 from sequencer.settlement.money import Bridge, Payment, Purse
-from tests.contracts.devnet import BACKENDS, running
 from tests.contracts.settlement_world import (
     CHAIN_ID,
     DELAY,
@@ -27,12 +25,6 @@ from tests.strategies import refused
 
 QUOTE = 100
 OWED = Withdrawn(0x1D, 0x5E5E, 4_000_000)
-
-
-@pytest.fixture(scope="module", params=BACKENDS)
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("devnet") / "log", request.param) as address:
-        yield address
 
 
 @pytest.fixture
@@ -101,15 +93,27 @@ async def test_more_than_the_faucet_may_pay_is_refused_before_anything(url: str)
         await deployed(url, DELAY, next(SALTS), genesis_deposited=too_much)
 
 
+async def test_a_deployment_is_repeated_and_salted(url: str) -> None:
+    salt = next(SALTS)
+    first = await deployed(url, DELAY, salt)
+    assert await deployed(url, DELAY, salt) == first
+    assert await deployed(url, DELAY, next(SALTS)) not in {0, first}
+
+
 @pytest.mark.parametrize(
-    ("exchange", "chain_id", "code"), [(0, CHAIN_ID, "EXCHANGE_ZERO"), (5, 0, "CHAIN_ID_ZERO")]
+    ("delay", "exchange", "chain_id", "code"),
+    [
+        (DELAY, 0, CHAIN_ID, "EXCHANGE_ZERO"),
+        (DELAY, 5, 0, "CHAIN_ID_ZERO"),
+        (5, 5, CHAIN_ID, "DELAY_TOO_SHORT"),
+    ],
 )
 async def test_what_the_constructor_refuses_is_said(
-    url: str, exchange: int, chain_id: int, code: str
+    url: str, delay: int, exchange: int, chain_id: int, code: str
 ) -> None:
     owner, operator, _ = await predeployed_accounts(url)
     constructor = SettlementConstructor(
-        owner.address, operator.address, 1, 1, 1, DELAY, exchange, chain_id
+        owner.address, operator.address, 1, 1, 1, delay, exchange, chain_id
     )
     with pytest.raises(SettlementError) as caught:
         await deploy_settlement(access(url, owner), classes(), constructor, next(SALTS))

@@ -1,11 +1,11 @@
 """The engine's port to settlement, one suite for the contract, its twin and its simulation."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from sequencer.model.settlement import Post, Standing, TimedPost
-from tests.contracts.devnet import BACKENDS, running
+from tests.contracts.devnet import BACKENDS
 from tests.contracts.settlement_world import (
     DAY,
     DELAY,
@@ -27,15 +27,9 @@ SIMULATED = "simulated"
 
 
 @pytest.fixture(scope="module", params=(SIMULATED, *BACKENDS))
-def place(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+def place(request: pytest.FixtureRequest, chain_on: Callable[[str], str]) -> str:
     """Give the address of a chain, "" for the simulated one."""
-    if request.param == SIMULATED:
-        yield ""
-        return
-    with running(tmp_path_factory.mktemp("devnet") / "log", request.param) as address:
-        yield address
+    return "" if request.param == SIMULATED else chain_on(request.param)
 
 
 @pytest.fixture

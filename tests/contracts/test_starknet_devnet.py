@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -27,12 +27,11 @@ from devnet.starknet_devnet import (
 )
 from sequencer.model.settlement import SettlementError, SettlementProblem
 from sequencer.settlement.connection import Patience
-from sequencer.settlement.deployment import SettlementConstructor, deploy_settlement
 from sequencer.settlement.signer import StarkSigner
 from sequencer.settlement.starknet import StarknetSettlement
 from sequencer.starknet.names import selector
-from tests.contracts.devnet import BINARY, NEEDS_DEVNET, send
-from tests.contracts.settlement_world import CHAIN_ID, GENESIS, access, classes, deployed, post
+from tests.contracts.devnet import BINARY, NEEDS_DEVNET, REAL, send
+from tests.contracts.settlement_world import GENESIS, SALTS, access, deployed, post
 
 pytestmark = NEEDS_DEVNET
 
@@ -77,15 +76,15 @@ def test_a_stubborn_one_is_killed(devnet: RunningDevnet, monkeypatch: pytest.Mon
     assert not is_running(devnet)
 
 
-def test_the_seed_decides_the_accounts(devnet: RunningDevnet, tmp_path: Path) -> None:
+def test_the_seed_decides_the_accounts(
+    devnet: RunningDevnet, chain_on: Callable[[str], str], tmp_path: Path
+) -> None:
     other = start(tmp_path / "other", seed=2)
-    same = start(tmp_path / "same", seed=1)
     try:
         assert len(keys(devnet.url)) == 3
-        assert keys(same.url) == keys(devnet.url) != keys(other.url)
+        assert keys(chain_on(REAL)) == keys(devnet.url) != keys(other.url)
     finally:
         stop_devnet(other)
-        stop_devnet(same)
 
 
 def test_a_taken_port_is_said(tmp_path: Path) -> None:
@@ -94,21 +93,6 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         pytest.raises(DevnetFailed, match="no devnet on port"),
     ):
         start(tmp_path / "log", port=taken.getsockname()[1])
-
-
-async def test_a_deployment_is_repeated_and_salted(devnet: RunningDevnet) -> None:
-    first = await deployed(devnet.url, 0, 1)
-    assert await deployed(devnet.url, 0, 1) == first
-    second = await deployed(devnet.url, 0, 2)
-    assert second not in {0, first}
-
-
-async def test_what_the_constructor_refuses_is_said(devnet: RunningDevnet) -> None:
-    owner, *_ = await predeployed_accounts(devnet.url)
-    constructor = SettlementConstructor(owner.address, 0, 1, 1, 1, 5, 1, CHAIN_ID)
-    with pytest.raises(SettlementError) as caught:
-        await deploy_settlement(access(devnet.url, owner), classes(), constructor, 1)
-    assert caught.value.code == "DELAY_TOO_SHORT"
 
 
 async def test_the_embedded_one_says_the_same(devnet: RunningDevnet, tmp_path: Path) -> None:
@@ -135,10 +119,13 @@ async def told(url: str) -> list[object]:
     return [keys, address, refused.revert_reason, absent.revert_reason]
 
 
-async def test_two_clients_with_one_account_do_not_lose_a_call(devnet: RunningDevnet) -> None:
-    address = await deployed(devnet.url, 0, 1)
-    _, operator, _ = await predeployed_accounts(devnet.url)
-    one, other = (StarknetSettlement(access(devnet.url, operator), address) for _ in range(2))
+async def test_two_clients_with_one_account_do_not_lose_a_call(
+    chain_on: Callable[[str], str],
+) -> None:
+    url = chain_on(REAL)
+    address = await deployed(url, 0, next(SALTS))
+    _, operator, _ = await predeployed_accounts(url)
+    one, other = (StarknetSettlement(access(url, operator), address) for _ in range(2))
     try:
         for height in range(10, 40, 10):
             before = post(height - 10) if height > 10 else GENESIS

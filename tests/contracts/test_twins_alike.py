@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from scripts.campaigning.seeds import play_many
 from scripts.money.alike import play
-from scripts.money.tally import play_many
 from tests.contracts.devnet import NEEDS_DEVNET
 
 pytestmark = NEEDS_DEVNET

@@ -1,8 +1,9 @@
-"""Runs that several tests look at: each is played once for all workers of a test run."""
+"""Runs that several tests look at: each is played once for all workers of a test run. And nodes."""
 
 import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 
 from scripts.crashing.runs import MAIN, SMALL, RunProcess, cut_record, small_options
 from tests.e2e.finished_run import Finished
+from tests.e2e.node_process import Start, starting, write_node_files
 
 Play = Callable[[str, str, tuple[str, ...]], Finished]
 """Plays a program with options under a name; the second time it is there already."""
@@ -61,3 +63,17 @@ def record(shared: Path) -> Path:
 def small(play: Play, record: Path) -> Finished:
     """Give a small run that has ended."""
     return play("small", SMALL + MAIN, small_options(record))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Give a folder for a node's chain, beside what the node begins with."""
+    write_node_files(tmp_path)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def start(data: Path) -> Iterator[Start]:
+    """Start nodes on the folder, and leave none behind."""
+    with starting() as start:
+        yield partial(start, data)

@@ -42,6 +42,7 @@ class ClientDevnet:
             number(facts[name]["address"]) for name in ("token", "exchange")
         )
         self.account_class = number(facts["account_class_hash"])
+        self.log = devnet.log
         self._data, self._devnet = Path(facts["data_dir"]), devnet
 
     def client(self) -> FullNodeClient:
@@ -104,12 +105,12 @@ class ClientDevnet:
             await self.mode("halted", "--reason", "a price that was none")
         plan = await self._shown("reorg", "plan", self._data, "--to", to)
         words = ("--reason", "a price that was none", "--by", "olga")
-        return await self._shown("reorg", "apply", self._data, plan["plan_id"], *words)
+        return await self._shown("reorg", "apply", "--yes", self._data, plan["plan_id"], *words)
 
     async def undo(self, reorg_id: int) -> dict[str, Any]:
         """Take a rollback back, and stay halted."""
         words = ("--reason", "it was a price", "--by", "olga")
-        return await self._shown("reorg", "undo", self._data, reorg_id, *words)
+        return await self._shown("reorg", "undo", "--yes", self._data, reorg_id, *words)
 
     async def reopen(self) -> None:
         """Trade again after a rollback; that takes three prices."""
@@ -129,9 +130,9 @@ class ClientDevnet:
 
 
 @contextmanager
-def client_devnet(folder: Path, *options: str) -> Iterator[ClientDevnet]:
+def client_devnet(folder: Path, *options: str, change: str = "") -> Iterator[ClientDevnet]:
     """Run a devnet that trades, and expect that nothing went wrong in there."""
-    with LocalDevnet(folder, *_OPTIONS, *options) as devnet:
+    with LocalDevnet(folder, *_OPTIONS, *options, change=change) as devnet:
         assert devnet.logged("mode=OPEN"), devnet.log
         yield ClientDevnet(devnet)
         assert devnet.process.poll() is None, devnet.log

@@ -3,11 +3,11 @@
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import msgspec
 from starknet_py.net.client_errors import ClientError
 from starknet_py.net.http_client import RpcHttpClient
 
+from sequencer.__main__ import main
 from sequencer.chain.block import Block
 from sequencer.plugins.follow.reading import read_remote
 from sequencer.plugins.follow.store import FollowStore
@@ -34,23 +35,29 @@ _TOGETHER = 16
 _NO_CONTRACT = 20
 
 
+_PREPARED = get_context("forkserver")
+_PREPARED.set_forkserver_preload(["__main__", "sequencer.__main__", "sequencer.plugins.follow"])
+"""Forks followers that have everything imported: that takes longer than most of what they do."""
+
+
 class FollowProcess:
     """`perpchain follow` with a ledger, what it keeps in `folder`."""
 
     def __init__(self, url: str, folder: Path, *options: str) -> None:
         self.url, self.folder = url, folder
-        command = [sys.executable, "-m", "sequencer", "follow", url, "--data-dir", str(folder)]
-        command += ["--plugin", "tests.ledger_plugin:Ledger", "--json", *options]
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ)
-        )
+        words = ["follow", url, "--data-dir", str(folder)]
+        words += ["--plugin", "tests.ledger_plugin:Ledger", "--json", *options]
+        self._said = [folder.with_suffix(f".{name}") for name in ("out", "error")]
+        self._process = _PREPARED.Process(target=_follow, args=(words, self._said))
+        self._process.start()
 
-    def end(self, number: signal.Signals | None = signal.SIGTERM) -> tuple[int, str, str]:
+    def end(self, number: signal.Signals | None = signal.SIGTERM) -> tuple[int | None, str, str]:
         """Tell it to stop, or wait until it does; returns its code and what it printed."""
-        if number is not None:
-            self.process.send_signal(number)
-        out, error = self.process.communicate(timeout=PATIENCE_SECONDS)
-        return self.process.returncode, out.decode(), error.decode()
+        if number is not None and self._process.is_alive():
+            os.kill(self._process.pid or 0, number)
+        self._process.join(PATIENCE_SECONDS)
+        out, error = (path.read_text() for path in self._said)
+        return self._process.exitcode, out, error
 
     def summary(self, number: signal.Signals | None = signal.SIGTERM) -> dict[str, Any]:
         """End it well, and return what it says of itself."""
@@ -61,6 +68,15 @@ class FollowProcess:
         return said
 
 
+def _follow(words: Sequence[str], said: Sequence[Path]) -> None:
+    """Be the command from here on."""
+    os.chdir(ROOT)
+    for number, path in enumerate(said, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    sys.argv = ["perpchain", *words]
+    main()
+
+
 @contextmanager
 def follow_process(url: str, folder: Path, *options: str) -> Iterator[FollowProcess]:
     """Follow, and leave no process behind."""
@@ -68,9 +84,7 @@ def follow_process(url: str, folder: Path, *options: str) -> Iterator[FollowProc
     try:
         yield following
     finally:
-        if following.process.poll() is None:
-            following.process.kill()
-            following.process.communicate()
+        following.end(signal.SIGKILL)
 
 
 def told_blocks(folder: Path) -> dict[int, str]:

@@ -2,17 +2,18 @@
 
 import os
 import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import aiohttp
 import msgspec
+
+from scripts.crashing.runs import MAIN
+from scripts.crashing.watched import Watched
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 120
@@ -20,26 +21,18 @@ LOOK_SECONDS = 0.02
 
 
 class LocalDevnet:
-    """A devnet's process. `TMPDIR` of it is `folder`, so that what it leaves behind is seen."""
+    """A devnet's process. `TMPDIR` of it is `folder`, so that what it leaves behind is seen.
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "sequencer", "devnet", "--json", "--port", "0", *options]
-        self.process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "TMPDIR": str(folder)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        self.printed: list[str] = []
-        self.log: list[str] = []
-        self._ended = 0
-        self._changed = threading.Condition()
-        pairs = ((self.process.stdout, self.printed), (self.process.stderr, self.log))
-        self._reading = [threading.Thread(target=self._read, args=pair) for pair in pairs]
-        for thread in self._reading:
-            thread.start()
+    `change` is executed in there first.
+    """
+
+    def __init__(self, folder: Path, *options: str, change: str = "") -> None:
+        command = [sys.executable, "-c", f"{change}\n{MAIN}", "devnet", "--json", "--port", "0"]
+        command += options
+        # Read here: a test has devnets start elsewhere.
+        self._watched = Watched(command, {"TMPDIR": str(folder)}, ROOT)
+        self.process = self._watched.process
+        self.printed, self.log = self._watched.printed, self._watched.said
 
     def __enter__(self) -> Self:
         return self
@@ -50,14 +43,7 @@ class LocalDevnet:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        for thread in self._reading:
-            thread.join()
-        for pipe in (self.process.stdout, self.process.stderr):
-            if pipe is not None:
-                pipe.close()
+        self._watched.close()
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -72,9 +58,7 @@ class LocalDevnet:
 
     def until(self, holds: Callable[[], bool]) -> bool:
         """Wait until something of what it says holds; False where it ended without."""
-        with self._changed:
-            self._changed.wait_for(lambda: holds() or self._ended == 2, PATIENCE_SECONDS)
-            return holds()
+        return self._watched.until(holds, PATIENCE_SECONDS)
 
     def logged(self, words: str) -> bool:
         """Wait until it logs some words."""
@@ -103,15 +87,6 @@ class LocalDevnet:
             assert response.status == 200
             told = msgspec.json.decode(await response.read())
         return told.get("result", told.get("error"))
-
-    def _read(self, stream: IO[bytes], lines: list[str]) -> None:
-        for line in stream:
-            with self._changed:
-                lines.append(line.decode(errors="replace").rstrip("\n"))
-                self._changed.notify_all()
-        with self._changed:
-            self._ended += 1
-            self._changed.notify_all()
 
 
 def seen(holds: Callable[[], bool]) -> bool:

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from devnet.starknet_devnet import find_binary
+from scripts.bench import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,10 +24,24 @@ ON_A_REAL_DEVNET = (
 BREAKDOWN = ("prepare", "batch", "recover", "CANCEL_ONLY", "POST_ONLY", "order")
 
 
-def run(*arguments: str, cache: Path | None = None) -> subprocess.CompletedProcess[str]:
+FILE = ("scripts/bench.py",)
+SMALLER = """
+import sys
+from scripts import bench
+from scripts.benches.measure import Trading, World
+world = World(500, 100, used_orders=500)
+trading = Trading(world, traders=100, messages=2_000, seconds=2)
+bench.QUICK = bench.QUICK._replace(trading=trading)
+sys.exit(bench.main())
+"""
+
+
+def run(
+    *arguments: str, cache: Path | None = None, program: Sequence[str] = FILE
+) -> subprocess.CompletedProcess[str]:
     home = {} if cache is None else {"XDG_CACHE_HOME": str(cache)}
     return subprocess.run(
-        [sys.executable, "scripts/bench.py", *arguments],
+        [sys.executable, *program, *arguments],
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT)} | home,
         capture_output=True,
@@ -34,10 +50,27 @@ def run(*arguments: str, cache: Path | None = None) -> subprocess.CompletedProce
     )
 
 
-def test_json_is_one_object_of_figures() -> None:
-    done = run("--quick", "--json", "--only", "pedersen_per_second")
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout)
+Said = tuple[int, str, str]
+"""An exit code, and what was written on both outputs."""
+
+
+@pytest.fixture
+def bench(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Said]:
+    """Give the program, run in this process: what it measures then is quick."""
+
+    def said(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["bench.py", "--quick", *arguments])
+        return main(), *capsys.readouterr()
+
+    return said
+
+
+def test_json_is_one_object_of_figures(bench: Callable[..., Said]) -> None:
+    code, told, said = bench("--json", "--only", "pedersen_per_second")
+    assert code == 0, said
+    figures = json.loads(told)
     assert list(figures) == ["pedersen_per_second"]
     figure = figures["pedersen_per_second"]
     assert set(figure) == {"value", "unit", "note"}
@@ -46,31 +79,36 @@ def test_json_is_one_object_of_figures() -> None:
     assert "200 calls" in figure["note"]
 
 
-def test_the_table_has_a_line_per_figure() -> None:
-    done = run("--quick", "--only", "order_hash_per_second", "sign_per_second")
-    assert done.returncode == 0, done.stderr
-    names = [line.split()[0] for line in done.stdout.splitlines()]
+def test_the_table_has_a_line_per_figure(bench: Callable[..., Said]) -> None:
+    code, told, said = bench("--only", "order_hash_per_second", "sign_per_second")
+    assert code == 0, said
+    names = [line.split()[0] for line in told.splitlines()]
     assert names == ["order_hash_per_second", "sign_per_second"]
 
 
-def test_an_unknown_name_is_a_mistake() -> None:
-    done = run("--quick", "--json", "--only", "pedersen_per_second", "speed")
-    assert done.returncode == 2
-    assert done.stdout == ""
-    [line] = done.stderr.splitlines()
+def test_an_unknown_name_is_a_mistake(bench: Callable[..., Said]) -> None:
+    code, told, said = bench("--json", "--only", "pedersen_per_second", "speed")
+    assert (code, told) == (2, "")
+    [line] = said.splitlines()
     assert "speed" in line
     assert "trie_build_seconds" in line
 
 
-def test_engine_and_store_are_measured_on_chains_of_their_own(tmp_path: Path) -> None:
+def test_engine_store_and_api_are_measured_on_chains_of_their_own(tmp_path: Path) -> None:
     units = {"orders_per_second": "per second", "ack_p99_ms": "ms", "bytes_per_block": "bytes"}
-    done = run("--quick", "--json", "--only", *units, cache=tmp_path)
+    # The last ones have their nodes in processes of their own.
+    units |= {"rpc_call_per_second": "per second", "rpc_call_p99_ms": "ms"}
+    units["ws_orders_per_second"] = "per second"
+    only = ("--quick", "--json", "--only", *units)
+    done = run(*only, cache=tmp_path, program=("-c", SMALLER))
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert {name: figure["unit"] for name, figure in figures.items()} == units
     assert all(figure["value"] > 0 for figure in figures.values())
-    assert "2000 accounts" in figures["orders_per_second"]["note"]
-    # What was made is kept, whole, under the names of what is in it.
+    assert "500 accounts" in figures["orders_per_second"]["note"]
+    assert "refused: none" in figures["rpc_call_per_second"]["note"]
+    assert "384 under way" in figures["ws_orders_per_second"]["note"]
+    # What was made is kept, whole, under the names of what is in it; all are asked of copies of it.
     kept = [folder.name for folder in (tmp_path / "perpchain").iterdir()]
     assert sorted(name.split("-")[1] for name in kept) == ["script", "world"]
 
@@ -92,21 +130,6 @@ def test_rollbacks_are_measured_on_a_folder_and_on_a_running_node(tmp_path: Path
     assert len(list((tmp_path / "perpchain").iterdir())) == 1
 
 
-def test_the_api_is_measured_on_nodes_in_processes_of_their_own(tmp_path: Path) -> None:
-    units = {"rpc_call_per_second": "per second", "rpc_call_p99_ms": "ms"}
-    units["ws_orders_per_second"] = "per second"
-    done = run("--quick", "--json", "--only", *units, cache=tmp_path)
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout)
-    assert {name: figure["unit"] for name, figure in figures.items()} == units
-    assert all(figure["value"] > 0 for figure in figures.values())
-    assert "refused: none" in figures["rpc_call_per_second"]["note"]
-    assert "384 under way" in figures["ws_orders_per_second"]["note"]
-    # Reads and orders are asked of copies of one world.
-    kept = [folder.name for folder in (tmp_path / "perpchain").iterdir()]
-    assert sorted(name.split("-")[1] for name in kept) == ["script", "world"]
-
-
 def test_settlement_is_measured_on_the_embedded_devnet(tmp_path: Path) -> None:
     names = ("settle_posts_per_second_embedded", "commit_to_settled_ms_embedded_every_block")
     done = run("--quick", "--json", "--only", *names, cache=tmp_path)
@@ -121,11 +144,14 @@ def test_settlement_is_measured_on_the_embedded_devnet(tmp_path: Path) -> None:
     assert 0 < accepted_ms < settled["value"]
 
 
-def test_settlement_is_skipped_by_name_without_a_devnet(tmp_path: Path) -> None:
-    done = run("--quick", "--json", "--only", *ON_A_REAL_DEVNET, cache=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {}
-    skipped = [line.partition(": skipped, ") for line in done.stderr.splitlines()]
+def test_settlement_is_skipped_by_name_without_a_devnet(
+    bench: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    code, told, said = bench("--json", "--only", *ON_A_REAL_DEVNET)
+    assert (code, json.loads(told)) == (0, {})
+    skipped = [line.partition(": skipped, ") for line in said.splitlines()]
     assert tuple(name for name, _, _ in skipped) == ON_A_REAL_DEVNET
     assert all("make devnet-real" in why for _, _, why in skipped)
 

@@ -162,8 +162,7 @@ async def test_killed_at_any_moment_it_goes_on(chain: Chain, tmp_path: Path) -> 
             await until(partial(_has_lines, folder, lines))
             if random.random() < 0.5:
                 await move()
-            following.process.send_signal(signal.SIGKILL)
-            assert following.end(None)[0] == -signal.SIGKILL
+            assert following.end(signal.SIGKILL)[0] == -signal.SIGKILL
     with follow_process(chain.url, folder, "--once") as following:
         following.summary(None)
     assert any(" -" in line for line in call_lines(folder))

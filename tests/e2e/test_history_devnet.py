@@ -97,8 +97,7 @@ async def test_the_tables_are_the_chain_s_after_aborts_and_kills(
             if random.random() < 0.5:
                 await chain.transfer(0x777, next(amounts))
                 await _until_told(chain, path)
-            following.process.send_signal(signal.SIGKILL)
-            assert following.end(None)[0] == -signal.SIGKILL
+            assert following.end(signal.SIGKILL)[0] == -signal.SIGKILL
     with follow_process(chain.url, folder, *HISTORY, "--once") as following:
         following.summary(None)
     assert asked(path, "SELECT 1 FROM undone_transactions") != []

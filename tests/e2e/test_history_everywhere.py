@@ -105,8 +105,7 @@ async def test_both_have_the_chain_s_tables_through_reorgs(tables: Tables) -> No
         await devnet.undo(first)
         await tables.until_same()
         assert asked(tables.followed, "SELECT * FROM undone_trades") == []
-        following.process.send_signal(signal.SIGKILL)
-        assert following.end(None)[0] == -signal.SIGKILL
+        assert following.end(signal.SIGKILL)[0] == -signal.SIGKILL
     await devnet.roll_back(kept, is_halted=True)
     await devnet.reopen()
     before = len(asked(tables.hosted, f"SELECT 1 FROM trades WHERE height <= {kept}"))

@@ -17,11 +17,11 @@ from starknet_py.net.http_client import RpcHttpClient
 
 from devnet.starknet_devnet import predeployed_accounts
 from devnet.traders import role_of
+from scripts.crashing.watched import interruptible
 from sequencer.config import read_settlement
 from sequencer.starknet.felt import format_felt
 from tests.contracts.devnet import NEEDS_DEVNET
 from tests.e2e.devnet_process import ClientDevnet, client_devnet, eventually
-from tests.e2e.interruptible import interruptible
 from tests.e2e.local_devnet import ROOT
 from tests.e2e.test_store_commands import run, shown
 from tests.e2e.user_scripts import ran
@@ -239,7 +239,7 @@ async def test_a_lost_deposit_is_unmade_by_insurance(tmp_path: Path) -> None:
         before = await starknet.call("blockNumber", {})
         words = ("--account", mover.account, "--amount", "7")
         await asyncio.to_thread(shown, "deposit", mover.data, *words, "--mint", "--wait")
-        unmake = ("unmake", mover.data, 0, "--account")
+        unmake = ("unmake", "--yes", mover.data, 0, "--account")
         named = (*unmake, format_felt(insurance.address), "--key-file", key)
         await asyncio.to_thread(refused, "DEPOSIT_STANDS", *named)
         stranger = (*unmake, mover.account, "--key-file", key)

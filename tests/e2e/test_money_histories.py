@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from scripts.campaigning.seeds import Play, play_many
 from scripts.money.campaign import play, play_real
-from scripts.money.tally import Play, play_many
 from tests.contracts.devnet import NEEDS_DEVNET
 
 EMBEDDED_SEEDS = range(1, 5)

@@ -121,4 +121,5 @@ def test_a_wrong_name_is_one_line(folder: Path) -> None:
     assert node.wait(PATIENCE_SECONDS) == 2
     (line,) = (folder / "log").read_text().splitlines()
     assert line.startswith("perpchain node: PARAMETER_INVALID: ")
-    assert line.endswith("Object contains unknown field `prot` - at `$.api`")
+    assert "Object contains unknown field `prot` - at `$.api`" in line
+    assert line.endswith(f"; next: perpchain config check {folder / 'node.toml'}")

@@ -1,14 +1,12 @@
 """The operator's commands as they are typed, against a node that runs, is killed, or is stopped."""
 
 import json
-import os
-import pty
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,34 +21,14 @@ from sequencer.model.secret import Secret
 from sequencer.serve import serve
 from sequencer.storage.folder import open_folder
 from sequencer.storage.halt_note import HALT_FILE
-from tests.e2e.node_process import PATIENCE_SECONDS, Process
+from tests.e2e.node_process import PATIENCE_SECONDS, Start
+from tests.e2e.terminal import typed
 from tests.e2e.test_store_commands import run, shown
 from tests.unit.chain.network import PRIVATE
 from tests.unit.engine.builders import genesis_text
 from tests.unit.engine.desks import process_as_before
 
 TOO_HIGH = {"operate": {"type": "SetMode", "mode": "OPEN"}}
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    (tmp_path / "genesis.json").write_text(genesis_text())
-    (tmp_path / "key").write_text(f"{PRIVATE['op']:#x}")
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def start(data: Path) -> Iterator[Callable[..., Process]]:
-    """Start nodes, and leave none behind."""
-    started: list[Process] = []
-
-    def begin(*options: str) -> Process:
-        started.append(Process(data, *options))
-        return started[-1]
-
-    yield begin
-    for process in started:
-        process.end(signal.SIGKILL)
 
 
 def refused(*arguments: object, code: int = 2) -> str:
@@ -69,7 +47,7 @@ def plan_of(data: Path, to: object) -> str:
     return str(shown("reorg", "plan", data, "--to", to)["plan_id"])
 
 
-def test_a_day_with_a_rollback_on_a_running_node(start: Callable[..., Process], data: Path) -> None:
+def test_a_day_with_a_rollback_on_a_running_node(start: Start, data: Path) -> None:
     node = start()
     mode(data, "cancel-only")
     node.at_height(2)
@@ -81,19 +59,21 @@ def test_a_day_with_a_rollback_on_a_running_node(start: Callable[..., Process], 
     assert shown("reorg", "suggest", data, "--since", 0)["bad_height"] == 0
     assert shown("reorg", "suggest", data, "--since", "noon")["since_height"] == 1
     page = run("reorg", "plan", data, "--to", "noon").stdout
-    assert "STAYS  block 1 0x" in page
-    plan_id = page.splitlines()[-1].split()[5]
-    assert run("reorg", "show", data, plan_id[:8]).stdout == page
+    assert "WHAT STAYS\n  block 1 and" in page
+    plan_id = page.splitlines()[-1].split()[4]
+    shown_again = run("reorg", "show", data, plan_id[:8]).stdout
+    assert shown_again.splitlines()[0] == page.splitlines()[0]
+    assert shown_again.splitlines()[-1] == page.splitlines()[-1]
     told = shown(
-        "reorg", "apply", data, plan_id[:8], "--reason", "0x0 was no price", "--by", "olga"
+        "reorg", "apply", "--yes", data, plan_id[:8], "--reason", "0x0 was no price", "--by", "olga"
     )
     assert (told["height"], told["epoch"], told["halted_by_reorg"]) == (1, 1, 1)
     rolled = node.wait(lambda told: told.get("kind") == "ROLLBACK")
     assert (rolled["first"], rolled["last"]) == (2, halted["height"])
-    undone = run(*str(told["take_back"]).split()[1:], "--reason", "wrong block")
+    undone = run(*str(told["take_back"]).split()[1:], "--yes", "--reason", "wrong block")
     assert undone.exit_code == 0, undone.stderr
     assert shown("reorg", "status", data)["height"] == halted["height"]
-    assert shown("reorg", "apply", data, plan_of(data, 1), "--reason", "x")["epoch"] == 3
+    assert shown("reorg", "apply", "--yes", data, plan_of(data, 1), "--reason", "x")["epoch"] == 3
     assert "MODE_ORDER" in refused("mode", data, "post-only")
     assert mode(data, "cancel-only", "--reason", "reviewed")["height"] == 2
     assert mode(data, "post-only")["height"] > 2  # type: ignore[operator]
@@ -109,14 +89,12 @@ def test_a_day_with_a_rollback_on_a_running_node(start: Callable[..., Process], 
     assert listed[0].endswith("by olga: 0x0 was no price")
 
 
-def test_what_a_kill_behind_the_answer_leaves_is_the_rollback(
-    start: Callable[..., Process], data: Path
-) -> None:
+def test_what_a_kill_behind_the_answer_leaves_is_the_rollback(start: Start, data: Path) -> None:
     node = start()
     node.at_height(2)
     mode(data, "halted", "--reason", "x")
     plan_id = plan_of(data, 1)
-    assert shown("reorg", "apply", data, plan_id, "--reason", "x")["height"] == 1
+    assert shown("reorg", "apply", "--yes", data, plan_id, "--reason", "x")["height"] == 1
     node.end(signal.SIGKILL)
     # The killed node's files are still there, and no node answers.
     assert (data / ADMIN_FILE).exists()
@@ -124,14 +102,12 @@ def test_what_a_kill_behind_the_answer_leaves_is_the_rollback(
     assert (status["node"], status["height"], status["undo"]) == ("stopped", 1, "reorg 1")
     node = start()
     assert shown("status", data)["halts"] == ["LATCH: latched by reorg 1"]
-    assert "PLAN_APPLIED" in refused("reorg", "apply", data, plan_id, "--reason", "x")
+    assert "PLAN_APPLIED" in refused("reorg", "apply", "--yes", data, plan_id, "--reason", "x")
     assert mode(data, "cancel-only")["height"] == 2
     assert node.end() == ExitCode.STOPPED
 
 
-def test_every_line_is_answered_while_the_chain_goes_back(
-    start: Callable[..., Process], data: Path
-) -> None:
+def test_every_line_is_answered_while_the_chain_goes_back(start: Start, data: Path) -> None:
     """Lines stream in through apply: each gets one answer, whichever engine it met."""
     node = start()
     node.at_height(2)
@@ -150,7 +126,7 @@ def test_every_line_is_answered_while_the_chain_goes_back(
     streaming.start()
     try:
         node.answered(20)
-        assert shown("reorg", "apply", data, plan_id, "--reason", "x")["height"] == 1
+        assert shown("reorg", "apply", "--yes", data, plan_id, "--reason", "x")["height"] == 1
         node.answered(last_line)
     finally:
         over.set()
@@ -162,15 +138,13 @@ def test_every_line_is_answered_while_the_chain_goes_back(
     assert shown("status", data)["height"] == 1
 
 
-def test_every_no_of_a_running_node_names_what_to_do(
-    start: Callable[..., Process], data: Path
-) -> None:
+def test_every_no_of_a_running_node_names_what_to_do(start: Start, data: Path) -> None:
     node = start()
     node.at_height(2)
     plan_id = plan_of(data, 1)
     head = max(told.get("height", 0) for told in node.told)
     node.at_height(head + 1)
-    stale = refused("reorg", "apply", data, plan_id, "--reason", "x")
+    stale = refused("reorg", "apply", "--yes", data, plan_id, "--reason", "x")
     assert "PLAN_STALE" in stale
     assert "next: perpchain reorg show" in stale
     renewed = stale.split()[-1]
@@ -180,12 +154,18 @@ def test_every_no_of_a_running_node_names_what_to_do(
         (("reorg", "plan", data, "--to", "latest"), "TARGET_IS_HEAD.*perpchain status"),
         (("reorg", "plan", data, "--to", "x"), "BLOCK_UNKNOWN.*perpchain checkpoint list"),
         (("reorg", "suggest", data, "--since", "0x99"), "BLOCK_UNKNOWN"),
-        (("reorg", "undo", data, 1, "--reason", "x"), "UNDO_IMPOSSIBLE.*perpchain reorg list"),
-        (("reorg", "apply", data, "f" * 8, "--reason", "x"), "PLAN_UNKNOWN.*reorg plan makes one"),
-        (("reorg", "apply", data, renewed), "REASON_MISSING: say why"),
-        (("reorg", "apply", data, renewed, "--reason", "\x1b[2J"), r"one line.*\\x1b\[2J"),
         (
-            ("reorg", "apply", data, renewed, "--reason", "x", "--by", "o" * 101),
+            ("reorg", "undo", "--yes", data, 1, "--reason", "x"),
+            "UNDO_IMPOSSIBLE.*perpchain reorg list",
+        ),
+        (
+            ("reorg", "apply", "--yes", data, "f" * 8, "--reason", "x"),
+            "PLAN_UNKNOWN.*next: perpchain reorg plan",
+        ),
+        (("reorg", "apply", "--yes", data, renewed), "REASON_MISSING: say why"),
+        (("reorg", "apply", "--yes", data, renewed, "--reason", "\x1b[2J"), r"one line.*\\x1b\[2J"),
+        (
+            ("reorg", "apply", "--yes", data, renewed, "--reason", "x", "--by", "o" * 101),
             "PARAMETER_INVALID",
         ),
         (("checkpoint", "create", data, "x", "--settled"), "SETTLEMENT_ABSENT"),
@@ -196,8 +176,8 @@ def test_every_no_of_a_running_node_names_what_to_do(
     ):
         line = refused(*arguments)
         assert _matches(words, line), line
-    assert shown("reorg", "apply", data, renewed, "--reason", "x")["height"] == 1
-    again = refused("reorg", "apply", data, renewed, "--reason", "x")
+    assert shown("reorg", "apply", "--yes", data, renewed, "--reason", "x")["height"] == 1
+    again = refused("reorg", "apply", "--yes", data, renewed, "--reason", "x")
     assert _matches("PLAN_APPLIED.*perpchain reorg list", again)
     assert node.end() == ExitCode.STOPPED
 
@@ -206,9 +186,7 @@ def _matches(words: str, line: str) -> bool:
     return re.search(words, line) is not None
 
 
-def test_a_node_without_an_admin_server_keeps_its_folder(
-    start: Callable[..., Process], data: Path
-) -> None:
+def test_a_node_without_an_admin_server_keeps_its_folder(start: Start, data: Path) -> None:
     node = start("--no-admin")
     assert not (data / ADMIN_FILE).exists()
     for command in (("status", data), ("mode", data, "open"), ("reorg", "list", data)):
@@ -218,7 +196,7 @@ def test_a_node_without_an_admin_server_keeps_its_folder(
     assert _matches(f"NODE_NOT_RUNNING: .*; next: perpchain node {data}", stopped)
 
 
-def test_whoever_else_listens_there_is_no_node(start: Callable[..., Process], data: Path) -> None:
+def test_whoever_else_listens_there_is_no_node(start: Start, data: Path) -> None:
     """Files of another node's server, put in this folder, lead nowhere."""
     node = start()
     place, token = (data / ADMIN_FILE).read_bytes(), (data / TOKEN_FILE).read_bytes()
@@ -233,7 +211,7 @@ def test_whoever_else_listens_there_is_no_node(start: Callable[..., Process], da
     assert node.end() == ExitCode.STOPPED
 
 
-def test_a_port_that_is_taken_ends_the_start(start: Callable[..., Process], data: Path) -> None:
+def test_a_port_that_is_taken_ends_the_start(start: Start, data: Path) -> None:
     start()
     port = json.loads((data / ADMIN_FILE).read_bytes())["url"].rpartition(":")[2]
     other = data.parent / "other"
@@ -254,40 +232,26 @@ def test_a_port_that_is_taken_ends_the_start(start: Callable[..., Process], data
     store.close()
 
 
-def typed(data: Path, plan_id: str, answer: bytes, *more: str) -> tuple[int, bytes]:
-    """Apply a plan on a terminal, and type an answer."""
-    controller, terminal = pty.openpty()
-    command = [sys.executable, "-m", "sequencer", "reorg", "apply", str(data), plan_id]
-    command += ["--reason", "x", *more]
-    process = subprocess.Popen(
-        command, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    os.close(terminal)
-    os.write(controller, answer)
-    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    os.close(controller)
-    return process.returncode, said
-
-
-def test_on_a_terminal_the_height_is_typed(start: Callable[..., Process], data: Path) -> None:
+def test_on_a_terminal_the_height_is_typed(start: Start, data: Path) -> None:
     node = start()
     node.at_height(2)
     mode(data, "halted", "--reason", "x")
     plan_id = plan_of(data, 1)
-    code, said = typed(data, plan_id, b"2\n")
-    assert (code, b"nothing was done" in said) == (2, True)
+    applied = ("reorg", "apply", data, plan_id, "--reason", "x")
+    code, said = typed(b"2\n", *applied)
+    assert (code, "nothing was done" in said) == (2, True)
     assert shown("status", data)["epoch"] == 0
-    code, said = typed(data, plan_id, b"1\n")
-    assert (code, b"blocks will be undone" in said) == (0, True), said
-    assert shown("reorg", "undo", data, 1, "--reason", "x")["epoch"] == 2
-    code, said = typed(data, plan_of(data, 1), b"", "--yes")
+    code, said = typed(b"1\n", *applied)
     assert code == 0, said
+    code, said = typed(b"1\n", "reorg", "undo", data, 1, "--reason", "x")
+    assert (code, "nothing was done" in said) == (2, True)
+    returning = shown("reorg", "status", data)["undo_height"]
+    code, said = typed(f"{returning}\n".encode(), "reorg", "undo", data, 1, "--reason", "x")
+    assert (code, shown("status", data)["epoch"]) == (0, 2), said
     assert node.end() == ExitCode.STOPPED
 
 
-def test_a_settlement_chain_that_cannot_be_reached(
-    start: Callable[..., Process], data: Path
-) -> None:
+def test_a_settlement_chain_that_cannot_be_reached(start: Start, data: Path) -> None:
     node = start()
     node.at_height(2)
     node.end()
@@ -295,9 +259,9 @@ def test_a_settlement_chain_that_cannot_be_reached(
     settlement = {"url": "http://127.0.0.1:1", "contract": "0x1", "account": "0x2"}
     (data / "settlement.json").write_text(json.dumps({**settlement, "key_file": "poster.key"}))
     page = run("reorg", "plan", data, "--to", 1)
-    assert "SETTLE UNKNOWN: cannot be known" in page.stdout, page.stderr
-    plan_id = page.stdout.splitlines()[-1].split()[5]
-    line = refused("reorg", "apply", data, plan_id, "--reason", "x")
+    assert "zone UNKNOWN: cannot be known" in page.stdout, page.stderr
+    plan_id = page.stdout.splitlines()[-1].split()[4]
+    line = refused("reorg", "apply", "--yes", data, plan_id, "--reason", "x")
     assert _matches("SETTLEMENT_UNREACHABLE.*next: perpchain status", line)
     status = shown("status", data)
     assert (status["epoch"], status["open"]) == (0, [])
@@ -307,7 +271,7 @@ def test_a_settlement_chain_that_cannot_be_reached(
 
 
 def test_a_node_that_is_stopped_by_a_signal_answers_nobody(
-    start: Callable[..., Process], data: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = start()
     for limit in ("ADMIN_QUICK_ANSWER_SECONDS_MAX", "ADMIN_ANSWER_SECONDS_MAX"):
@@ -315,7 +279,8 @@ def test_a_node_that_is_stopped_by_a_signal_answers_nobody(
     node.process.send_signal(signal.SIGSTOP)
     try:
         words = f"OUTCOME_UNKNOWN: process {node.process.pid} gave no answer in 0.2 s.*is unknown"
-        assert _matches(f"{words}\n", refused("status", data))
+        step = f"next: end that process, then perpchain node {data}"
+        assert _matches(f"{words}; {step}\n", refused("status", data))
         line = refused("mode", data, "halted", "--reason", "x")
         assert _matches(f"{words}; next: perpchain status", line)
     finally:

@@ -18,16 +18,17 @@ from sequencer.chain.calls import command_call, write_calls
 from sequencer.chain.exchange_contract import SignedOrder, read_event
 from sequencer.config import NodeConfig
 from sequencer.engine.lookup import find_block, read_block
-from sequencer.engine.sealer import as_bytes
 from sequencer.model.commands import OrderPolicy, Reopen
 from sequencer.model.events import Reopened
 from sequencer.model.halts import ExitCode
 from sequencer.model.secret import Secret
 from sequencer.serve import serve
+from sequencer.starknet.felt import as_bytes
 from sequencer.starknet.transactions import InvokeV3
 from sequencer.storage.folder import open_folder
 from sequencer.storage.plan_folder import PLANS_FOLDER
 from tests.e2e import test_store_commands as stored
+from tests.e2e.test_operator_commands import refused
 from tests.e2e.test_store_commands import BLOCKS, another_receipt, change, run, shown
 from tests.properties.chain_script import Script
 from tests.unit.chain.network import PRIVATE, START_MS, address_of
@@ -41,16 +42,11 @@ def plan_of(folder: Path, to: object, *more: object) -> str:
     return str(shown("reorg", "plan", folder, "--to", to, *more)["plan_id"])
 
 
+APPLY, UNDO = ("reorg", "apply", "--yes"), ("reorg", "undo", "--yes")
+
+
 def apply(folder: Path, plan_id: str, reason: str = "a drill") -> dict[str, object]:
-    return shown("reorg", "apply", folder, plan_id, "--reason", reason, "--by", "olga")
-
-
-def refused(*arguments: object, code: int = 2) -> str:
-    done = run(*arguments)
-    assert done.exit_code == code, done.stdout + done.stderr
-    assert done.stderr.count("\n") == 1
-    assert done.stdout == ""
-    return done.stderr
+    return shown(*APPLY, folder, plan_id, "--reason", reason, "--by", "olga")
 
 
 def test_from_a_suspicion_to_a_sound_chain_and_back(folder: Path) -> None:
@@ -64,11 +60,11 @@ def test_from_a_suspicion_to_a_sound_chain_and_back(folder: Path) -> None:
     assert words[:3] == ["perpchain", "reorg", "plan"]
     page = run(*words[1:])
     assert page.exit_code == 0, page.stderr
-    assert "STAYS  block 8" in page.stdout
-    assert f"GOES   blocks 9 to {BLOCKS}: {BLOCKS - 8} blocks," in page.stdout
+    assert "WHAT STAYS\n  block 8 and" in page.stdout
+    assert f"\n  blocks 9 to {BLOCKS}; block {BLOCKS}, the head," in page.stdout
     assert run("verify", "--full", folder).exit_code == 1
     # The last line is what to type next; its id may be cut.
-    plan_id = page.stdout.splitlines()[-1].split()[5]
+    plan_id = page.stdout.splitlines()[-1].split()[4]
     told = apply(folder, plan_id[:8], "the receipt of block 9")
     assert (told["height"], told["epoch"], told["halted_by_reorg"]) == (8, 1, 1)
     assert told["root"] == "worked out again from the rows: equal"
@@ -77,7 +73,7 @@ def test_from_a_suspicion_to_a_sound_chain_and_back(folder: Path) -> None:
     (record,) = listed(folder, "reorg", "reorgs")
     assert record.startswith(f"reorg 1 ROLLBACK {BLOCKS} -> 8 at ")
     assert record.endswith("by olga: the receipt of block 9")
-    undone = run(*str(told["take_back"]).split()[1:], "--reason", "it was the printer")
+    undone = run(*str(told["take_back"]).split()[1:], "--yes", "--reason", "it was the printer")
     assert undone.exit_code == 0, undone.stderr
     status = shown("reorg", "status", folder)
     assert (status["height"], status["epoch"], status["orders"]) == (BLOCKS, 2, "KEEP")
@@ -93,12 +89,12 @@ def listed(folder: Path, group: str, name: str) -> list[str]:
 def test_pages_are_read_by_people(folder: Path) -> None:
     plan_id = plan_of(folder, 10, "--policy", "cancel-all")
     page = run("reorg", "plan", folder, "--to", 10, "--policy", "cancel-all").stdout
-    assert page.startswith(f"plan {plan_id}\n")
-    for words in ("STAYS", "GOES", "ORDERS 0 survive (CANCEL_ALL)", "HIT", "SETTLE LOCAL", "NEXT"):
+    assert page.startswith(f"PLAN {plan_id}\n")
+    for words in ("STAYS", "GOES", "0 orders survive (CANCEL_ALL)", "HIT", "zone LOCAL", "NEXT"):
         assert words in page
     assert run("reorg", "list", folder).stdout == "reorgs  none\n"
     assert "not halted" in run("reorg", "status", folder).stdout
-    done = run("reorg", "apply", folder, plan_id, "--reason", "x")
+    done = run(*APPLY, folder, plan_id, "--reason", "x")
     assert "take_back" in done.stdout
     assert "halted_by_reorg  1" in run("reorg", "status", folder).stdout
     assert "reorg 1 ROLLBACK" in run("reorg", "list", folder).stdout
@@ -140,27 +136,27 @@ def test_plans_that_are_not_there_or_were_changed(folder: Path) -> None:
     plan_id = plan_of(folder, 10)
     wrong = ("", plan_id[:7], "f" * 64, plan_id + "0", "../plans", "*" * 8, plan_id.upper())
     for given in wrong:
-        words = refused("reorg", "apply", folder, given, "--reason", "x")
+        words = refused(*APPLY, folder, given, "--reason", "x")
         assert "PLAN_UNKNOWN: 0 plans begin with" in words
     file = folder / PLANS_FOLDER / f"{plan_id}.json"
     sound = file.read_bytes()
     for changed in (sound.replace(b'"0xa"', b'"0xb"', 1), b"{}", b"\xff", b"[" * 9_999, b""):
         assert changed != sound
         file.write_bytes(changed)
-        assert "PLAN_UNKNOWN" in refused("reorg", "apply", folder, plan_id, "--reason", "x")
+        assert "PLAN_UNKNOWN" in refused(*APPLY, folder, plan_id, "--reason", "x")
     file.write_bytes(sound)
-    assert "REASON_MISSING" in refused("reorg", "apply", folder, plan_id)
-    assert "REASON_MISSING" in refused("reorg", "apply", folder, plan_id, "--reason", "x" * 501)
+    assert "REASON_MISSING" in refused(*APPLY, folder, plan_id)
+    assert "REASON_MISSING" in refused(*APPLY, folder, plan_id, "--reason", "x" * 501)
     assert shown("reorg", "status", folder)["epoch"] == 0
     apply(folder, plan_id)
-    assert "PLAN_APPLIED" in refused("reorg", "apply", folder, plan_id, "--reason", "x")
+    assert "PLAN_APPLIED" in refused(*APPLY, folder, plan_id, "--reason", "x")
 
 
 def test_a_plan_that_is_older_than_the_head_halts_and_names_another(folder: Path) -> None:
     stale = plan_of(folder, 10, "--policy", "cancel-all")
     apply(folder, plan_of(folder, 15))
-    assert run("reorg", "undo", folder, 1, "--reason", "wrong block").exit_code == 0
-    words = refused("reorg", "apply", folder, stale, "--reason", "x")
+    assert run(*UNDO, folder, 1, "--reason", "wrong block").exit_code == 0
+    words = refused(*APPLY, folder, stale, "--reason", "x")
     assert "PLAN_STALE" in words
     assert shown("reorg", "status", folder)["height"] == BLOCKS
     named = words.split()[-1]
@@ -170,13 +166,13 @@ def test_a_plan_that_is_older_than_the_head_halts_and_names_another(folder: Path
 
 
 def test_what_cannot_be_undone(folder: Path) -> None:
-    assert "UNDO_IMPOSSIBLE" in refused("reorg", "undo", folder, 1, "--reason", "x")
+    assert "UNDO_IMPOSSIBLE" in refused(*UNDO, folder, 1, "--reason", "x")
     apply(folder, plan_of(folder, 10))
     apply(folder, plan_of(folder, 5))
-    assert "UNDO_IMPOSSIBLE" in refused("reorg", "undo", folder, 1, "--reason", "x")
-    assert "REASON_MISSING" in refused("reorg", "undo", folder, 2)
+    assert "UNDO_IMPOSSIBLE" in refused(*UNDO, folder, 1, "--reason", "x")
+    assert "REASON_MISSING" in refused(*UNDO, folder, 2)
     for reorg_id, height in ((2, 10), (1, BLOCKS)):
-        assert shown("reorg", "undo", folder, reorg_id, "--reason", "x")["height"] == height
+        assert shown(*UNDO, folder, reorg_id, "--reason", "x")["height"] == height
 
 
 def test_what_was_interrupted_is_resumed(folder: Path) -> None:
@@ -215,8 +211,8 @@ def test_checkpoints_are_made_listed_and_let_go(folder: Path) -> None:
     [
         ("reorg", "suggest"),
         ("reorg", "plan", "--to", "1"),
-        ("reorg", "apply", "--reason", "x", "--", "f" * 64),
-        ("reorg", "undo", "--reason", "x", "--", "1"),
+        (*APPLY, "--reason", "x", "--", "f" * 64),
+        (*UNDO, "--reason", "x", "--", "1"),
         ("reorg", "status"),
         ("reorg", "resume"),
         ("reorg", "list"),
@@ -340,7 +336,7 @@ def test_a_node_comes_up_halted_and_goes_on_with_a_recorded_reopening(folder: Pa
     require_told(pipes, target)
     require_reopened(folder, target + 1)
     assert run("verify", "--full", folder).exit_code == 0
-    assert "UNDO_IMPOSSIBLE" in refused("reorg", "undo", folder, 1, "--reason", "x")
+    assert "UNDO_IMPOSSIBLE" in refused(*UNDO, folder, 1, "--reason", "x")
     # The next start is an ordinary one.
     _, again = started(folder, operate("SetMode", mode="CANCEL_ONLY"))
     assert not [line for line in again if line.startswith("HALTED")]
@@ -375,7 +371,7 @@ def test_a_node_that_only_looked_leaves_the_undo_possible(folder: Path) -> None:
     assert "HALTED LATCH: latched by reorg 1" in said
     assert [line["kind"] for line in pipes.announced][-1] == "ROLLBACK"
     assert shown("reorg", "status", folder)["open"] == []
-    assert shown("reorg", "undo", folder, 1, "--reason", "x")["height"] == BLOCKS
+    assert shown(*UNDO, folder, 1, "--reason", "x")["height"] == BLOCKS
     pipes, said = started(folder, operate("SetMode", mode="CANCEL_ONLY"))
     assert "HALTED LATCH: latched by reorg 2" in said
     assert pipes.answers[0]["height"] == BLOCKS + 1
@@ -389,7 +385,7 @@ def test_a_chain_that_was_handed_over_is_handed_over_again(folder: Path) -> None
     pipes = started(folder, operate("SetOperator", operator=hex(address_of("bob"))))[0]
     (answer,) = pipes.answers
     page = run("reorg", "plan", folder, "--to", answer["height"] - 1).stdout
-    assert "KEYS   0: SetOperator to account 0x" in page
+    assert "\n  0: SetOperator to account" in page
     apply(folder, plan_of(folder, answer["height"] - 1))
     # The state that was gone back to has the old operator, and so has the start.
     pipes, said = started(folder, reviewed, code=ExitCode.TICK_REFUSED)

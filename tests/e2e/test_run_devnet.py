@@ -2,6 +2,7 @@
 blocks are the same on the embedded devnet and on a real one."""
 
 import asyncio
+import re
 import signal
 from pathlib import Path
 from shutil import rmtree
@@ -23,6 +24,7 @@ from sequencer.starknet.names import selector
 from tests.contracts.devnet import NEEDS_DEVNET
 from tests.e2e.conftest import Play
 from tests.e2e.finished_run import Finished
+from tests.e2e.test_run_report import read_report
 
 HEAD_ROOT = "0x6a3d84b69bcce6c63db48792130cc993049fb18dd3bb0ee8ad531d857b24c79"
 DEPOSITS = 52
@@ -134,6 +136,15 @@ def test_money_comes_in_and_goes_out(settled: Finished) -> None:
     assert (summary["settlement_backend"], summary["cairo_executed"]) == (EMBEDDED, False)
     require_all_of_it(summary, settled.lines)
     assert not (settled.data / DEVNET_FILE).exists()
+    _, text = read_report(settled.data / "report.html")
+    assert text.count("✓ yes") > 6
+    assert "not in this run" not in text
+    assert "✗ NO" not in text
+    assert re.search(r"(\d+) roots of it are laid beside this chain's: \1 equal, 0 not", text)
+    reverted_to = summary["settlement_reverted_to"]
+    assert re.search(rf"reverted from \d+ {reverted_to} 0x", text)
+    for words in ("finality held, plan 0x", "finality released", f"final {summary['blocks']} 0x"):
+        assert words in text
 
 
 @pytest.mark.parametrize("choice", [pytest.param(DEVNET, marks=NEEDS_DEVNET)])

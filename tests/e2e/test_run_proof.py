@@ -4,6 +4,7 @@ from pathlib import Path
 
 from scripts.crashing.runs import MAIN, SMALL, RunProcess, small_options
 from tests.e2e.finished_run import Finished
+from tests.e2e.test_run_report import read_report
 
 PLANTED = """
 import devnet.run
@@ -32,13 +33,13 @@ devnet.proof._executed_elsewhere = other
 """
 EXPORTED = """
 import devnet.proof
-write = devnet.proof.write_export
+write = devnet.proof.export_lines
 
-def cut(genesis, blocks):
-    lines = list(write(genesis, blocks))
+def cut(view):
+    lines = list(write(view))
     return lines[:20] + lines[21:]
 
-devnet.proof.write_export = cut
+devnet.proof.export_lines = cut
 """
 UNVERIFIED = """
 import devnet.proof
@@ -89,9 +90,15 @@ def test_one_unit_in_a_row_and_in_the_digest(small: Finished, record: Path, tmp_
     harm = PLANTED.format(arguments=f"until={HEAD}, with_digest=True")
     process = proven(small, record, tmp_path / "chain", harm)
     require_named(process, "DIFFERS: state root from the rows alone: the rows hash to")
+    page, text = read_report(tmp_path / "chain" / "report.html")
+    assert '<header class="verdict failed">' in page
+    assert "this is NOT PROVEN" in text
+    assert "1 accounts differ at block" in text
+    assert text.count("✗ NO") == 3
     require_named(process, "DIFFERS: 1 accounts differ at block")
     assert process.summary["accounts_differing"] == 1
-    assert process.summary["laws"] == "see problems"
+    assert process.summary["laws"] == "broken"
+    assert process.summary["root_matches"] is False
 
 
 def test_one_unit_in_a_row_of_the_block_gone_back_to(

@@ -15,6 +15,7 @@ from devnet.run_folder import RUN_FILE
 from scripts.crashing.runs import RunProcess, cut_record, small_options
 from sequencer.cli.application import application
 from sequencer.config import CACHE_VARIABLE
+from sequencer.model.halts import ExitCode
 from tests.e2e.finished_run import Finished
 
 REFUSED = "perpchain run: "
@@ -31,7 +32,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def invoke(*options: str, code: int = 1) -> list[str]:
+def invoke(*options: str, code: int = USAGE) -> list[str]:
     """Run something that does not get far; returns what it says."""
     done = CliRunner().invoke(application, ["run", "--json", *options])
     assert isinstance(done.exception, SystemExit), done.exception
@@ -41,9 +42,9 @@ def invoke(*options: str, code: int = 1) -> list[str]:
     return done.stderr.splitlines()
 
 
-def refusal(*options: str) -> str:
+def refusal(*options: str, code: int = USAGE) -> str:
     """Run something that is refused; returns why."""
-    lines = invoke(*options)
+    lines = invoke(*options, code=code)
     assert lines[-1] == "nothing was played"
     (line,) = (line for line in lines if line.startswith(REFUSED))
     return line.removeprefix(REFUSED)
@@ -59,10 +60,19 @@ def left_in(folder: Path) -> list[str]:
         (("--incident", "fire"), "one of both, funding-reset"),
         (("--seconds", "3"), "greater than or equal to 24"),
         (("--incident", "none", "--manual"), "needs an incident"),
+        (("--report", "report.txt"), "report.txt is no name of an .html file"),
+        (("--report", "/dev/null/report.html"), "cannot be written"),
     ],
 )
 def test_options_that_are_none(temporary: Path, options: tuple[str, ...], words: str) -> None:
     assert any(words in line for line in invoke(*options, code=USAGE))
+    assert left_in(temporary) == []
+
+
+def test_a_refusal_is_on_standard_error(temporary: Path) -> None:
+    done = CliRunner().invoke(application, ["run", "--settlement", "nonsense"])
+    assert (done.exit_code, done.stdout) == (USAGE, "")
+    assert done.stderr.startswith(f"{REFUSED}SETTLEMENT_ABSENT: 'nonsense' is none of auto")
     assert left_in(temporary) == []
 
 
@@ -116,7 +126,7 @@ def test_a_record_without_spot_is_played_by_its_quotes(tmp_path: Path) -> None:
     with RunProcess(*small_options(record), *options) as process:
         assert process.end() == 0, process.said
     assert any(line.startswith("BTC") and "quotes" in line for line in process.lines)
-    assert process.summary["laws"] == "hold"
+    assert process.summary["laws"] == "ok"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +197,8 @@ def test_a_run_that_runs(record: Path, tmp_path: Path, monkeypatch: pytest.Monke
     options = (*small_options(record), "--data-dir", str(tmp_path / "chain"))
     with RunProcess(*options) as first:
         assert first.until("block     1"), first.said
-        assert refusal(*options).startswith("STORE_LOCKED: ")
+        refused = refusal(*options, code=ExitCode.STORE_LOCKED)
+        assert refused.startswith("STORE_LOCKED: ")
         assert first.until("block     5"), first.said
 
 

@@ -57,7 +57,9 @@ def test_it_stops_at_the_end_of_a_block_and_goes_on(
             os.killpg(process.process.pid, number)
         assert process.end() == INTERRUPTED, process.said
         assert is_alone(process.process.pid)
-    assert process.lines[-1] == "stopped at the end of a block; the same command goes on"
+    assert process.lines[-1] == (
+        "stopped at the end of a block, before there is a report; the same command goes on"
+    )
     assert "Traceback" not in process.said
     assert process.summary == {}
     go_on(small, record, data)

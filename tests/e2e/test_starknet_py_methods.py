@@ -153,10 +153,13 @@ class Calls:
     async def get_block(self) -> None:
         orphan = await self.client.get_block(block_hash=self.past.orphan.block_hash)
         assert orphan == self.past.orphan
-        block = await self.client.get_block(block_number=self.past.orphan.block_number)
+        # The orphan may have come some blocks later.
+        block = await self.client.get_block(block_number=self.past.kept_block.block_number + 1)
         assert isinstance(block, StarknetBlock)
         assert block.block_hash != self.past.orphan.block_hash
-        assert block.parent_hash == self.past.kept_block.block_hash
+        below = await self.client.get_block(block_number=block.block_number - 1)
+        assert isinstance(below, StarknetBlock)
+        assert block.parent_hash == below.block_hash
         await self.newest("get_block", PreConfirmedStarknetBlock)
         with pytest.raises(ClientError) as caught:
             await self.client.get_block(block_number="l1_accepted")

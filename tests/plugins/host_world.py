@@ -19,6 +19,7 @@ from sequencer.model.records import Cursor
 from sequencer.plugins.host.calls import next_call
 from sequencer.plugins.host.host import Around, HostLimits
 from sequencer.plugins.host.hosts import PluginHosts
+from sequencer.plugins.host.messages import Begin
 from sequencer.ports import ChainView, Worker
 from sequencer.storage.simulated import SimulatedDisk
 from tests.plugins.probe import CALLS
@@ -38,6 +39,12 @@ def probe(
 ) -> PluginConfig:
     named = {key.rstrip("_"): value for key, value in options.items()}
     return PluginConfig(name, use, named, is_dry)
+
+
+def begin(folder: Path, **options: str) -> Begin:
+    """Return the first message for a probe of its own."""
+    named = probe(is_dry=False, **options).options
+    return Begin("probe", PROBE, named, str(folder), b"\x01", None, False, [])
 
 
 @cache
@@ -171,16 +178,26 @@ async def opinions(rig: Hosted, plan: Plan) -> dict[str, PluginOpinion]:
 def children() -> list[int]:
     """List the processes that this one has started and that are still there.
 
-    Python's own, which watches over what `multiprocessing` shares, stays from an earlier test.
+    Python's own, which watch over what `multiprocessing` shares and fork for it, stay from earlier
+    tests.
     """
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             words = stat.read_text().rpartition(")")[2].split()
-            is_tracker = b"resource_tracker" in (stat.parent / "cmdline").read_bytes()
-            if int(words[1]) == os.getpid() and not is_tracker:
+            command = (stat.parent / "cmdline").read_bytes()
+            if int(words[1]) == os.getpid() and b" import main;" not in command:
                 found.append(int(stat.parent.name))
     return found
+
+
+def is_there(process_id: int) -> bool:
+    """Say whether a process runs: one that has ended and keeps its number does not."""
+    try:
+        stat = Path(f"/proc/{process_id}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 async def until(holds: Callable[[], bool], seconds_max: float = PATIENCE_SECONDS) -> None:

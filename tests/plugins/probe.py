@@ -13,13 +13,16 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from sequencer.chain.block import Block
 from sequencer.engine.plan import Plan
 from sequencer.plugins.protocol import BlockAndStateUpdate, Classes, Context, Opinion, Plugin, Reorg
 from sequencer.starknet.published import StateUpdate
 from sequencer.starknet.state import StateDiff
-from tests.strategies import Unchecked
+
+# As everywhere in tests; but hypothesis is nothing that each process of a plugin should import.
+Unchecked: TypeAlias = Any
 
 CALLS, PIDS, ONCE = "calls", "pids", "once"
 _LOCK = threading.Lock()

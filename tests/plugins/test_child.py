@@ -20,7 +20,7 @@ from sequencer.plugins.host.messages import (
     write_frame,
 )
 from tests.e2e.local_devnet import PATIENCE_SECONDS, ROOT, seen
-from tests.plugins.host_world import PROBE
+from tests.plugins.host_world import begin, is_there
 from tests.plugins.probe import CALLS, PIDS
 
 COMMAND = [sys.executable, "-P", "-m", "sequencer.plugins.host.child"]
@@ -33,11 +33,6 @@ child.stdin.flush()
 print(child.pid, flush=True)
 child.wait()
 """
-
-
-def begin(folder: Path, **options: str) -> Begin:
-    named = {key.rstrip("_"): value for key, value in options.items()}
-    return Begin("probe", PROBE, named, str(folder), b"\x01", None, False, [])
 
 
 def start() -> "subprocess.Popen[bytes]":
@@ -58,14 +53,6 @@ def ask(child: "subprocess.Popen[bytes]", message: Message) -> FromPlugin:
     child.stdin.write(write_frame(message))
     child.stdin.flush()
     return read_up(child.stdout.read(read_length(child.stdout.read(LENGTH_BYTES))))
-
-
-def is_there(process_id: int) -> bool:
-    try:
-        stat = Path(f"/proc/{process_id}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.parametrize("harm", ["hang", "spin", "hold", "children"])

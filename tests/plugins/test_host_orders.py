@@ -20,7 +20,7 @@ from tests.plugins.host_world import (
     until,
 )
 from tests.strategies import refused
-from tests.unit.engine.builders import HeldWorker
+from tests.unit.engine.builders import HeldWorker, turns
 
 PATIENT = HostLimits(call_seconds_max=60)
 
@@ -81,7 +81,14 @@ async def test_orders_are_carried_out_in_the_middle_of_a_call(tmp_path: Path, ha
 async def test_orders_at_any_moment_leave_what_a_straight_run_leaves(tmp_path: Path) -> None:
     async with hosted(rolled_chain(), tmp_path, probe(), probe("other")) as rig:
         for number in range(12):
-            await asyncio.sleep(0.11 * number)
+            noted = len(rig.noted())
+
+            def is_time(lines: int = noted + number) -> bool:
+                standing = rig.standing()
+                is_told = standing.state is PluginState.PARKED or not standing.lag
+                return is_told or len(rig.noted()) >= lines
+
+            await until(is_time)
             async with asyncio.timeout(10):
                 await asyncio.gather(*(order(rig, ORDERS[(number + at) % 3]) for at in range(3)))
         await order(rig, "unpark")
@@ -99,7 +106,7 @@ async def test_a_batch_that_is_being_written_counts_for_the_order_that_comes_mea
         await until(lambda: worker.held == 1)
         async with asyncio.TaskGroup() as group:
             ordered = group.create_task(order(rig, "rebuild"))
-            await asyncio.sleep(0.05)
+            await turns()
             assert not ordered.done()
             worker.free.set()
         assert rig.bucket() == {}
@@ -144,7 +151,7 @@ async def test_orders_are_answered_when_the_node_ends(tmp_path: Path) -> None:
         # The first one waits for the end of the process, the others behind it.
         tasks = [asyncio.ensure_future(order(rig, word)) for word in ORDERS]
         asked = asyncio.ensure_future(opinions(rig, rig.chain.plan(5)))
-        await asyncio.sleep(0.05)
+        await turns()
     said = await asyncio.gather(*tasks, return_exceptions=True)
     assert [each.reason for each in said if isinstance(each, Refused)] == [Reason.SHUTTING_DOWN] * 3
     assert (await asked)["probe"].words in ("no answer", "")

@@ -158,17 +158,17 @@ async def test_a_dry_run_that_always_dies_is_parked(tmp_path: Path) -> None:
 
 async def test_a_plugin_that_lags_is_parked_and_a_new_one_is_not(tmp_path: Path) -> None:
     chain = Chain()
-    chain.blocks(30)
-    limits = HostLimits(call_seconds_max=5, lag_max=20)
+    chain.blocks(8)
+    limits = HostLimits(call_seconds_max=5, lag_max=5)
     async with hosted(chain, tmp_path, probe(in_="new_block", do="slow"), limits=limits) as rig:
         # It is far behind from the beginning, and allowed to be.
         await rig.told_all()
         assert rig.standing().state is PluginState.RUNNING
-        for _ in range(45):
+        for _ in range(20):
             rig.act()
         reason = await rig.parked()
         assert reason.startswith("PLUGIN_LAGS: ")
-        assert reason.endswith(" commits behind, 20 allowed")
+        assert reason.endswith(" commits behind, 5 allowed")
         cursor = rig.cursor()
         assert cursor is not None
         assert cursor.parked

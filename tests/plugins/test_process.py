@@ -14,7 +14,8 @@ from sequencer.config import KEY_VARIABLE, environment_for_others
 from sequencer.model.plugins import ParkCause
 from sequencer.plugins.host.messages import Begin, Taken
 from sequencer.plugins.host.process import Parks, PluginProcess
-from tests.plugins.host_world import PROBE, children, until
+from tests.plugins.host_world import begin, children, until
+from tests.unit.engine.builders import turns
 
 START_SECONDS = 30
 
@@ -29,11 +30,6 @@ class Curious:
 
     def revert_block(self, from_block, to_block, reverse_state_diff): ...
 """
-
-
-def begin(folder: Path, **options: str) -> Begin:
-    named = {key.rstrip("_"): value for key, value in options.items()}
-    return Begin("probe", PROBE, named, str(folder), b"\x01", None, False, [])
 
 
 @asynccontextmanager
@@ -117,7 +113,7 @@ async def test_an_end_that_is_cut_short_leaves_nothing(tmp_path: Path) -> None:
         group.create_task(process.listen())
         await process.ask(begin(tmp_path, in_="shutdown", do="hang"), START_SECONDS, "init")
         ending = group.create_task(process.end())
-        await asyncio.sleep(0.1)
+        await turns()
         ending.cancel()
     await until(lambda: children() == [])
 

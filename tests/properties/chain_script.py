@@ -30,7 +30,7 @@ from sequencer.engine.sealer import Extras, Sealer
 from sequencer.engine.trie_cache import TrieCache
 from sequencer.engine.upkeep import Keeping, keep_up
 from sequencer.model.commands import AddSubkey, CancelAll, SetMode, Transfer
-from sequencer.model.limits import CLOCK_TOLERANCE_MS
+from sequencer.model.exchange_limits import CLOCK_TOLERANCE_MS
 from sequencer.model.orders import Instruction, Order, OrderType, SelfTrade, Side
 from sequencer.model.rows import Mode
 from sequencer.model.units import ONE

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -40,11 +41,18 @@ def played(folder: Path, seed: int, hash_seed: str, *more: str) -> dict[str, obj
     return told
 
 
+def played_at_once(folder: Path, seed: int) -> list[dict[str, object]]:
+    """Play three instances side by side: one, another hash seed, one restarted at every block."""
+    with ThreadPoolExecutor() as pool:
+        main = pool.submit(played, folder / "main", seed, "0")
+        twin = pool.submit(played, folder / "twin", seed, "12345")
+        restarted = pool.submit(played, folder / "restarted", seed, "7", "restart")
+        return [instance.result() for instance in (main, twin, restarted)]
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_three_instances_have_the_same_blocks_and_stores(tmp_path: Path, seed: int) -> None:
-    main = played(tmp_path / "main", seed, "0")
-    twin = played(tmp_path / "twin", seed, "12345")
-    restarted = played(tmp_path / "restarted", seed, "7", "restart")
+    main, twin, restarted = played_at_once(tmp_path, seed)
     assert main == twin == restarted
     assert len(set(map(str, main["hashes"]))) == BLOCKS + 1  # type: ignore[call-overload]
 

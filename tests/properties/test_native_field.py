@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from sequencer.starknet.felt import FELT_PRIME
+from sequencer.starknet.felt import FELT_BYTES, FELT_PRIME
 from sequencer.starknet.native import NATIVE
 
 if NATIVE is None:
@@ -16,7 +16,6 @@ if NATIVE is None:
 
 CORE = NATIVE
 
-FELT_BYTES = 32
 PAIRS = 100_000
 ARRAYS = 100_000 // 20
 ARRAY_FELTS_MAX = 40

@@ -26,6 +26,8 @@ def test_public_keys_are_those_of_the_wheels() -> None:
     random = Random(1)
     keys = [*range(1, 300), *(CURVE_ORDER - key for key in range(1, 300))]
     keys += [1 << bit for bit in range(252)]
+    # Each of the generator's multiples, at every place of its table.
+    keys += [int.from_bytes(bytes((digit,)) * 31, "big") for digit in range(1, 256)]
     keys += [random.randrange(1, CURVE_ORDER) for _ in range(INPUTS - len(keys))]
     for key in keys:
         assert CORE.public_key(encoded(key)) == encoded(wheel.get_public_key(key)), hex(key)

@@ -21,7 +21,8 @@ from sequencer.exchange.state import State, Table
 from sequencer.feeds.recorded import Recording, Trade, read_recording
 from sequencer.model.commands import Command, FaultKind, OrderPolicy, Reopen, SetGuard
 from sequencer.model.events import Event, LiquidationEnded, OrderRefused
-from sequencer.model.limits import BATCH_COMMANDS_MAX, GAP_MS_MAX
+from sequencer.model.exchange_limits import GAP_MS_MAX
+from sequencer.model.limits import BATCH_COMMANDS_MAX
 from sequencer.model.orders import OrderType
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Guard, Mode

@@ -1,6 +1,5 @@
 """A node from start to end: what it says, what it leaves, and with which code it ends."""
 
-import gc
 import os
 import re
 import signal
@@ -33,17 +32,15 @@ from sequencer.storage.halt_note import HALT_FILE
 from tests.strategies import Unchecked
 from tests.unit.chain.network import PRIVATE
 from tests.unit.engine.builders import genesis_text
+from tests.unit.engine.desks import process_as_before
 
 INTERVAL_MS = 5
 
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    """Take back what a node sets for its whole process."""
-    interval = sys.getswitchinterval()
-    yield
-    gc.unfreeze()
-    sys.setswitchinterval(interval)
+    with process_as_before():
+        yield
 
 
 class Said:

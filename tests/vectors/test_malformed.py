@@ -1,8 +1,9 @@
 """Published files with one part replaced by something else: findings or a refusal, nothing else."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
-from copy import deepcopy
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -59,35 +60,49 @@ def parts_of(content: Unchecked, path: Steps = ()) -> Iterator[Steps]:
             yield (*path, step)
 
 
-def one_of_each_kind(content: Unchecked) -> list[Steps]:
+def one_of_each_kind(content: Unchecked) -> dict[str, Steps]:
     """Take one part per shape of path: what holds for one list's item holds for the others."""
     kinds: dict[str, Steps] = {}
     for path in parts_of(content):
         steps = ("#" if str(step).startswith("0x") or step == 0 else step for step in path)
         kinds.setdefault("/".join(step for step in steps if isinstance(step, str)), path)
-    return list(kinds.values())
+    return kinds
+
+
+def thinned(content: Unchecked) -> Unchecked:
+    """Keep two items of each shape of a list: the others would only be hashed again and again."""
+    if not isinstance(content, dict | list):
+        return content
+    kept: list[tuple[str | int, Unchecked]] = []
+    seen: Counter[object] = Counter()
+    for step, item in content.items() if isinstance(content, dict) else enumerate(content):
+        label = "#" if isinstance(step, int) or step.startswith("0x") else step
+        kind = (item.get("type"), item.get("version")) if isinstance(item, dict) else ()
+        shape = frozenset(one_of_each_kind(item)) if isinstance(item, dict | list) else ()
+        seen[label, kind, shape] += 1
+        if seen[label, kind, shape] <= 2:
+            kept.append((step, thinned(item)))
+    return dict(kept) if isinstance(content, dict) else [item for _, item in kept]
 
 
 def replaced(content: Unchecked, path: Steps, value: Unchecked) -> Unchecked:
     if not path:
         return value
-    whole = deepcopy(content)
-    place = whole
-    for step in path[:-1]:
-        place = place[step]
-    if value is CUT:
-        del place[path[-1]]
+    step, *rest = path
+    whole = copy(content)
+    if value is CUT and not rest:
+        del whole[step]
     else:
-        place[path[-1]] = value
+        whole[step] = replaced(content[step], tuple(rest), value)
     return whole
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_junk_in_any_place_is_answered(name: str) -> None:
-    content = json.loads((FOLDER / name).read_text())
+    content = thinned(json.loads((FOLDER / name).read_text()))
     # Entries of a list have nothing to do with each other, and each is of another kind.
     for document in [[entry] for entry in content] if isinstance(content, list) else [content]:
-        for path in one_of_each_kind(document):
+        for path in one_of_each_kind(document).values():
             for junk in JUNK[0 if path else 1 :]:
                 assert_answered(name, replaced(document, path, junk), f"{path} = {junk!r}")
 

@@ -167,17 +167,13 @@ fn bytes_are_read_and_written_below_the_prime() {
 
 #[test]
 fn bytes_of_the_prime_or_more_are_refused() {
-    let largest = (prime() - 1u8).to_bytes_be();
-    assert!(Residue::from_bytes(&largest).is_some());
+    let bytes_of = |number: BigUint| number.to_bytes_be().try_into().expect("32 bytes");
+    assert!(Residue::from_bytes(&bytes_of(prime() - 1u8)).is_some());
     for bits in 0..256 {
         let number: BigUint = prime() + (BigUint::from(1u8) << bits) - 1u8;
-        let bytes = number.to_bytes_be();
-        assert_eq!(bytes.len(), FELT_BYTES);
-        assert!(Residue::from_bytes(&bytes).is_none());
+        assert!(Residue::from_bytes(&bytes_of(number)).is_none());
     }
     assert!(Residue::from_bytes(&[0xff; FELT_BYTES]).is_none());
-    assert!(Residue::from_bytes(&[0; FELT_BYTES - 1]).is_none());
-    assert!(Residue::from_bytes(&[0; FELT_BYTES + 1]).is_none());
 }
 
 #[test]

@@ -5,8 +5,12 @@ use blake2::digest::Output;
 use blake2::Blake2sVarCore;
 use starknet_types_core::felt::Felt;
 
+use crate::hashes::{TWO_THREADS_PEDERSEN_PAIRS_MIN, TWO_THREADS_POSEIDON_PAIRS_MIN};
 use crate::pedersen;
 use crate::poseidon;
+
+/// Pairs from which on two threads hash them: each takes a fraction of a microsecond.
+const TWO_THREADS_BLAKE2S_PAIRS_MIN: usize = 1024;
 
 const TAG_BYTES: usize = 8;
 const DIGEST_BYTES: usize = 32;
@@ -46,12 +50,12 @@ impl Hash {
         }
     }
 
-    /// How many branches, at the same time to be hashed, are worth a second thread.
-    pub fn branches_shared(&self) -> usize {
+    /// How many pairs, at the same time to be hashed, are worth a second thread.
+    pub fn pairs_shared(&self) -> usize {
         match self {
-            Hash::Pedersen => 8,
-            Hash::Poseidon => 24,
-            Hash::Blake2s(_) => 1024,
+            Hash::Pedersen => TWO_THREADS_PEDERSEN_PAIRS_MIN,
+            Hash::Poseidon => TWO_THREADS_POSEIDON_PAIRS_MIN,
+            Hash::Blake2s(_) => TWO_THREADS_BLAKE2S_PAIRS_MIN,
         }
     }
 

@@ -34,10 +34,14 @@ impl Run {
     const EMPTY: Run = Run::direct(Felt::ZERO);
 
     const fn direct(felt: Felt) -> Run {
+        Run::stored(felt, Bits::ZERO, 0)
+    }
+
+    const fn stored(child: Felt, path: Bits, length: u32) -> Run {
         Run {
-            below: Below::Felt(felt),
-            path: Bits::ZERO,
-            length: 0,
+            below: Below::Felt(child),
+            path,
+            length,
         }
     }
 
@@ -66,6 +70,14 @@ pub struct Branch {
     pub left: Run,
     pub right: Run,
     pub level: usize,
+}
+
+impl Branch {
+    /// How many pairs are hashed for it: its own, and one for each side that is an edge.
+    pub fn pairs(&self) -> usize {
+        let edges = [&self.left, &self.right];
+        1 + edges.iter().filter(|run| run.length > 0).count()
+    }
 }
 
 /// Who has the stored nodes.
@@ -101,6 +113,20 @@ impl Plan {
         }
     }
 
+    /// Read the node at a position; an edge that leads below the leaves is malformed.
+    pub fn read<K: Keeper>(
+        &self,
+        keeper: &mut K,
+        position: Position,
+    ) -> Result<Option<Node>, K::Failure> {
+        match keeper.read(position)? {
+            Some(Node::Edge { length, .. }) if length > self.height - position.depth => {
+                Err(keeper.malformed())
+            }
+            node => Ok(node),
+        }
+    }
+
     /// Apply leaves to the stored subtree at a position. There is one leaf at least.
     pub fn descend<K: Keeper>(
         &mut self,
@@ -113,7 +139,7 @@ impl Plan {
                 .first()
                 .map_or(Run::EMPTY, |leaf| Run::direct(leaf.value)));
         }
-        let Some(node) = keeper.read(position)? else {
+        let Some(node) = self.read(keeper, position)? else {
             if leaves.len() < LEAVES_APART {
                 return Ok(self.grow(position, leaves));
             }
@@ -125,17 +151,7 @@ impl Plan {
                 child,
                 path,
                 length,
-            } => {
-                if length > self.height - position.depth {
-                    return Err(keeper.malformed());
-                }
-                let edge = Run {
-                    below: Below::Felt(child),
-                    path,
-                    length,
-                };
-                self.along(keeper, position, edge, leaves)
-            }
+            } => self.along(keeper, position, Run::stored(child, path, length), leaves),
             Node::Binary { left, right } => self.across(keeper, position, left, right, leaves),
         }
     }
@@ -178,30 +194,19 @@ impl Plan {
         if position.depth >= self.height {
             return Ok(Run::direct(felt));
         }
-        let Some(Node::Edge {
-            child,
-            path,
-            length,
-        }) = keeper.read(position)?
-        else {
-            return Ok(Run::direct(felt));
-        };
-        if length > self.height - position.depth {
-            return Err(keeper.malformed());
-        }
-        self.seen.push((
-            position,
-            Node::Edge {
+        let node = self.read(keeper, position)?;
+        let Some(
+            edge @ Node::Edge {
                 child,
                 path,
                 length,
             },
-        ));
-        Ok(Run {
-            below: Below::Felt(child),
-            path,
-            length,
-        })
+        ) = node
+        else {
+            return Ok(Run::direct(felt));
+        };
+        self.seen.push((position, edge));
+        Ok(Run::stored(child, path, length))
     }
 
     /// Apply leaves where an edge, stored or what is left of one, begins.

@@ -71,7 +71,8 @@ pub fn node_hash(node: &Node, hash: &Hash) -> Felt {
 fn seal_branches(branches: &[Branch], hash: &Hash) -> Vec<Sealed> {
     let mut sealed = vec![UNSEALED; branches.len()];
     for level in levels_of(branches) {
-        let done = in_two_threads(level.len(), hash.branches_shared(), |range| {
+        let pairs: usize = level.iter().map(|&index| branches[index].pairs()).sum();
+        let done = in_two_threads(level.len(), pairs >= hash.pairs_shared(), |range| {
             let batches = level[range].chunks(BATCH_BRANCHES);
             batches
                 .flat_map(|batch| seal_batch(batch, branches, &sealed, hash))

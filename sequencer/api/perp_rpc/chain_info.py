@@ -18,14 +18,16 @@ from sequencer.model.api_limits import (
     PERP_ORDERS_MAX,
     PERP_REORGS_MAX,
 )
-from sequencer.model.limits import (
-    BLOCK_INTERVAL_MS,
+from sequencer.model.exchange_limits import (
     CLOCK_TOLERANCE_MS,
-    DEPTH_LEVELS_MAX,
     INDEX_AGE_MS_MAX,
-    PENDING_COMMANDS_PER_ACCOUNT_MAX,
     RECEIVE_WINDOW_MS_MAX,
     SUBKEYS_MAX,
+)
+from sequencer.model.limits import (
+    BLOCK_INTERVAL_MS,
+    DEPTH_LEVELS_MAX,
+    PENDING_COMMANDS_PER_ACCOUNT_MAX,
 )
 from sequencer.starknet.felt import decode_short_string, format_felt, format_hash
 

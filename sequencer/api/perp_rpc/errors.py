@@ -17,11 +17,10 @@ from sequencer.api.json_rpc import RpcError
 from sequencer.api.perp_rpc.wire import head_fields, place_fields, reorg_fields
 from sequencer.engine.items import Applied
 from sequencer.engine.reorgs import Reorg
-from sequencer.engine.sealer import as_bytes
 from sequencer.model.records import Head
 from sequencer.model.refusals import Refused
 from sequencer.ports import StoreError
-from sequencer.starknet.felt import format_felt
+from sequencer.starknet.felt import as_bytes, format_felt
 
 PERP_REFUSED = -32_000
 """The number of every error of these methods that is not one of JSON-RPC itself."""

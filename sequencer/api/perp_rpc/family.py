@@ -17,24 +17,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from sequencer.api.json_rpc import Method, Parameter
-from sequencer.api.perp_rpc.errors import (
-    conflict_error,
-    recorded_error,
-    refused_error,
-    store_error,
-)
-from sequencer.api.perp_rpc.values import NUMBER_MAX
+from sequencer.api.perp_rpc.errors import conflict_error, recorded_error, refused_error, store_error
 from sequencer.api.perp_rpc.wire import Fields, head_fields, place_fields
-from sequencer.api.starknet_rpc.values import read_integer
+from sequencer.api.starknet_rpc.values import NUMBER_MAX, read_integer
 from sequencer.engine.items import Applied, Item
 from sequencer.engine.reorgs import reorgs_since
-from sequencer.engine.sealer import as_bytes
 from sequencer.engine.service import Service
 from sequencer.model.api_limits import PERP_REORGS_MAX
 from sequencer.model.limits import JSON_DEPTH_MAX
 from sequencer.model.refusals import Refused
 from sequencer.ports import StoreError
-from sequencer.starknet.felt import format_felt
+from sequencer.starknet.felt import as_bytes, format_felt
 
 PREFIX = "perp_"
 """What every method's name begins with."""

@@ -26,12 +26,11 @@ from sequencer.engine.events_back import Said, Wanted, at_end_of, look_back
 from sequencer.engine.lookup import find_block
 from sequencer.engine.market_reads import market_figures
 from sequencer.engine.reorgs import reorgs_since
-from sequencer.engine.sealer import as_bytes
 from sequencer.engine.service import Service
 from sequencer.model.api_limits import PERP_HISTORY, PERP_HISTORY_MAX, PERP_REORGS_MAX
 from sequencer.model.events import Fill, FundingIndexMoved, FundingPaid, Liquidated, Settled
 from sequencer.ports import ChainView
-from sequencer.starknet.felt import Felt, format_felt
+from sequencer.starknet.felt import Felt, as_bytes, format_felt
 
 _MARKET = Parameter("market", read_symbol)
 _ANY_MARKET = Parameter("market", read_symbol, "")
@@ -153,8 +152,10 @@ def _trade(said: Said) -> Fields:
 
 
 def _move(said: Said) -> Fields:
-    index = getattr(said.content, "index", 0)
-    return {"market": getattr(said.content, "market", ""), "funding_index": index_decimal(index)}
+    moved = said.content
+    if not isinstance(moved, FundingIndexMoved):
+        raise TypeError(f"no move of an index: {type(moved).__name__}")
+    return {"market": moved.market, "funding_index": index_decimal(moved.index)}
 
 
 def _payment(said: Said) -> Fields:

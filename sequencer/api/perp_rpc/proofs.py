@@ -10,7 +10,7 @@ import msgspec
 
 from sequencer.api.json_rpc import Method, Parameter
 from sequencer.api.perp_rpc.family import search
-from sequencer.api.perp_rpc.wire import Fields, decimal, order_fields
+from sequencer.api.perp_rpc.wire import Fields, decimal, index_decimal, order_fields
 from sequencer.api.starknet_rpc.resolve import find_sealed, hash_of
 from sequencer.api.starknet_rpc.values import (
     LATEST,
@@ -22,13 +22,7 @@ from sequencer.api.starknet_rpc.values import (
 from sequencer.api.starknet_rpc.wire import header_fields, proof_fields
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.chain.slots import ROWS_ROOT_SLOT
-from sequencer.engine.account_proof import (
-    AccountProof,
-    LeafRow,
-    SlotRow,
-    orders_at,
-    prove_account,
-)
+from sequencer.engine.account_proof import AccountProof, LeafRow, SlotRow, orders_at, prove_account
 from sequencer.engine.account_reads import open_orders
 from sequencer.engine.service import Service
 from sequencer.model.api_limits import ACCOUNT_PROOF_ORDERS_MAX
@@ -41,7 +35,6 @@ from sequencer.starknet.felt import Felt, format_felt
 _ACCOUNT = Parameter("account", read_address)
 _BLOCK = Parameter("block_id", read_block_id, BlockId(tag=LATEST))
 _ORDER_IDS = Parameter("order_ids", read_felts, None)
-_INDEX_DECIMALS = 18
 _COST = 20
 
 
@@ -144,6 +137,6 @@ def _row_fields(row: msgspec.Struct | None) -> Fields | None:
             owner = format_felt(row.owner)
             return {"cash": decimal(row.cash), "owner": owner, "isolated_market": row.market}
         case Position():
-            index = decimal(row.index, _INDEX_DECIMALS)
+            index = index_decimal(row.index)
             return {"size": decimal(row.size), "cost": decimal(row.cost), "funding_index": index}
     return None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sequencer.api.json_rpc import Method, Parameter
 from sequencer.api.perp_rpc.family import look
-from sequencer.api.perp_rpc.values import NUMBER_MAX, read_symbol
+from sequencer.api.perp_rpc.values import read_symbol
 from sequencer.api.perp_rpc.wire import (
     Fields,
     account_fields,
@@ -18,13 +18,9 @@ from sequencer.api.perp_rpc.wire import (
     position_fields,
     price_fields,
 )
-from sequencer.api.starknet_rpc.values import read_address, read_felt, read_integer
+from sequencer.api.starknet_rpc.values import NUMBER_MAX, read_address, read_felt, read_integer
 from sequencer.chain.exchange_views import require_order
-from sequencer.engine.account_reads import (
-    account_figures,
-    held_positions,
-    open_orders,
-)
+from sequencer.engine.account_reads import account_figures, held_positions, open_orders
 from sequencer.engine.market_reads import all_markets, book_levels, market_figures
 from sequencer.engine.service import Service
 from sequencer.model.api_limits import PERP_ORDERS_MAX

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from sequencer.api.json_rpc import Method, Parameter
 from sequencer.api.perp_rpc.family import search
-from sequencer.api.perp_rpc.values import NUMBER_MAX
 from sequencer.api.perp_rpc.wire import (
     Fields,
     block_fields,
@@ -12,7 +11,7 @@ from sequencer.api.perp_rpc.wire import (
     outcome_fields,
     reorg_fields,
 )
-from sequencer.api.starknet_rpc.values import read_felt, read_integer
+from sequencer.api.starknet_rpc.values import NUMBER_MAX, read_felt, read_integer
 from sequencer.chain.block import Block
 from sequencer.engine.outcomes import mentions, outcome_of
 from sequencer.engine.reorgs import Fate, Standing, fate_of, list_reorgs

@@ -25,16 +25,13 @@ from sequencer.api.starknet_rpc.values import (
     read_text,
 )
 from sequencer.engine.events_back import Before
-from sequencer.model.limits import SYMBOL_CHARACTERS_MAX, TIME_MS_MAX
+from sequencer.model.exchange_limits import SYMBOL_CHARACTERS_MAX, TIME_MS_MAX
 from sequencer.model.orders import Instruction, Order, OrderType, SelfTrade, Side
 from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.model.units import parse_units
 from sequencer.starknet.felt import Felt, format_felt, parse_felt
 
 _Word = TypeVar("_Word", bound=StrEnum)
-
-NUMBER_MAX = 2**63 - 1
-"""The largest height, epoch, cursor or place in time that a request may name."""
 
 _CURSOR = re.compile(r"(\d{1,18})\.(\d{1,18})\.(\d{1,9})\.(\d{1,9})\.(0x[0-9a-f]{1,64})", re.ASCII)
 _SIGNATURE_FELTS = 2

@@ -125,7 +125,7 @@ def position_fields(position: HeldPosition) -> Fields:
         "notional": decimal(position.notional),
         "unrealized": decimal(position.unrealized),
         "accrued_funding": decimal(position.funding),
-        "settled_funding_index": decimal(position.row.index, _INDEX_DECIMALS),
+        "settled_funding_index": index_decimal(position.row.index),
     }
 
 

@@ -26,6 +26,7 @@ from sequencer.api.starknet_rpc.wire import (
     PRE_CONFIRMED_STATUS,
     SPECIFICATION,
     Fields,
+    encoded,
     header_fields,
     pending_header_fields,
     receipt_fields,
@@ -153,11 +154,6 @@ async def _block(service: Service, block_id: BlockId, write: _Item) -> msgspec.R
         return encoded({**head, "transactions": items})
 
     return await service.reader.run(encode)
-
-
-def encoded(fields: object) -> msgspec.Raw:
-    """Write an answer down, in whatever thread it was made."""
-    return msgspec.Raw(msgspec.json.encode(fields))
 
 
 async def _transaction_count(service: Service, _: object, block_id: BlockId) -> int:

@@ -8,6 +8,7 @@ import msgspec
 from sequencer.api.starknet_rpc.errors import PAGE_TOO_BIG, starknet_error
 from sequencer.api.starknet_rpc.values import (
     LATEST,
+    NUMBER_MAX,
     BlockId,
     EventFilter,
     read_addresses,
@@ -20,7 +21,6 @@ from sequencer.api.starknet_rpc.values import (
 from sequencer.model.api_limits import EVENTS_PAGE_MAX, EVENTS_TOKEN_CHARACTERS_MAX
 
 _FIRST, _LAST = BlockId(height=0), BlockId(tag=LATEST)
-_NUMBER_MAX = 2**63 - 1
 _OPTIONAL = ("from_block", "to_block", "address", "keys", "continuation_token")
 
 
@@ -40,7 +40,7 @@ class EventQuery(msgspec.Struct, frozen=True):
 def read_event_query(value: object) -> EventQuery:
     """Read a filter of events. Refusals: as for its parts. Errors: 31, 34."""
     given = read_object(value, ("chunk_size",), _OPTIONAL)
-    count = read_integer(1, _NUMBER_MAX)(given["chunk_size"])
+    count = read_integer(1, NUMBER_MAX)(given["chunk_size"])
     if count > EVENTS_PAGE_MAX:
         raise starknet_error(PAGE_TOO_BIG, f"{EVENTS_PAGE_MAX} events at most")
     first, last = given.get("from_block"), given.get("to_block")

@@ -17,13 +17,12 @@ from typing import TypeAlias
 import msgspec
 
 from sequencer.api.json_rpc import Method, Parameter
-from sequencer.api.starknet_rpc.blocks import encoded
 from sequencer.api.starknet_rpc.errors import BLOCK_NOT_FOUND, TOKEN_INVALID, starknet_error
 from sequencer.api.starknet_rpc.event_log import EventLog
 from sequencer.api.starknet_rpc.event_query import EventQuery, read_event_query
 from sequencer.api.starknet_rpc.resolve import resolve
 from sequencer.api.starknet_rpc.values import BlockId
-from sequencer.api.starknet_rpc.wire import Emitted, Fields, emitted, emitted_fields
+from sequencer.api.starknet_rpc.wire import Emitted, Fields, emitted, emitted_fields, encoded
 from sequencer.chain.block import ClosedBlock
 from sequencer.engine.service import Service
 from sequencer.model.api_limits import EVENTS_SCAN_BLOCKS_MAX, EVENTS_SCAN_MS_MAX

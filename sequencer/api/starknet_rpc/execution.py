@@ -17,7 +17,6 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from sequencer.api.json_rpc import Method, Parameter, RpcError
-from sequencer.api.starknet_rpc.blocks import encoded
 from sequencer.api.starknet_rpc.broadcast import Broadcast, read_broadcasts
 from sequencer.api.starknet_rpc.errors import (
     CONTRACT_ERROR,
@@ -33,6 +32,8 @@ from sequencer.api.starknet_rpc.traces import RETURN_INITIAL_READS, reads_fields
 from sequencer.api.starknet_rpc.values import (
     BLOCK_ID,
     PRE_CONFIRMED,
+    SKIP_FEE_CHARGE,
+    SKIP_VALIDATE,
     BlockId,
     read_address,
     read_felt,
@@ -40,15 +41,10 @@ from sequencer.api.starknet_rpc.values import (
     read_flags,
     read_object,
 )
-from sequencer.api.starknet_rpc.wire import Fields, fee_fields, felts
+from sequencer.api.starknet_rpc.wire import Fields, encoded, fee_fields, felts
 from sequencer.chain.executor import call_view
 from sequencer.engine.service import Service
-from sequencer.engine.simulation import (
-    Simulated,
-    SimulatedTransaction,
-    SimulationFailed,
-    simulate,
-)
+from sequencer.engine.simulation import Simulated, SimulatedTransaction, SimulationFailed, simulate
 from sequencer.model.laws import LawBroken
 from sequencer.model.limits import TRANSACTION_FELTS_MAX
 from sequencer.model.refusals import Reason, Refused, shown
@@ -59,7 +55,6 @@ _T = TypeVar("_T")
 
 _Call: TypeAlias = tuple[Felt, Felt, Sequence[Felt]]
 
-_SKIP_VALIDATE, _SKIP_FEE_CHARGE = "SKIP_VALIDATE", "SKIP_FEE_CHARGE"
 _ETHEREUM_BITS = 160
 _COST_CALL, _COST_MESSAGE, _COST_SIMULATION = 2, 20, 50
 
@@ -69,7 +64,7 @@ def execution_methods(service: Service) -> Sequence[Method]:
     queued = Queued(service)
     call = (Parameter("request", _read_call), BLOCK_ID)
     message = (Parameter("message", _read_message), BLOCK_ID)
-    flags = Parameter("simulation_flags", read_flags(_SKIP_VALIDATE))
+    flags = Parameter("simulation_flags", read_flags(SKIP_VALIDATE))
     estimated = (Parameter("request", read_broadcasts), flags, BLOCK_ID)
     run = partial(_estimate_fee, service, queued)
     return (
@@ -87,7 +82,7 @@ def execution_methods(service: Service) -> Sequence[Method]:
 
 
 def _simulation(service: Service, queued: Queued) -> Method:
-    allowed = read_flags(_SKIP_VALIDATE, _SKIP_FEE_CHARGE, RETURN_INITIAL_READS)
+    allowed = read_flags(SKIP_VALIDATE, SKIP_FEE_CHARGE, RETURN_INITIAL_READS)
     parameters = (
         BLOCK_ID,
         Parameter("transactions", read_broadcasts),
@@ -168,7 +163,7 @@ async def _simulate_transactions(
 
 def _written(done: Simulated, flags: frozenset[str]) -> msgspec.Raw:
     """Write down what transactions did, in the reader's thread: it may be megabytes."""
-    validates = _SKIP_VALIDATE not in flags
+    validates = SKIP_VALIDATE not in flags
     listed = [
         {
             "transaction_trace": trace_fields(traced, validates=validates),
@@ -192,7 +187,7 @@ async def _simulated(
         await queued.executed(sent)
     given = [SimulatedTransaction(each.transaction, each.is_query) for each in sent]
     hashed = await _hashed(service, given)
-    forged = None if _SKIP_VALIDATE in flags else await first_forged(service, hashed)
+    forged = None if SKIP_VALIDATE in flags else await first_forged(service, hashed)
     # What is wrong with one ahead of it, or else with itself, counts for more than its signature.
     transactions = hashed if forged is None else hashed[: forged + 1]
     now_ms = service.clock.now_ms

@@ -15,7 +15,6 @@ from functools import partial
 import msgspec
 
 from sequencer.api.json_rpc import PARAMS_INVALID, Method, Parameter, RpcError
-from sequencer.api.starknet_rpc.blocks import encoded
 from sequencer.api.starknet_rpc.errors import PROOF_UNSUPPORTED, starknet_error
 from sequencer.api.starknet_rpc.resolve import hash_of, resolve_sealed
 from sequencer.api.starknet_rpc.values import (
@@ -26,7 +25,7 @@ from sequencer.api.starknet_rpc.values import (
     read_list,
     read_object,
 )
-from sequencer.api.starknet_rpc.wire import Fields, proof_fields
+from sequencer.api.starknet_rpc.wire import Fields, encoded, proof_fields
 from sequencer.engine.lookup import trie_reader
 from sequencer.engine.service import Service
 from sequencer.engine.state_reads import contract_at

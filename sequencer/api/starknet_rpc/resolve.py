@@ -10,11 +10,10 @@ Laws
 from sequencer.api.starknet_rpc.errors import BLOCK_NOT_FOUND, starknet_error
 from sequencer.api.starknet_rpc.values import L1_ACCEPTED, LATEST, PRE_CONFIRMED, BlockId
 from sequencer.api.starknet_rpc.wire import ACCEPTED_ON_L1, ACCEPTED_ON_L2
-from sequencer.engine.sealer import as_bytes
 from sequencer.engine.service import Service
 from sequencer.model.records import BlockRecord
 from sequencer.ports import ChainView
-from sequencer.starknet.felt import Felt
+from sequencer.starknet.felt import Felt, as_bytes
 
 
 def resolve(service: Service, view: ChainView, block_id: BlockId) -> BlockRecord | None:

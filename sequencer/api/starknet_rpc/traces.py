@@ -15,12 +15,7 @@ from functools import partial
 import msgspec
 
 from sequencer.api.json_rpc import Method, Parameter, RpcError
-from sequencer.api.starknet_rpc.blocks import encoded
-from sequencer.api.starknet_rpc.errors import (
-    NO_TRACE,
-    TRANSACTION_NOT_FOUND,
-    starknet_error,
-)
+from sequencer.api.starknet_rpc.errors import NO_TRACE, TRANSACTION_NOT_FOUND, starknet_error
 from sequencer.api.starknet_rpc.resolve import resolve_sealed
 from sequencer.api.starknet_rpc.values import (
     PRE_CONFIRMED,
@@ -32,7 +27,9 @@ from sequencer.api.starknet_rpc.values import (
 from sequencer.api.starknet_rpc.wire import (
     RECEIVED,
     Fields,
+    encoded,
     invocation_fields,
+    resource_fields,
     state_diff_fields,
     type_of,
 )
@@ -162,11 +159,7 @@ def trace_fields(traced: Traced, *, validates: bool = True) -> Fields:
     transaction, receipt = traced.transaction, traced.receipt
     fields: Fields = {
         "type": type_of(transaction),
-        "execution_resources": {
-            "l1_gas": receipt.l1_gas,
-            "l1_data_gas": receipt.l1_data_gas,
-            "l2_gas": 0,
-        },
+        "execution_resources": resource_fields(receipt),
         "state_diff": state_diff_fields(traced.diff),
     }
     match transaction:

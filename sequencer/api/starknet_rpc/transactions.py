@@ -12,15 +12,12 @@ from functools import partial
 import msgspec
 
 from sequencer.api.json_rpc import Method, Parameter
-from sequencer.api.starknet_rpc.errors import (
-    INDEX_INVALID,
-    TRANSACTION_NOT_FOUND,
-    starknet_error,
-)
+from sequencer.api.starknet_rpc.errors import INDEX_INVALID, TRANSACTION_NOT_FOUND, starknet_error
 from sequencer.api.starknet_rpc.resolve import finality_of, hash_of, resolve
 from sequencer.api.starknet_rpc.values import (
     BLOCK_ID,
     INCLUDE_PROOF_FACTS,
+    NUMBER_MAX,
     TRANSACTION_FLAGS,
     BlockId,
     read_felt,
@@ -39,14 +36,7 @@ from sequencer.engine.lookup import find_place
 from sequencer.engine.service import Service
 from sequencer.starknet.block import Receipt
 from sequencer.starknet.felt import Felt, format_felt
-from sequencer.starknet.transactions import (
-    DeclareV3,
-    DeployAccountV3,
-    InvokeV3,
-    Transaction,
-)
-
-_INDEX_MAX = 2**63 - 1
+from sequencer.starknet.transactions import DeclareV3, DeployAccountV3, InvokeV3, Transaction
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -66,7 +56,7 @@ def transaction_methods(service: Service) -> Sequence[Method]:
     """Return the methods about transactions."""
     one = (Parameter("transaction_hash", read_felt),)
     flagged = (*one, TRANSACTION_FLAGS)
-    placed = (BLOCK_ID, Parameter("index", read_integer(0, _INDEX_MAX)), TRANSACTION_FLAGS)
+    placed = (BLOCK_ID, Parameter("index", read_integer(0, NUMBER_MAX)), TRANSACTION_FLAGS)
     of_l1 = (Parameter("transaction_hash", read_l1_hash),)
     return [
         Method("starknet_getTransactionStatus", one, partial(_status, service)),

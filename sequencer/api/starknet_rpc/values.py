@@ -27,11 +27,16 @@ _T = TypeVar("_T")
 INCLUDE_PROOF_FACTS = "INCLUDE_PROOF_FACTS"
 """The flag that asks for the proof facts of transactions."""
 
+SKIP_VALIDATE, SKIP_FEE_CHARGE = "SKIP_VALIDATE", "SKIP_FEE_CHARGE"
+"""The flags of what is only tried out."""
+
 LATEST, PRE_CONFIRMED, L1_ACCEPTED = "latest", "pre_confirmed", "l1_accepted"
 """The tags of blocks."""
 
+NUMBER_MAX = 2**63 - 1
+"""The largest height, epoch, index, cursor or count that a request may name."""
+
 _TAGS = frozenset({LATEST, PRE_CONFIRMED, L1_ACCEPTED})
-_HEIGHT_MAX = 2**63 - 1
 _HASH_TEXT = re.compile("0[xX][0-9a-fA-F]{1,64}", re.ASCII)
 
 
@@ -157,7 +162,7 @@ def read_block_id(value: object) -> BlockId:
         raise _invalid("either block_number or block_hash", value)
     if "block_hash" in given:
         return BlockId(hash=parse_felt(given["block_hash"]))
-    return BlockId(height=read_integer(0, _HEIGHT_MAX)(given["block_number"]))
+    return BlockId(height=read_integer(0, NUMBER_MAX)(given["block_number"]))
 
 
 def read_l1_hash(value: object) -> int:

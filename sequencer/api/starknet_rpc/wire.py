@@ -51,6 +51,11 @@ _WORD_BYTES = 32
 _GAS = ("l1_gas", "l2_gas", "l1_data_gas")
 
 
+def encoded(fields: object) -> msgspec.Raw:
+    """Write an answer down, in whatever thread it was made."""
+    return msgspec.Raw(msgspec.json.encode(fields))
+
+
 def felts(values: Iterable[Felt]) -> list[str]:
     """Write felts."""
     return [format_felt(value) for value in values]
@@ -201,17 +206,18 @@ def receipt_fields(transaction: Transaction, receipt: Receipt, finality: str) ->
         **execution_fields(receipt, "revert_reason"),
         "messages_sent": [_message(message) for message in receipt.messages],
         "events": [event_fields(event) for event in receipt.events],
-        "execution_resources": {
-            "l1_gas": receipt.l1_gas,
-            "l1_data_gas": receipt.l1_data_gas,
-            "l2_gas": 0,
-        },
+        "execution_resources": resource_fields(receipt),
     }
     if isinstance(transaction, DeployAccountV3):
         fields["contract_address"] = format_felt(transaction.address())
     if isinstance(transaction, L1Handler):
         fields["message_hash"] = hex(message_hash(transaction))
     return fields
+
+
+def resource_fields(receipt: Receipt) -> Fields:
+    """Write the gas of a receipt."""
+    return {"l1_gas": receipt.l1_gas, "l1_data_gas": receipt.l1_data_gas, "l2_gas": 0}
 
 
 def message_hash(message: L1Handler) -> int:

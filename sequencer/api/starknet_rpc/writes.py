@@ -38,8 +38,6 @@ _KINDS: Sequence[tuple[str, str, Callable[[object], Broadcast]]] = (
     ("starknet_addDeclareTransaction", "declare_transaction", read_declare),
     ("starknet_addDeployAccountTransaction", "deploy_account_transaction", read_deploy_account),
 )
-
-
 # A signature is a millisecond and more, valid or not.
 _COST = 3
 

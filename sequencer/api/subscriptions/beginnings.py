@@ -49,19 +49,16 @@ def begin_with_status(press: Press, topic: Status, record: BlockRecord, epoch: i
 
 def begin_at(topic: ExchangeTopic, head: Head) -> Beginning:
     """Begin with the head above which everything is told."""
-    place = Place(head.height, int.from_bytes(head.block_hash, "big"), head.epoch)
 
     async def begin(subscription: Subscription) -> None:
-        subscription.tell((topic.of_start(place),))
+        subscription.tell((topic.of_start(Place.of_head(head)),))
 
     return begin
 
 
 def begin_with_reorgs(press: Press, topic: Reorgs, head: Head, cursor: int) -> Beginning:
     """Begin with a head, and all that was done to the chain behind a record's number up to it."""
-    at = begin_at(topic, head)
-
-    count = max(0, head.incidents - cursor)
+    at, count = begin_at(topic, head), max(0, head.incidents - cursor)
 
     async def begin(subscription: Subscription) -> None:
         await at(subscription)

@@ -7,8 +7,8 @@ Promises
 from collections.abc import Sequence
 
 from sequencer.api.json_rpc import Parameter
-from sequencer.api.perp_rpc.values import NUMBER_MAX, read_symbol
-from sequencer.api.starknet_rpc.values import read_address, read_integer
+from sequencer.api.perp_rpc.values import read_symbol
+from sequencer.api.starknet_rpc.values import NUMBER_MAX, read_address, read_integer
 from sequencer.api.subscriptions.beginnings import (
     Beginning,
     begin_at,

@@ -13,6 +13,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
+import msgspec
+
 from sequencer.api.perp_rpc.wire import (
     Fields,
     block_fields,
@@ -21,7 +23,7 @@ from sequencer.api.perp_rpc.wire import (
     fill_fields,
     reorg_fields,
 )
-from sequencer.api.subscriptions.news import Message, News, Place, Topic, encoded
+from sequencer.api.subscriptions.news import Message, News, Place, Topic
 from sequencer.chain.exchange_contract import read_event
 from sequencer.engine.market_reads import BookLevels
 from sequencer.engine.reorgs import Reorg
@@ -97,7 +99,7 @@ class BookOf(Topic, frozen=True):
 
 def told(place: Fields, kind: str, fields: Fields) -> Message:
     """Return the notification of something that is true at a place."""
-    return Message(_METHOD, encoded({**place, "type": kind, **fields}))
+    return Message(_METHOD, msgspec.json.encode({**place, "type": kind, **fields}))
 
 
 def _of_block(news: News, kind: str, fields: Fields) -> Sequence[Message]:

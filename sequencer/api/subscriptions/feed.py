@@ -212,8 +212,7 @@ class Feed:
                 self._tell_topic(topic, news.messages(topic), news.serial - 1)
 
     def _place(self) -> Place:
-        head = self.service.views.view.head
-        return Place(head.height, int.from_bytes(head.block_hash, "big"), head.epoch)
+        return Place.of_head(self.service.views.view.head)
 
     def _tell_topic(self, topic: Topic, messages: Sequence[Message], seen: int) -> None:
         """Tell the live ones of a topic; with too much for a moment each is told apart."""

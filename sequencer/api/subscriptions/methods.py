@@ -23,10 +23,7 @@ from sequencer.api.subscriptions.exchange_methods import exchange_kinds
 from sequencer.api.subscriptions.feed import Feed
 from sequencer.api.subscriptions.news import Topic
 from sequencer.api.subscriptions.starknet_methods import starknet_kinds
-from sequencer.model.api_limits import (
-    RPC_DEPTH_MAX,
-    SUBSCRIPTION_TEXT_CHARACTERS_MAX,
-)
+from sequencer.model.api_limits import RPC_DEPTH_MAX, SUBSCRIPTION_TEXT_CHARACTERS_MAX
 from sequencer.model.limits import JSON_DEPTH_MAX
 from sequencer.model.refusals import Refused
 from sequencer.ports import StoreError

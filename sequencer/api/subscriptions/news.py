@@ -22,6 +22,7 @@ from sequencer.api.starknet_rpc.wire import (
 )
 from sequencer.chain.block import Block, ClosedBlock
 from sequencer.engine.reorgs import Reorg
+from sequencer.model.records import Head
 from sequencer.starknet.block import Header, Receipt
 from sequencer.starknet.felt import Felt, format_felt
 from sequencer.starknet.transactions import Transaction
@@ -45,6 +46,11 @@ class Place(msgspec.Struct, frozen=True):
     height: int
     block_hash: Felt | None
     epoch: int
+
+    @classmethod
+    def of_head(cls, head: Head) -> "Place":
+        """Return the place of a head."""
+        return cls(head.height, int.from_bytes(head.block_hash, "big"), head.epoch)
 
     def fields(self) -> Fields:
         """Write a place on the disk."""
@@ -145,8 +151,3 @@ class News:
         """Return where its transactions are in its lists, by their hashes."""
         receipts = enumerate(self.receipts)
         return self.once("positions", lambda: {each.transaction_hash: at for at, each in receipts})
-
-
-def encoded(fields: object) -> bytes:
-    """Write a result as JSON."""
-    return msgspec.json.encode(fields)

@@ -12,6 +12,8 @@ Laws
 from collections.abc import Sequence, Set
 from functools import partial
 
+import msgspec
+
 from sequencer.api.starknet_rpc.values import EventFilter
 from sequencer.api.starknet_rpc.wire import (
     ACCEPTED_ON_L1,
@@ -25,7 +27,7 @@ from sequencer.api.starknet_rpc.wire import (
     receipt_fields,
     transaction_fields,
 )
-from sequencer.api.subscriptions.news import Message, News, Topic, encoded
+from sequencer.api.subscriptions.news import Message, News, Topic
 from sequencer.engine.reorgs import Reorg
 from sequencer.model.records import IncidentKind
 from sequencer.starknet.felt import Felt, format_felt, format_hash
@@ -51,7 +53,7 @@ class StarknetTopic(Topic, frozen=True):
             "ending_block_hash": format_hash(reorg.last.block_hash),
             "ending_block_number": reorg.last.height,
         }
-        return (Message(_REORG, encoded(fields)),)
+        return (Message(_REORG, msgspec.json.encode(fields)),)
 
 
 class Heads(StarknetTopic, frozen=True):
@@ -62,7 +64,7 @@ class Heads(StarknetTopic, frozen=True):
         header, hash_ = news.header, news.place.block_hash
         if header is None or hash_ is None:
             return ()
-        return (Message(_HEADS, encoded(header_fields(header, hash_))),)
+        return (Message(_HEADS, msgspec.json.encode(header_fields(header, hash_))),)
 
 
 class Events(StarknetTopic, frozen=True):
@@ -119,7 +121,7 @@ class Transactions(StarknetTopic, frozen=True):
 
     def _message(self, transaction: Transaction, hash_: Felt, finality: str) -> Message:
         fields = transaction_fields(transaction, hash_, proof_facts=self.proof_facts)
-        return Message(_TRANSACTIONS, encoded(fields | {"finality_status": finality}))
+        return Message(_TRANSACTIONS, msgspec.json.encode(fields | {"finality_status": finality}))
 
 
 class Receipts(StarknetTopic, frozen=True):
@@ -176,7 +178,7 @@ class Status(StarknetTopic, frozen=True):
 
     def _written(self, status: Fields) -> Message:
         fields = {"transaction_hash": format_felt(self.hash), "status": status}
-        return Message(_STATUS, encoded(fields))
+        return Message(_STATUS, msgspec.json.encode(fields))
 
 
 def _wanted(news: News, finality: Set[str], senders: Set[Felt]) -> Sequence[int]:
@@ -198,12 +200,12 @@ def _sender_of(transaction: Transaction) -> Felt | None:
 
 def _event(news: News, emitted: Emitted) -> Message:
     fields = emitted_fields(emitted) | _block_fields(news) | {"finality_status": news.finality}
-    return Message(_EVENTS, encoded(fields))
+    return Message(_EVENTS, msgspec.json.encode(fields))
 
 
 def _receipt(news: News, at: int) -> Message:
     fields = receipt_fields(news.transactions[at], news.receipts[at], news.finality)
-    return Message(_RECEIPTS, encoded(fields | _block_fields(news)))
+    return Message(_RECEIPTS, msgspec.json.encode(fields | _block_fields(news)))
 
 
 def _block_fields(news: News) -> Fields:

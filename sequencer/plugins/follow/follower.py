@@ -26,6 +26,7 @@ import msgspec
 
 from sequencer.model.plugin_limits import FOLLOW_POLL_MS, FOLLOW_TOLD_POLL_MS
 from sequencer.model.refusals import Reason, Refused
+from sequencer.model.units import MS_PER_SECOND
 from sequencer.plugins.calling import one_line
 from sequencer.plugins.context import CallContext, MemoryBucket
 from sequencer.plugins.follow.calls import PluginCalls
@@ -38,7 +39,6 @@ from sequencer.plugins.protocol import Key
 
 _PROGRESS_SECONDS = 5
 _PLUGIN_FOLDER = "plugin"
-_MS = 1_000
 
 
 class FollowPlan(msgspec.Struct, frozen=True):
@@ -207,7 +207,7 @@ class Follower:
     async def _pause(self) -> None:
         milliseconds = FOLLOW_TOLD_POLL_MS if self._heads.is_told else FOLLOW_POLL_MS
         try:
-            async with asyncio.timeout(milliseconds / _MS):
+            async with asyncio.timeout(milliseconds / MS_PER_SECOND):
                 await self._woken.wait()
         except TimeoutError:
             pass

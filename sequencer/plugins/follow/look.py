@@ -21,6 +21,7 @@ from sequencer.model.plugin_limits import (
 )
 from sequencer.model.records import IncidentKind
 from sequencer.model.refusals import Reason, Refused
+from sequencer.model.units import MS_PER_SECOND
 from sequencer.plugins.follow.fetch import (
     Unsteady,
     fetch_blocks,
@@ -36,8 +37,6 @@ from sequencer.plugins.follow.reverse import reverse_diffs
 from sequencer.plugins.follow.store import FollowStore, Place, read_sent_block, write_sent
 from sequencer.plugins.protocol import Reorg
 from sequencer.starknet.felt import Felt, parse_felt
-
-_MS = 1_000
 
 
 class Log(Protocol):
@@ -111,7 +110,7 @@ class Look:
         if different > head and not self._was_behind:
             # Of several nodes behind one address one may be behind: it is asked once more.
             self._was_behind = self._doubt.is_open = True
-            await asyncio.sleep(FOLLOW_POLL_MS / _MS)
+            await asyncio.sleep(FOLLOW_POLL_MS / MS_PER_SECOND)
             return False
         self._was_behind = False
         await self._plan_reorg(place, different, head)

@@ -18,11 +18,11 @@ from sequencer.model.plugin_limits import (
     FOLLOW_WAIT_MS_MIN,
 )
 from sequencer.model.refusals import Reason, Refused
+from sequencer.model.units import MS_PER_SECOND
 from sequencer.plugins.follow.fetch import Unsteady
 from sequencer.plugins.follow.look import Doubt, Log
 from sequencer.plugins.follow.node import NodeAway, NodeRejected
 
-_MS = 1_000
 _Answer = TypeVar("_Answer")
 
 
@@ -51,7 +51,7 @@ class Patience:
                 self._succeed()
                 return answer
             self._doubt.is_open = True
-            await asyncio.sleep(self._wait_ms() / _MS)
+            await asyncio.sleep(self._wait_ms() / MS_PER_SECOND)
 
     def _succeed(self) -> None:
         if self._is_said:

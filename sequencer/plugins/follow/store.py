@@ -5,14 +5,10 @@ Promises
 - A call's block, or the reorg that it belongs to, is durable before the call begins: whatever
   becomes of the chain meanwhile, a call that was cut off comes again, the very same.
 - Blocks are kept as the node sent them, since it forgets those that a reorg removes.
-
-Laws
-- One process at a time: the folder is locked by the system as long as the process lives.
 """
 
 import os
 import sqlite3
-import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,32 +22,16 @@ from sequencer.chain.block import Block
 from sequencer.chain.codec import decode_fields, encode_fields
 from sequencer.model.plugin_limits import FOLLOW_KEPT_BLOCKS
 from sequencer.model.refusals import Reason, Refused
+from sequencer.plugins.follow.folder import lock_folder, open_anew, open_database
 from sequencer.plugins.follow.reading import RemoteBlock, read_remote, read_remote_block
 from sequencer.plugins.protocol import Classes, Key, Reorg
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.state import StateDiff
 
-if sys.platform != "win32":
-    import fcntl
-
-FILE = "follow.sqlite"
-"""The file's name in a follower's folder."""
-
 _FORMAT = 1
 _FAST = 1
 # JSON that Python reads and nobody may write: half letters, numbers of any length, endless depth.
 _UNWRITABLE = (OverflowError, TypeError, ValueError, RecursionError)
-_TABLES = """
-CREATE TABLE place (
-    format INTEGER NOT NULL, name TEXT NOT NULL, chain_id BLOB NOT NULL, genesis BLOB,
-    start INTEGER NOT NULL, tip INTEGER NOT NULL, done INTEGER, reorgs INTEGER NOT NULL,
-    reorg BLOB
-);
-CREATE TABLE blocks (
-    height INTEGER PRIMARY KEY, told BLOB NOT NULL, classes BLOB, reverse BLOB
-);
-CREATE TABLE bucket (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-"""
 _PLACE = "SELECT format, name, chain_id, genesis, start, tip, done, reorgs, reorg FROM place"
 
 
@@ -108,13 +88,13 @@ class FollowStore:
     """
 
     def __init__(self, folder: Path | None, *, rebuild_for: str | None = None) -> None:
-        self._lock = None if folder is None else _lock(folder)
+        self._lock = None if folder is None else lock_folder(folder)
         self._planned: Place | None = None
         try:
             if rebuild_for is None or folder is None:
-                self._database = _open(folder)
+                self._database = open_database(folder)
             else:
-                self._database = _open_anew(folder, rebuild_for)
+                self._database = open_anew(folder, rebuild_for)
             self.place = self._read_place()
         except (OSError, sqlite3.Error) as error:
             self._unlock()
@@ -189,15 +169,13 @@ class FollowStore:
     def finish(self, planned: PlannedCall, changes: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Write down that a call is done, and what it wrote into its bucket."""
         with self._transaction():
-            for key, value in changes:
-                self._set(key, value)
+            self._set_all(changes)
             self._write(self._after(planned))
 
     def write_bucket(self, changes: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Write down what was written into the bucket outside all calls."""
         with self._transaction():
-            for key, value in changes:
-                self._set(key, value)
+            self._set_all(changes)
 
     def _next_of_reorg(self, place: Place, reorg: Reorg, key: Key) -> PlannedCall:
         if place.tip < reorg.first_height:
@@ -229,11 +207,12 @@ class FollowStore:
                 done = msgspec.structs.replace(place, reorg=None, reorgs=place.reorgs + 1)
                 return msgspec.structs.replace(done, tip=head, start=min(place.start, head + 1))
 
-    def _set(self, key: bytes, value: bytes | None) -> None:
-        if value is None:
-            self._run("DELETE FROM bucket WHERE key = ?", (key,))
-        else:
-            self._run("INSERT OR REPLACE INTO bucket VALUES (?, ?)", (key, value))
+    def _set_all(self, changes: Sequence[tuple[bytes, bytes | None]]) -> None:
+        for key, value in changes:
+            if value is None:
+                self._run("DELETE FROM bucket WHERE key = ?", (key,))
+            else:
+                self._run("INSERT OR REPLACE INTO bucket VALUES (?, ?)", (key, value))
 
     def _write(self, place: Place) -> None:
         reorg = None if place.reorg is None else encode_fields(place.reorg)
@@ -309,60 +288,6 @@ def _write_classes(classes: Classes) -> bytes:
 def _read_classes(data: bytes) -> Mapping[Felt, Mapping[str, Any]]:
     by_name: dict[str, dict[str, Any]] = msgspec.json.decode(zlib.decompress(data))
     return {int(name, 16): fields for name, fields in by_name.items()}
-
-
-def _open(folder: Path | None) -> sqlite3.Connection:
-    path = ":memory:" if folder is None else folder / FILE
-    database = sqlite3.connect(path, isolation_level=None)
-    try:
-        database.execute("PRAGMA journal_mode = WAL")
-        # The default for such a journal may lose the last transactions with the power: a call's
-        # block has to be there before the plugin does anything outside because of it.
-        database.execute("PRAGMA synchronous = FULL")
-        if not database.execute("SELECT name FROM sqlite_master").fetchall():
-            database.executescript(f"BEGIN; {_TABLES} COMMIT;")
-    except sqlite3.Error:
-        database.close()
-        raise
-    return database
-
-
-def _open_anew(folder: Path, name: str) -> sqlite3.Connection:
-    """Open without anything in it: emptied in one transaction, or removed where it is broken."""
-    try:
-        database = _open(folder)
-        others = database.execute("SELECT name FROM place WHERE name != ?", (name,)).fetchone()
-        if others is None:
-            database.executescript(
-                "BEGIN; DELETE FROM place; DELETE FROM blocks; DELETE FROM bucket; COMMIT;"
-            )
-    except sqlite3.Error:
-        for suffix in ("-wal", "-shm", ""):
-            (folder / f"{FILE}{suffix}").unlink(missing_ok=True)
-        return _open(folder)
-    if others is not None:
-        # Whoever rebuilds a plugin has not said that another one may be forgotten.
-        database.close()
-        raise Refused(Reason.FOLLOW_FOLDER_UNUSABLE, f"{folder} is that of plugin {others[0]}")
-    return database
-
-
-def _lock(folder: Path) -> int:
-    if sys.platform == "win32":
-        raise Refused(Reason.FOLLOW_FOLDER_UNUSABLE, "no flock on this system")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        words = f"{folder}: {error.strerror or error}"
-        raise Refused(Reason.FOLLOW_FOLDER_UNUSABLE, words) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        words = f"another process follows in {folder}"
-        raise Refused(Reason.FOLLOW_FOLDER_LOCKED, words) from None
-    return descriptor
 
 
 def _felt(value: Felt) -> bytes:

@@ -13,11 +13,11 @@ Laws
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import msgspec
 
@@ -26,7 +26,6 @@ from sequencer.engine.desk_facts import system_of
 from sequencer.engine.outbox import move_cursor
 from sequencer.engine.plan import Plan
 from sequencer.engine.reverse_diff import Reverser
-from sequencer.engine.sealer import as_bytes
 from sequencer.engine.views import Views
 from sequencer.model.commits import BucketChange
 from sequencer.model.limits import STORE_KEY_PART_BYTES_MAX
@@ -46,14 +45,15 @@ from sequencer.model.plugins import (
     PluginStanding,
     PluginState,
 )
-from sequencer.model.refusals import Reason, Refused
+from sequencer.model.refusals import Refused
 from sequencer.plugins.host.calls import Call, last_key, next_call
 from sequencer.plugins.host.messages import Begin, FromPlugin, Message, Taken
+from sequencer.plugins.host.orders import Orders, answering
 from sequencer.plugins.host.process import Parks, PluginProcess
 from sequencer.plugins.host.questions import Questions
 from sequencer.ports import ChainView, Store, StoreError, Worker
+from sequencer.starknet.felt import as_bytes
 
-_T = TypeVar("_T")
 _Changes: TypeAlias = dict[bytes, bytes | None]
 _DEATHS_MAX = 1
 _DRY = "a dry run: nothing is kept"
@@ -95,10 +95,7 @@ class Host:
         self._reader = READER_PREFIX + config.name
         self._news = asyncio.Event()
         self._questions = Questions(config.name)
-        self._orders: asyncio.Queue[tuple[Callable[[], Awaitable[None]], asyncio.Future[None]]]
-        self._orders = asyncio.Queue()
-        self._ordered: set[asyncio.Future[None]] = set()
-        self._has_ended = False
+        self._orders = Orders()
         self._reverser = Reverser()
         self._position = Position()
         self._caught_up = False
@@ -125,7 +122,7 @@ class Host:
 
     async def opinion(self, plan: Plan) -> PluginOpinion:
         """Ask what speaks against a plan; a plugin that is parked has nothing to say."""
-        if self._reason or self._has_ended:
+        if self._reason or self._orders.has_ended:
             why = "it is parked" if self._reason else "the node ends"
             return PluginOpinion(self.name, f"not asked: {why}")
         self._news.set()
@@ -134,15 +131,15 @@ class Host:
     async def park(self, reason: str) -> None:
         """Tell it nothing more."""
         words = f"{ParkCause.PLUGIN_PARKED.value}: {reason or 'by the operator'}"
-        await self._order(lambda: self._park(words))
+        await self._orders.give(lambda: self._park(words))
 
     async def unpark(self) -> None:
         """Go on where it stopped."""
-        await self._order(self._unpark)
+        await self._orders.give(self._unpark)
 
     async def rebuild(self) -> None:
         """Empty its bucket, and tell it everything from the first block on."""
-        await self._order(self._rebuild)
+        await self._orders.give(self._rebuild)
 
     async def run(self) -> None:
         """Tell the plugin, and carry out what the operator orders, until cancelled."""
@@ -152,32 +149,15 @@ class Host:
             async with asyncio.TaskGroup() as group:
                 while True:
                     serving = group.create_task(self._serve())
-                    order, done = await self._orders.get()
+                    act, done = await self._orders.next()
                     serving.cancel()
                     await asyncio.wait({serving})
-                    try:
+                    with answering(done):
                         self._look()
-                        await order()
-                    except StoreError as error:
-                        _settle(done, error)
-                    else:
-                        _settle(done, None)
+                        await act()
         finally:
-            self._has_ended = True
+            self._orders.end()
             self._questions.forget()
-            for done in self._ordered:
-                _settle(done, _ending())
-
-    async def _order(self, order: Callable[[], Awaitable[None]]) -> None:
-        if self._has_ended:
-            raise _ending()
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._ordered.add(done)
-        self._orders.put_nowait((order, done))
-        try:
-            await done
-        finally:
-            self._ordered.discard(done)
 
     async def _serve(self) -> None:
         """Tell the plugin until it is parked; a store that fails ends it, and the writer halts."""
@@ -374,17 +354,3 @@ async def acknowledged(store: Store, news: asyncio.Event) -> None:
     while not store.acknowledged:
         news.clear()
         await news.wait()
-
-
-def _settle(answer: "asyncio.Future[_T]", said: _T | StoreError | Refused) -> None:
-    """Answer whoever still waits."""
-    if answer.done():
-        return
-    if isinstance(said, StoreError | Refused):
-        answer.set_exception(said)
-    else:
-        answer.set_result(said)
-
-
-def _ending() -> Refused:
-    return Refused(Reason.SHUTTING_DOWN, "the node ends")

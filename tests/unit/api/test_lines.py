@@ -168,12 +168,12 @@ async def test_a_refusal_in_a_batch_is_that_of_its_own_line() -> None:
 
 
 async def test_a_line_waits_where_the_node_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines_module, "_PATIENCE_SECONDS", 0.001)
+    monkeypatch.setattr(lines_module, "_PATIENCE_SECONDS", 0)
     async with a_node() as (rig, lines, written):
         monkeypatch.setattr(admission_module, "PENDING_COMMANDS_MAX", 0)
         async with asyncio.TaskGroup() as group:
             group.create_task(lines.take(line_of(order=in_hexadecimal(rig.bid(1)))))
-            await asyncio.sleep(0.005)
+            await turns()
             assert not written.lines
             monkeypatch.undo()
         await until(lambda: len(written.lines) == 1)
@@ -349,8 +349,9 @@ async def test_a_reader_who_is_slow_holds_back_the_lines_and_loses_none(
 
     out.pump(asyncio.get_running_loop(), take)
     await asyncio.to_thread(os.write, source[1], b"line\n" * 40)
-    await asyncio.sleep(0.1)
-    assert 4 <= taken < 20
+    await until(lambda: taken > 4)
+    await turns()
+    assert taken < 20
     os.close(source[1])
     read = await asyncio.to_thread(_read_exactly, drain[0], 40 * len(answer))
     assert read == answer * 40

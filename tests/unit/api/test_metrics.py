@@ -1,7 +1,6 @@
 """Metrics as Prometheus reads them: names, kinds, values, and nothing that is secret."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,15 +13,11 @@ from sequencer.model.rows import Guard, Mode
 from tests.unit.api.test_admin import TOKEN, serving
 from tests.unit.chain.network import MARKET
 from tests.unit.engine.builders import turns
-from tests.unit.engine.desks import desk_beside, operated, process_as_before
+from tests.unit.engine.desks import desk_beside, operated
 from tests.unit.engine.rolling import Chain
 from tests.unit.engine.toy_plugins import FINE, VETO, WARNING, told
 
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    with process_as_before():
-        yield
+pytestmark = pytest.mark.usefixtures("process")
 
 
 def read(text: bytes) -> dict[str, float]:

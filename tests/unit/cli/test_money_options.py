@@ -195,7 +195,9 @@ def test_a_folder_that_is_none_is_named(
     monkeypatch.setenv(ACCOUNT_KEY_VARIABLE, hex(OTHER_KEY))
     done = typed(command, str(tmp_path / "nowhere"))
     assert done.exit_code == 2
-    assert done.stderr.endswith(f"NODE_NOT_RUNNING: no folder {tmp_path / 'nowhere'}\n")
+    words = f"NODE_NOT_RUNNING: no folder {tmp_path / 'nowhere'}; next: perpchain "
+    assert words in done.stderr
+    assert done.stderr.endswith(" --help\n")
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words[:2]))

@@ -93,8 +93,8 @@ async def test_a_plugin_is_parked_unparked_and_rebuilt(tmp_path: Path) -> None:
                 line = "books CATCHING_UP before block 0, 9 commits behind"
                 assert line in await shown(*facts["next"].split()[1:])
                 words = await refused("plugin", "park", data, "fed")
-                assert words.startswith("perpchain plugin park: PLUGIN_UNKNOWN: no plugin 'fed'; ")
-                assert words.endswith(f"books, feed; next: perpchain plugin list {data}\n")
+                assert words.startswith("perpchain plugin park: PLUGIN_UNKNOWN: no fed; next: ")
+                assert words.endswith(f"; next: perpchain plugin list {data}\n")
         calls = [("park", "feed", "its host is away"), ("unpark", "feed"), ("rebuild", "books")]
         assert plugins.calls == calls
 
@@ -107,20 +107,21 @@ async def test_a_veto_names_the_command_that_goes_over_it(tmp_path: Path) -> Non
         with told(rig, VETO, OTHER_VETO, WARNING):
             async with serving(rig, data):
                 page = (await shown("reorg", "plan", data, "--to", 1)).splitlines()
-                assert page[-4:-1] == [
-                    f"VETO   bridge: {VETO.words}",
-                    f"VETO   tax: {OTHER_VETO.words}",
-                    f"WARNS  feed: {WARNING.words}",
+                at = page.index("WHAT PLUGINS SAY")
+                assert page[at + 1 : at + 4] == [
+                    f"  VETO   bridge: {VETO.words}",
+                    f"  VETO   tax: {OTHER_VETO.words}",
+                    f"  WARNS  feed: {WARNING.words}",
                 ]
-                plan_id = page[-1].split()[5]
+                plan_id = page[-1].split()[4]
                 assert page[-1].endswith(f"{plan_id} --reason '...' --override '...'")
-                words = await refused("reorg", "apply", data, plan_id[:8], "--reason", "x")
+                words = await refused("reorg", "apply", "--yes", data, plan_id[:8], "--reason", "x")
                 assert "REORG_VETOED: bridge says: block 2 was paid out; tax says: " in words
                 step = f"reorg apply {data} {plan_id}"
                 assert words.endswith(f"next: perpchain {step} --reason '...' --override '...'\n")
                 assert rig.node.store.head.epoch == 0
                 over = ("--reason", "x", "--override", "paid back by hand")
-                assert "over the veto of bridge (" in await shown(*step.split(), *over)
+                assert "over the veto of bridge (" in await shown(*step.split(), "--yes", *over)
                 assert "paid back by hand; over the" in await shown("reorg", "list", data)
         assert rig.height == 1
         (record,) = rig.node.store.view.incidents()

@@ -156,12 +156,7 @@ class Devnet:
         self.client = FullNodeClient(url)
 
     def account(self, who: Predeployed = OWNER) -> Account:
-        return Account(
-            address=who.address,
-            client=self.client,
-            signer=StarkSigner(who.private_key, CHAIN_ID),
-            chain=CHAIN_ID,
-        )
+        return account_at(self.url, who)
 
     def session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession()
@@ -188,6 +183,15 @@ async def running(folder: Path | None = None) -> AsyncIterator[Devnet]:
     finally:
         await server.close()
         chain.close()
+
+
+def account_at(url: str, who: Predeployed = OWNER) -> Account:
+    return Account(
+        address=who.address,
+        client=FullNodeClient(url),
+        signer=StarkSigner(who.private_key, CHAIN_ID),
+        chain=CHAIN_ID,
+    )
 
 
 def pay(amount: int, to: Predeployed = OTHER) -> Call:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from devnet.appchain import MARKET_DATA
 from devnet.bots import Bots
 from devnet.local_cast import LocalCast, make_local_cast, make_local_genesis
 from devnet.market_feed import ScriptClock
+from devnet.market_script import MARKET_DATA
 from devnet.publishers import Publishers, SpotLoop
 from sequencer.config import NodeConfig
 from sequencer.engine.admission import Admission

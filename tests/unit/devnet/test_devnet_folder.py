@@ -4,20 +4,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from devnet.devnet_folder import OPTIONS_FILE, DevnetFolder, DevnetOptions, devnet_folder
+from devnet.ethereum_node import ETHEREUM_FILE
 from devnet.left_behind import tidy_up
-from devnet.starknet_devnet import RunningDevnet, is_running
+from devnet.starknet_devnet import DEVNET_FILE, RunningDevnet, is_running, keep_devnet
 from sequencer.model.devnet_limits import DEVNET_FILE_BYTES_MAX
 from sequencer.model.refusals import Reason, Refused
+from tests.e2e.local_devnet import seen
 from tests.strategies import refused
 
-LOOKS_MAX = 600
 KILLED = """
 import sys
 from pathlib import Path
@@ -105,16 +105,27 @@ def test_what_a_killed_devnet_left_is_tidied_up() -> None:
         assert data_dir.exists()
         process.send_signal(signal.SIGKILL)
     assert sleeper.wait(60) == -signal.SIGTERM
-    assert is_gone(data_dir.parent)
+    assert seen(lambda: not data_dir.parent.exists())
     assert sleeper.stdin is not None
     sleeper.stdin.close()
 
 
 def test_somebody_elses_process_is_left_alone(tmp_path: Path) -> None:
     other = RunningDevnet("", os.getpid(), "before")
-    (tmp_path / "devnet.json").write_bytes(msgspec.json.encode(other))
+    keep_devnet(tmp_path / DEVNET_FILE, other)
     tidy_up(tmp_path, None)
     assert [*tmp_path.iterdir()] == []
+
+
+def test_half_a_word_about_one_chain_keeps_nobody_from_stopping_the_other(tmp_path: Path) -> None:
+    sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    left = RunningDevnet("", sleeper.pid, started_of(sleeper.pid))
+    (tmp_path / ETHEREUM_FILE).write_bytes(b'{"url":"http')
+    keep_devnet(tmp_path / DEVNET_FILE, left)
+    tidy_up(tmp_path, None)
+    assert not is_running(left)
+    assert [*tmp_path.iterdir()] == []
+    sleeper.communicate()
 
 
 def started_of(pid: int) -> str:
@@ -123,11 +134,3 @@ def started_of(pid: int) -> str:
     if not stat.exists():
         pytest.skip("no /proc here")
     return stat.read_text().rpartition(")")[2].split()[19]
-
-
-def is_gone(path: Path) -> bool:
-    for _ in range(LOOKS_MAX):
-        if not path.exists():
-            return True
-        time.sleep(0.05)
-    return False

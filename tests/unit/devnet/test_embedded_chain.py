@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from contracts.natives import NATIVES, SETTLEMENT
-from devnet.embedded.blocks import encode_block
 from devnet.embedded.chain import Chain
 from devnet.embedded.classes import Classes
 from devnet.embedded.minting import balance_of
@@ -14,6 +13,7 @@ from devnet.embedded.predeployed import BALANCE, DEPLOYERS, SEQUENCER
 from devnet.embedded.state import CLASS, NONCE, STORAGE
 from sequencer.api.json_rpc import RpcError
 from sequencer.api.starknet_rpc.wire import transaction_fields
+from sequencer.chain.codec import encode_fields
 from sequencer.model.refusals import Reason
 from sequencer.starknet.block import Receipt, block_hash
 from sequencer.starknet.felt import Felt
@@ -332,7 +332,7 @@ def test_a_folder_keeps_the_chain(tmp_path: Path) -> None:
     chain.close()
     again = opened(tmp_path, clock)
     assert (again.head.header, again.head.hash, again.rules) == (head.header, head.hash, rules)
-    assert encode_block(again.head) == encode_block(head)
+    assert encode_fields(again.head) == encode_fields(head)
     assert (held(again, keeper), again.next_time()) == (5, START + 100)
     assert again.block(5) is None
     again.abort_from(4)

@@ -32,12 +32,7 @@ from sequencer.settlement.starknet import StarknetSettlement
 from sequencer.starknet.felt import decode_short_string
 from sequencer.starknet.felt_hash import public_key
 from sequencer.starknet.names import contract_address, selector
-from tests.contracts.settlement_world import (
-    GENESIS,
-    access,
-    deployed,
-    post,
-)
+from tests.contracts.settlement_world import GENESIS, access, deployed, post
 from tests.unit.devnet.embedded_world import (
     BOUNDS,
     OTHER,

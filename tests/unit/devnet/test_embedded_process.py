@@ -9,11 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from starknet_py.net.account.account import Account
-from starknet_py.net.full_node_client import FullNodeClient
 
 from devnet.embedded.place import CHAIN_FOLDER, holds_chain
-from devnet.embedded.predeployed import CHAIN_ID
 from devnet.embedded.starting import start_embedded
 from devnet.starknet_devnet import (
     DevnetFailed,
@@ -22,8 +19,7 @@ from devnet.starknet_devnet import (
     predeployed_accounts,
     stop_devnet,
 )
-from sequencer.settlement.signer import StarkSigner
-from tests.unit.devnet.embedded_world import BOUNDS, OWNER, STARTED_WITH, STRK, pay
+from tests.unit.devnet.embedded_world import BOUNDS, STARTED_WITH, STRK, account_at, pay
 
 COMMAND = [sys.executable, "-m", "devnet.embedded"]
 SECONDS_MAX = 30
@@ -36,15 +32,6 @@ def started(folder: Path, port: int = 0) -> Iterator[RunningDevnet]:
         yield devnet
     finally:
         stop_devnet(devnet)
-
-
-def account_at(url: str) -> Account:
-    return Account(
-        address=OWNER.address,
-        client=FullNodeClient(url),
-        signer=StarkSigner(OWNER.private_key, CHAIN_ID),
-        chain=CHAIN_ID,
-    )
 
 
 def failing(*options: str) -> tuple[int, str]:

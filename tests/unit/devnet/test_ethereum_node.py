@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,11 @@ from devnet.ethereum_node import (
     can_fetch_anvil,
     fetch_anvil,
     find_anvil,
-    keep_ethereum,
     start_anvil,
-    stop_kept_ethereum,
 )
 from devnet.left_behind import tidy_up
 from devnet.npm_packages import PackagesAbsent
-from devnet.starknet_devnet import DevnetFailed, is_running
+from devnet.starknet_devnet import DevnetFailed, is_running, keep_devnet, stop_kept_devnet
 from sequencer.cli.devnet_ethereum import choose_ethereum
 from sequencer.config import CACHE_VARIABLE
 from sequencer.model.refusals import Reason, Refused
@@ -128,21 +127,21 @@ def binary(tmp_path: Path, *lines: str) -> Path:
 
 def test_it_is_started_noted_and_stopped_by_what_was_kept(tmp_path: Path) -> None:
     started = start_anvil(
-        binary(tmp_path), tmp_path / "log", note=lambda seen: keep_ethereum(tmp_path, seen)
+        binary(tmp_path), tmp_path / "log", note=partial(keep_devnet, tmp_path / ETHEREUM_FILE)
     )
     assert started.url == "http://127.0.0.1:1"
     assert is_running(started)
-    stop_kept_ethereum(tmp_path)
+    stop_kept_devnet(tmp_path / ETHEREUM_FILE)
     assert not is_running(started)
     assert not (tmp_path / ETHEREUM_FILE).exists()
-    stop_kept_ethereum(tmp_path)
+    stop_kept_devnet(tmp_path / ETHEREUM_FILE)
 
 
 def test_what_a_killed_devnet_left_behind_is_stopped(tmp_path: Path) -> None:
     data = tmp_path / "temporary" / "chain"
     data.mkdir(parents=True)
     started = start_anvil(
-        binary(tmp_path), data / "log", note=lambda seen: keep_ethereum(data, seen)
+        binary(tmp_path), data / "log", note=partial(keep_devnet, data / ETHEREUM_FILE)
     )
     tidy_up(data, data.parent)
     assert not is_running(started)
@@ -154,9 +153,9 @@ def test_blocks_come_with_transactions_or_with_time(tmp_path: Path, seconds: int
     anvil = binary(tmp_path, 'echo "$@"')
     log = tmp_path / "log"
     started = start_anvil(
-        anvil, log, block_seconds=seconds, note=lambda seen: keep_ethereum(tmp_path, seen)
+        anvil, log, block_seconds=seconds, note=partial(keep_devnet, tmp_path / ETHEREUM_FILE)
     )
-    stop_kept_ethereum(tmp_path)
+    stop_kept_devnet(tmp_path / ETHEREUM_FILE)
     assert not is_running(started)
     assert ("--block-time 2" in log.read_text()) == (seconds == 2)
 

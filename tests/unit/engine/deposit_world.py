@@ -5,7 +5,6 @@ chain is done there at once, and collected by `look`: what is gone there needs t
 """
 
 import asyncio
-from collections.abc import Sequence
 
 from sequencer.chain.block import Block
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
@@ -138,7 +137,3 @@ class DepositWorld:
     def undo(self, reorg_id: int) -> None:
         undo(self.rig.store, reorg_id, ORDER)
         self.restart()
-
-
-def causes(halts: Sequence[Halt]) -> list[str]:
-    return [halt.cause.value for halt in halts]

@@ -26,7 +26,7 @@ from sequencer.engine.views import Views
 from sequencer.model.commits import RollbackOrder
 from sequencer.model.halts import Halt
 from sequencer.model.records import Stage
-from sequencer.model.refusals import Refused
+from sequencer.model.refusals import Reason, Refused
 from sequencer.model.settlement import (
     Post,
     Sent,
@@ -48,11 +48,12 @@ from sequencer.settlement.contract_rules import (
 from sequencer.settlement.simulated import SimulatedChain, SimulatedSettlement
 from sequencer.storage.simulated import SimulatedDisk
 from tests.unit.engine.builders import InlineWorker, ManualClock
-from tests.unit.storage.builders import grown, rollback, simulated, undo
+from tests.unit.storage.builders import grown, hash_of, rollback, simulated, undo
 
 OWNER, OPERATOR = 1, 2
 DELAY_SECONDS = 3_600
 LOOKS_MAX = 3_000
+PLAN_ID = hash_of("a plan")
 
 
 class Unreliable(SimulatedSettlement):
@@ -274,6 +275,34 @@ class World:
 
 def plan_hash(order: RollbackOrder) -> int:
     return plan_felt(order.plan_id)
+
+
+def posted(world: World, *heights: int) -> None:
+    """Post blocks, as a settler of long ago did."""
+    for height in heights:
+        standing = world.standing
+        call = UpdateState(standing.epoch, standing.newest, world.post(height))
+        world.chain.carry_out(call, OPERATOR)
+
+
+def posted_world() -> World:
+    """Return a chain at block 9, with blocks 2, 4, 6 and 8 posted."""
+    world = World(blocks=9)
+    posted(world, 2, 4, 6, 8)
+    return world
+
+
+async def hold(world: World, target: int, plan_id: bytes = PLAN_ID, sent: int = 0) -> Reason | None:
+    """Hold finality for a plan; returns why not."""
+    try:
+        await hold_finality(world.settlement, world.view, plan_id, target, sent)
+    except Refused as refused:
+        return refused.reason
+    return None
+
+
+def sent_names(world: World) -> list[str]:
+    return [type(call).__name__ for call in world.settlement.sent]
 
 
 @asynccontextmanager

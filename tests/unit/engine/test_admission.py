@@ -10,13 +10,9 @@ from sequencer.chain.account_contract import ACCOUNT
 from sequencer.chain.calls import exchange_call
 from sequencer.chain.exchange_contract import SignedCancel, SignedOrder
 from sequencer.model.commands import SetMode
+from sequencer.model.exchange_limits import CLOCK_TOLERANCE_MS, RECEIVE_WINDOW_MS_MAX
 from sequencer.model.halts import Halt, HaltCause
-from sequencer.model.limits import (
-    CLOCK_TOLERANCE_MS,
-    RECEIVE_WINDOW_MS_MAX,
-    SEAL_LAG_MS_MAX,
-    TRANSACTION_FELTS_MAX,
-)
+from sequencer.model.limits import SEAL_LAG_MS_MAX, TRANSACTION_FELTS_MAX
 from sequencer.model.orders import Side
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Mode

@@ -18,8 +18,8 @@ from sequencer.model.settlement import SentDeposit
 from sequencer.model.units import ONE
 from sequencer.settlement.simulated import SimulatedSettlement
 from sequencer.starknet.transactions import L1Handler
-from tests.unit.engine.builders import Rig, running, turns, until
-from tests.unit.engine.deposit_world import ALICE, BOB, NEWCOMER, DepositWorld, causes
+from tests.unit.engine.builders import Rig, causes, running, turns, until
+from tests.unit.engine.deposit_world import ALICE, BOB, NEWCOMER, DepositWorld
 
 
 async def test_deposits_are_collected_and_credited_in_order() -> None:

@@ -10,8 +10,8 @@ from sequencer.model.halts import Halt, HaltCause
 from sequencer.model.records import InboxFact
 from sequencer.model.rows import Mode, ModeCause
 from sequencer.ports import StoreFailed, StoreProblem
-from tests.unit.engine.builders import running, turns, until
-from tests.unit.engine.deposit_world import DepositWorld, causes
+from tests.unit.engine.builders import causes, running, turns, until
+from tests.unit.engine.deposit_world import DepositWorld
 
 
 async def test_a_deposit_that_the_exchange_refuses_is_a_broken_law_by_name() -> None:

@@ -12,8 +12,8 @@ from sequencer.model.halts import HaltCause
 from sequencer.model.rows import Mode
 from sequencer.model.settlement import Money, SentDeposit
 from sequencer.settlement.simulated import SimulatedChain, SimulatedSettlement
-from tests.unit.engine.builders import HeldWorker, ManualClock, running, turns, until
-from tests.unit.engine.deposit_world import BOB, DepositWorld, causes
+from tests.unit.engine.builders import HeldWorker, ManualClock, causes, running, turns, until
+from tests.unit.engine.deposit_world import BOB, DepositWorld
 
 LOST = HaltCause.DEPOSIT_UNMADE.value
 DIFFERS = HaltCause.SETTLEMENT_DIFFERS.value

@@ -21,8 +21,8 @@ from sequencer.settlement.contract_rules import Deposit
 from sequencer.settlement.simulated import SimulatedSettlement
 from tests.strategies import Unchecked
 from tests.unit.chain.network import address_of, exchange_call
-from tests.unit.engine.builders import answer, applied, running, turns, until
-from tests.unit.engine.deposit_world import ALICE, BOB, PAYER, USD, DepositWorld, causes
+from tests.unit.engine.builders import answer, applied, causes, running, turns, until
+from tests.unit.engine.deposit_world import ALICE, BOB, PAYER, USD, DepositWorld
 from tests.unit.engine.desks import (
     ORDER,
     Operated,
@@ -139,10 +139,10 @@ async def test_a_rollback_before_the_block_lets_the_new_deposit_in() -> None:
     later = make_plan(world.rig.store.view, str(world.credits[1][0]), OrderPolicy.KEEP)
     assert later.impact.lost == (1,)
     page = [*describe(plan, Path("CHAIN"))]
-    assert any(line.startswith("AGAIN  deposit nonce 0 ") for line in page)
-    assert any(line.startswith("GONE   deposit nonce 1 ") for line in page)
+    assert any(line.startswith("  AGAIN  deposit nonce 0 ") for line in page)
+    assert any(line.startswith("  GONE   deposit nonce 1 ") for line in page)
     assert any(
-        line.startswith("LOST   deposit nonce 1 ") for line in describe(later, Path("CHAIN"))
+        line.startswith("  LOST   deposit nonce 1 ") for line in describe(later, Path("CHAIN"))
     )
     world.back(kept)
     assert causes(world.rig.gate.halts) == [HaltCause.LATCH.value]
@@ -318,8 +318,10 @@ async def deposited(rig: Operated, *amounts: int) -> SimulatedSettlement:
 
 
 async def test_a_node_tells_what_its_inbox_holds_and_goes_back_over_a_lost_deposit(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for module in ("settler", "deposits"):
+        monkeypatch.setattr(f"sequencer.engine.{module}._LOOK_SECONDS", 0.005)
     with process_as_before():
         async with operated(tmp_path, settled=True) as rig:
             kept = await rig.block()

@@ -72,7 +72,7 @@ async def test_status_names_what_would_halt_a_start(chain: Chain, tmp_path: Path
     assert (status["node"], status["mode"], status["height"]) == ("stopped", "OPEN", 7)
     assert status["halts"] == ["NOTE: LAW_BROKEN: planted"]
     assert status["settlement"] == "not asked: the node does not run"
-    chain.store.latch(Latch(0, OrderPolicy.KEEP), guards_forced_on=False)
+    chain.store.latch(Latch(0, OrderPolicy.KEEP))
     status = await desk_beside(chain.store, tmp_path).status()
     assert status["halts"] == ["LATCH: halted by an order to go back that undid nothing"]
     assert status["halted_by_reorg"] == "no reorg: nothing was undone"

@@ -1,36 +1,22 @@
 """The past, loaded for whoever asks: no address takes all the places there are."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from sequencer.engine.history import History
 from sequencer.engine.worker import ASKER
 from sequencer.exchange.state import State
 from sequencer.model.api_limits import PAST_WAITING_PER_ADDRESS_MAX
 from sequencer.model.refusals import Reason, Refused
-from tests.unit.engine.builders import InlineWorker
+from tests.unit.engine.builders import HeldWorker, InlineWorker
 from tests.unit.engine.desks import operated
-
-_T = TypeVar("_T")
-
-
-class HeldUp:
-    """A worker that begins when it is told to."""
-
-    def __init__(self) -> None:
-        self.go = asyncio.Event()
-
-    async def run(self, work: Callable[[], _T]) -> _T:
-        await self.go.wait()
-        return work()
 
 
 async def test_an_address_has_some_of_the_places_and_others_the_rest(tmp_path: Path) -> None:
     async with operated(tmp_path) as rig:
         await rig.blocks(PAST_WAITING_PER_ADDRESS_MAX + 1)
-        worker, view = HeldUp(), rig.service.views.view
+        worker, view = HeldWorker(), rig.service.views.view
+        worker.free.clear()
         history = History(InlineWorker(), worker)
         refused, is_refused = list[Reason](), asyncio.Event()
 
@@ -53,7 +39,7 @@ async def test_an_address_has_some_of_the_places_and_others_the_rest(tmp_path: P
             shared = group.create_task(ask("a", 0))
             await is_refused.wait()
             await asyncio.sleep(0)
-            worker.go.set()
+            worker.free.set()
         assert refused == [Reason.BUSY]
         assert greedy[-1].result() is None
         assert modest.result() is not None

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import msgspec
 import pytest
 
 from sequencer.chain.exchange_views import margin_figures
@@ -9,14 +10,16 @@ from sequencer.engine import impact as impact_module
 from sequencer.engine.deposit_facts import DepositFacts
 from sequencer.engine.impact import (
     BalanceChange,
+    Collateral,
     DepositUndone,
     PositionChange,
     WithdrawalUndone,
+    events_of,
     measure_impact,
 )
 from sequencer.engine.lookup import find_block, live_blocks, state_at
 from sequencer.engine.plan import Plan
-from sequencer.exchange.state import State
+from sequencer.exchange.state import ONLY, State, Table
 from sequencer.model.commands import (
     AddSubkey,
     OrderPolicy,
@@ -28,6 +31,7 @@ from sequencer.model.commands import (
     SetOperator,
     Transfer,
 )
+from sequencer.model.events import CloseReason, OrderClosed
 from sequencer.model.halts import HaltCause
 from sequencer.model.orders import Side
 from sequencer.model.records import Latch
@@ -65,17 +69,57 @@ def test_counts_are_those_of_the_events() -> None:
         blocks = list(live_blocks(chain.store.view, target + 1))
         receipts = [receipt for block in blocks for receipt in block.receipts]
         kinds = Counter(event.keys[0] for receipt in receipts for event in receipt.events)
-        names = ("OrderOpened", "OrderClosed", "Fill", "FundingPaid", "LiquidationEnded")
+        names = ["OrderOpened", "OrderClosed", "Fill", "FundingIndexMoved", "FundingPaid"]
+        names.append("LiquidationEnded")
         assert [kinds[selector(name)] for name in names] == [
             impact.orders_opened,
             impact.orders_closed,
             impact.fills,
+            impact.funding_ticks,
             impact.funding_payments,
             impact.liquidations,
         ]
         assert (impact.blocks, impact.transactions) == (len(blocks), len(receipts))
         assert len(impact.deposits) == kinds[selector("Credited")]
         assert len(impact.withdrawals) == kinds[selector("Withdrawn")]
+
+
+def test_orders_that_were_not_filled_are_cancels() -> None:
+    chain = busy()
+    resting = next(id_ for id_, row in chain.rig.state.orders.items() if row.order.account == ALICE)
+    chain.act(chain.rig.cancel("alice", resting))
+    impact = chain.plan(4).impact
+    closed = [
+        event
+        for block in live_blocks(chain.store.view, 5)
+        for event in events_of(block, (OrderClosed,))
+        if isinstance(event, OrderClosed) and event.reason is not CloseReason.FILLED
+    ]
+    assert 0 < impact.cancels == len(closed) < impact.orders_closed
+
+
+def test_collateral_differs_by_what_came_in_and_went_out() -> None:
+    chain = busy()
+    held = chain.plan(4).impact.collateral
+    assert held is not None
+    assert (held.deposited, held.withdrawn, held.unmade) == (14 * ONE, 2 * ONE, 0)
+    assert (held.now - held.then, held.unexplained) == (12 * ONE, 0)
+    later = chain.plan(8).impact.collateral
+    assert later == Collateral(held.now, held.now, 0, 0, 0)
+
+
+def test_collateral_from_nowhere_is_unexplained() -> None:
+    chain = busy()
+    view = chain.store.view
+    now, then = (state_at(view, find_block(view, name)) for name in ("latest", "4"))
+    blocks = list(live_blocks(view, 5))
+    richer = msgspec.structs.replace(now.totals, deposited=now.totals.deposited + 3)
+    now.write(Table.TOTALS, ONLY, richer)
+    held = measure_impact(blocks, now, then, DepositFacts(lambda: view)).collateral
+    assert held is not None
+    assert held.unexplained == 3
+    unread = [None, *blocks[1:]]
+    assert measure_impact(unread, now, then, DepositFacts(lambda: view)).collateral is None
 
 
 def test_deposits_and_withdrawals_are_named() -> None:

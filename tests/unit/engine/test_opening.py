@@ -116,7 +116,7 @@ async def test_where_the_chain_is_halted_there_is_no_block(halts: Sequence[Halt]
         opening.rig.producer.close()
     before = rows_of(opening.rig.state)
     assert opening.open() == Opened(False)
-    assert opening.rig.producer.is_empty
+    assert opening.rig.producer.transactions == 0
     assert rows_of(opening.rig.state) == before
 
 
@@ -301,7 +301,7 @@ async def test_a_full_disk_writes_nothing_over_a_latch() -> None:
     (item,) = opening.ask(SetMode(Mode.OPEN))
     assert opening.open() == Opened(False)
     assert await answer(item) is Reason.MODE_ORDER
-    assert opening.rig.producer.is_empty
+    assert opening.rig.producer.transactions == 0
 
 
 async def test_a_law_that_a_change_breaks_leaves_nobody_without_an_answer(
@@ -365,4 +365,4 @@ async def test_a_halt_of_the_node_is_not_ended_by_halting() -> None:
     with pytest.raises(Refused, match=r"^HALTED: NOTE: read me$"):
         await item.answer
     assert not opening.filling.ends
-    assert opening.rig.producer.is_empty
+    assert opening.rig.producer.transactions == 0

@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sequencer.chain.stored import TABLES
+from sequencer.chain.stored import TABLES, decode_header
 from sequencer.cli.plans import describe
 from sequencer.engine.plan import LOCAL, Plan, PostedRoot, make_plan, renewed, resolve_live
 from sequencer.engine.rollback import resume
-from sequencer.engine.settling import Settled, post_of
+from sequencer.engine.settling import Settled, plan_felt, post_of
 from sequencer.exchange.state import Table
 from sequencer.model.commands import AddSubkey, OrderPolicy, RevokeSubkey
 from sequencer.model.orders import OrderType, Side
@@ -61,6 +61,10 @@ def test_a_plan_says_what_stays_and_what_it_was_made_for(chain: Chain) -> None:
     assert (plan.head_height, plan.target_height) == (8, 6)
     assert plan.target_hash.to_bytes(32, "big") == target.block_hash
     assert plan.target_root.to_bytes(32, "big") == target.state_root
+    assert plan.head_root.to_bytes(32, "big") == head.state_root
+    assert plan.head_time_seconds - plan.target_time_seconds == 2
+    assert plan.target_time_seconds == decode_header(target.header).timestamp
+    assert plan.oldest_height == 0
     assert (plan.zone, plan.impact.blocks, len(plan.plan_id)) == (LOCAL, 2, 32)
 
 
@@ -155,7 +159,7 @@ def test_what_is_pruned_is_no_target(chain: Chain, histories: Sequence[History])
             pass
     with refused(Reason.TARGET_PRUNED, chain.disk, "block 5"):
         chain.plan(5)
-    assert chain.plan(6).target_height == 6
+    assert (chain.plan(6).target_height, chain.plan(6).oldest_height) == (6, 6)
 
 
 def planted(disk: SimulatedDisk, table: Table, height: int) -> None:
@@ -236,19 +240,21 @@ def test_a_plan_is_made_from_a_view_alone(chain: Chain) -> None:
     assert make_plan(chain.store.view, "0", OrderPolicy.KEEP).impact.blocks == 8
 
 
+def tear(disk: SimulatedDisk, key: bytes) -> None:
+    """Cut off the last byte of a value."""
+    disk.append([(key, disk.contents.values[key][:-1])])
+
+
 def test_damage_above_the_target_is_what_one_goes_back_from(chain: Chain) -> None:
     """A body and a row that nobody can read any more, in the block that is to go."""
     sound = chain.plan(6).impact
-    values = chain.disk.contents.values
-    body = keys.BODY.key(8, chain.head.block_sequence)
-    values[body] = values[body][:-1]
+    tear(chain.disk, keys.BODY.key(8, chain.head.block_sequence))
     impact = chain.plan(6).impact
     assert (impact.blocks, impact.unread, impact.is_compared) == (2, 1, True)
     assert impact.accounts == sound.accounts
-    row = next(key for key in values if key[:2] == b"V" + bytes((TABLES[Table.PRICE].number,)))
-    del values[row]
-    chain.disk.contents.order.remove(row)
-    assert not chain.plan(6).impact.is_compared or chain.plan(6).impact.unread
+    prices, _ = keys.ROW.range(TABLES[Table.PRICE].number)
+    tear(chain.disk, next(key for key in chain.disk.contents.order if key.startswith(prices)))
+    assert not chain.plan(6).impact.is_compared
 
 
 def _settled(chain: Chain, final: int, *posts: int) -> Settled:
@@ -336,6 +342,12 @@ def test_a_plan_is_made_without_an_answer_from_over_there(chain: Chain) -> None:
 def test_the_page_shows_the_settlement(chain: Chain, tmp_path: Path) -> None:
     plans = (chain.plan(6), _zoned(chain, _settled(chain, 2, 6, 8)))
     local, above = ("\n".join(describe(plan, tmp_path)) for plan in plans)
-    assert "SETTLE LOCAL: none: this chain posts to no settlement chain\nKEPT" in local
-    assert "SETTLE ABOVE_FINALIZED: finality is held, then" in above
-    assert "newest 8, final 2; contract root\n       at the target: equal" in above
+    told = "WHAT THE SETTLEMENT CHAIN WILL BE TOLD\n  zone"
+    assert f"{told} LOCAL: none: this chain posts to no settlement chain\n\nKEYS" in local
+    assert f"{told} ABOVE_FINALIZED: finality is held, then the contract goes back to" in above
+    assert "  revert_state_to: every post above block 6 is taken back\n" in above
+    assert f"      height  6\n      root    {plans[1].target_root:#x}\n" in above
+    assert f"      {plan_felt(plans[1].plan_id):#x}\n" in above
+    words = "the newest post is block 8, the newest final one block 2; the"
+    assert words in " ".join(above.split())
+    assert "the contract's root at the target: equal" in " ".join(above.split())

@@ -26,7 +26,7 @@ async def test_dropping_takes_back_everything_nonces_too() -> None:
     assert rows_of(rig.state) != before
     producer.drop()
     assert rows_of(rig.state) == before
-    assert producer.is_empty
+    assert producer.transactions == 0
     assert producer.number == 5
     # Nothing of it is in the next block either.
     producer.tick(TICK_MS, ())
@@ -42,7 +42,7 @@ async def test_a_block_is_closed_once_and_the_next_begins_empty() -> None:
     producer = rig.producer
     producer.tick(TICK_MS, ())
     first = producer.close()
-    assert (first.number, producer.number, producer.is_empty) == (5, 6, True)
+    assert (first.number, producer.number, producer.transactions) == (5, 6, 0)
     producer.tick(TICK_MS + 1, ())
     second = producer.close()
     assert (second.number, second.time_ms) == (6, TICK_MS + 1)
@@ -58,7 +58,7 @@ async def test_what_may_not_enter_leaves_no_trace() -> None:
     with refused(Reason.NONCE_INVALID):
         rig.producer.apply(transfer, rig.hash_of(transfer))
     assert rows_of(rig.state) == before
-    assert rig.producer.is_empty
+    assert rig.producer.transactions == 0
 
 
 async def test_a_tick_that_is_refused_says_so_and_moves_no_time() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from sequencer.chain.exchange_contract import SignedReport
 from sequencer.engine.reports import Reports, source_of
-from sequencer.model.limits import REPORT_AHEAD_MS_MAX
+from sequencer.model.exchange_limits import REPORT_AHEAD_MS_MAX
 from sequencer.model.refusals import Reason
 from tests.strategies import refused
 from tests.unit.chain.network import START_MS

@@ -33,19 +33,20 @@ from sequencer.settlement.contract_rules import (
     RevertState,
     UpdateState,
 )
-from tests.unit.engine.settled_world import DELAY_SECONDS, OPERATOR, OWNER, World, plan_hash
-from tests.unit.storage.builders import hash_of
+from tests.unit.engine.settled_world import (
+    DELAY_SECONDS,
+    OPERATOR,
+    OWNER,
+    PLAN_ID,
+    World,
+    hold,
+    plan_hash,
+    posted,
+    posted_world,
+    sent_names,
+)
 
-PLAN_ID = hash_of("a plan")
 OTHER_PLAN = 77
-
-
-def posted(world: World, *heights: int) -> None:
-    """Post blocks, as a settler of long ago did."""
-    for height in heights:
-        standing = world.standing
-        call = UpdateState(standing.epoch, standing.newest, world.post(height))
-        world.chain.carry_out(call, OPERATOR)
 
 
 def final(world: World, height: int) -> None:
@@ -55,22 +56,7 @@ def final(world: World, height: int) -> None:
 
 @pytest.fixture
 def world() -> World:
-    """A chain at block 9, with blocks 2, 4, 6 and 8 posted."""
-    made = World(blocks=9)
-    posted(made, 2, 4, 6, 8)
-    return made
-
-
-async def hold(world: World, target: int, plan_id: bytes = PLAN_ID, sent: int = 0) -> Reason | None:
-    try:
-        await hold_finality(world.settlement, world.view, plan_id, target, sent)
-    except Refused as refused:
-        return refused.reason
-    return None
-
-
-def sent(world: World) -> list[str]:
-    return [type(call).__name__ for call in world.settlement.sent]
+    return posted_world()
 
 
 def test_a_plans_name_fits_in_a_felt() -> None:
@@ -144,18 +130,18 @@ def test_a_rollback_is_pending_until_the_settlers_cursor_is_behind_it(world: Wor
 
 async def test_finality_is_held_once_and_only_where_something_posted_goes(world: World) -> None:
     assert await hold(world, 8) is None
-    assert (sent(world), world.standing.hold) == ([], 0)
+    assert (sent_names(world), world.standing.hold) == ([], 0)
     for _ in range(2):
         assert await hold(world, 7) is None
-    assert sent(world) == ["HoldFinality"]
+    assert sent_names(world) == ["HoldFinality"]
     assert world.standing.hold == plan_felt(PLAN_ID)
 
 
 async def test_what_may_be_on_its_way_is_held_back_too(world: World) -> None:
     assert await hold(world, 8, sent=8) is None
-    assert sent(world) == []
+    assert sent_names(world) == []
     assert await hold(world, 8, sent=9) is None
-    assert sent(world) == ["HoldFinality"]
+    assert sent_names(world) == ["HoldFinality"]
 
 
 async def test_what_is_final_stays(world: World) -> None:
@@ -170,7 +156,7 @@ async def test_what_is_final_stays(world: World) -> None:
 async def test_the_margin_before_finality(world: World, left: int, reason: Reason | None) -> None:
     world.chain.advance_time(DELAY_SECONDS - FINALITY_MARGIN_SECONDS - 1 - left)
     assert await hold(world, 7) is reason
-    assert bool(sent(world)) is (reason is None)
+    assert bool(sent_names(world)) is (reason is None)
 
 
 async def test_a_hold_of_the_plan_itself_gives_all_the_time_that_it_runs(world: World) -> None:
@@ -189,11 +175,11 @@ async def test_another_plans_hold_is_shown_and_left_alone(world: World) -> None:
     with pytest.raises(Refused, match=r"SETTLEMENT_REFUSED: HELD.*0x4d"):
         await hold_finality(world.settlement, world.view, PLAN_ID, 7)
     assert "0x4d" in await release_aborted(world.settlement, world.view)
-    assert (sent(world), world.standing.hold) == ([], OTHER_PLAN)
+    assert (sent_names(world), world.standing.hold) == ([], OTHER_PLAN)
     # The owner can hold for the plan instead.
     world.chain.carry_out(HoldFinality(plan_felt(PLAN_ID)), OWNER)
     assert await hold(world, 7) is None
-    assert sent(world) == []
+    assert sent_names(world) == []
 
 
 @pytest.mark.parametrize("fault", ["receipts_lost", "calls_lost", "doubled"])
@@ -203,7 +189,7 @@ async def test_a_hold_whose_answer_is_lost_is_read_before_it_is_taken_again(
     setattr(world.settlement.faults, fault, 1)
     assert await hold(world, 7) is None
     assert world.standing.hold == plan_felt(PLAN_ID)
-    assert len(sent(world)) == (2 if fault == "calls_lost" else 1)
+    assert len(sent_names(world)) == (2 if fault == "calls_lost" else 1)
 
 
 async def test_a_hold_that_never_shows_is_refused(world: World) -> None:
@@ -216,7 +202,7 @@ async def test_a_hold_that_never_shows_is_refused(world: World) -> None:
 async def test_nothing_can_be_held_where_nobody_answers(world: World, fault: str) -> None:
     setattr(world.settlement.faults, fault, True)
     assert await hold(world, 8) is Reason.SETTLEMENT_UNREACHABLE
-    assert sent(world) == []
+    assert sent_names(world) == []
 
 
 async def test_the_contracts_no_is_told_in_its_own_word(world: World) -> None:
@@ -271,7 +257,7 @@ async def test_a_revert_whose_answer_is_lost_is_decided_by_reading(
     setattr(world.settlement.faults, fault, 1)
     assert await revert(world, 5) == 4
     assert (world.posted, world.standing.epoch) == ([0, 2, 4], 1)
-    assert len(sent(world)) == (2 if fault == "calls_lost" else 1)
+    assert len(sent_names(world)) == (2 if fault == "calls_lost" else 1)
 
 
 async def test_a_revert_can_be_repeated(world: World) -> None:
@@ -291,7 +277,7 @@ async def test_somebody_elses_revert_in_between_is_read_again(world: World) -> N
     world.settlement.watch = owner_is_faster
     assert await revert(world, 5) == 2
     # What had to come of it has come: nothing of epoch 0 is taken any more.
-    assert (world.posted, world.standing.epoch, len(sent(world))) == ([0, 2], 1, 1)
+    assert (world.posted, world.standing.epoch, len(sent_names(world))) == ([0, 2], 1, 1)
 
 
 async def test_of_several_rollbacks_the_lowest_counts(world: World) -> None:
@@ -323,7 +309,7 @@ async def test_nothing_is_reverted_over_there_that_is_not_ours(world: World) -> 
         await revert(world, 5)
     with pytest.raises(SettlementDiffers, match="block 9 0x2 with root 0x1"):
         await newest_live(world.settlement, world.view, 20)
-    assert sent(world) == []
+    assert sent_names(world) == []
 
 
 async def test_a_contract_without_any_live_block_differs(world: World) -> None:
@@ -349,7 +335,7 @@ async def test_a_hold_is_not_released_before_the_revert(world: World) -> None:
     assert "COMMITTED" in await release_aborted(world.settlement, world.view)
     world.store.advance(order.plan_id, Stage.SETTLED)
     assert "SETTLED" in await release_aborted(world.settlement, world.view)
-    assert "ReleaseFinality" not in sent(world)
+    assert "ReleaseFinality" not in sent_names(world)
 
 
 def _held_late(world: World) -> RollbackOrder:

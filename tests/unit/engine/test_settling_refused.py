@@ -12,43 +12,25 @@ from sequencer.settlement.contract_rules import (
     Finalize,
     HoldFinality,
     RevertState,
-    UpdateState,
 )
 from sequencer.settlement.simulated import SimulatedChain
 from tests.unit.engine.settled_world import (
     DELAY_SECONDS,
     OPERATOR,
     OWNER,
+    PLAN_ID,
     Unreliable,
     World,
+    hold,
     plan_hash,
+    posted_world,
+    sent_names,
 )
-from tests.unit.storage.builders import hash_of
-
-PLAN_ID = hash_of("a plan")
 
 
 @pytest.fixture
 def world() -> World:
-    """A chain at block 9, with blocks 2, 4, 6 and 8 posted."""
-    made = World(blocks=9)
-    for height in (2, 4, 6, 8):
-        standing = made.standing
-        call = UpdateState(standing.epoch, standing.newest, made.post(height))
-        made.chain.carry_out(call, OPERATOR)
-    return made
-
-
-async def hold(world: World, target: int, plan_id: bytes = PLAN_ID, sent: int = 0) -> Reason | None:
-    try:
-        await hold_finality(world.settlement, world.view, plan_id, target, sent)
-    except Refused as refused:
-        return refused.reason
-    return None
-
-
-def sent(world: World) -> list[str]:
-    return [type(call).__name__ for call in world.settlement.sent]
+    return posted_world()
 
 
 def _stands_on(world: World, *posts: Post) -> None:
@@ -67,7 +49,7 @@ async def test_another_chains_contract_is_not_asked_what_is_final(
     assert await hold(world, target, sent=sent_height) is Reason.SETTLEMENT_DIFFERS
     _stands_on(world, world.post(0), Post(7, 0xDEAD, 0xBEEF))
     assert await hold(world, target, sent=sent_height) is Reason.SETTLEMENT_DIFFERS
-    assert sent(world) == []
+    assert sent_names(world) == []
 
 
 async def test_a_final_block_that_is_orphaned_here_differs(world: World) -> None:
@@ -81,7 +63,7 @@ async def test_a_final_block_that_is_orphaned_here_differs(world: World) -> None
 async def test_an_orphaned_post_that_is_not_final_is_held_back(world: World) -> None:
     world.back(7)
     assert await hold(world, 6) is None
-    assert sent(world) == ["HoldFinality"]
+    assert sent_names(world) == ["HoldFinality"]
 
 
 async def test_what_became_final_as_the_hold_came_is_found(world: World) -> None:
@@ -94,7 +76,7 @@ async def test_what_became_final_as_the_hold_came_is_found(world: World) -> None
 
     world.settlement.watch = somebody_is_faster
     assert await hold(world, 7) is Reason.TARGET_BELOW_FINALIZED
-    assert sent(world) == ["HoldFinality"]
+    assert sent_names(world) == ["HoldFinality"]
 
 
 async def test_the_hold_of_an_aborted_plan_makes_room(world: World) -> None:
@@ -105,7 +87,7 @@ async def test_the_hold_of_an_aborted_plan_makes_room(world: World) -> None:
     world.store.advance(order.plan_id, Stage.ABORTED)
     assert await hold(world, 7) is None
     assert world.standing.hold == plan_felt(PLAN_ID)
-    assert sent(world) == ["HoldFinality", "ReleaseFinality", "HoldFinality"]
+    assert sent_names(world) == ["HoldFinality", "ReleaseFinality", "HoldFinality"]
 
 
 async def test_a_plans_own_hold_is_not_ended_for_it(world: World) -> None:
@@ -115,7 +97,7 @@ async def test_a_plans_own_hold_is_not_ended_for_it(world: World) -> None:
     assert await hold(world, 5, order.plan_id) is None
     world.store.advance(order.plan_id, Stage.ABORTED)
     assert await hold(world, 5, order.plan_id) is None
-    assert sent(world) == ["HoldFinality"]
+    assert sent_names(world) == ["HoldFinality"]
 
 
 async def test_a_hold_that_a_reorg_over_there_brought_back_makes_room(world: World) -> None:
@@ -131,7 +113,7 @@ async def test_a_hold_that_a_reorg_over_there_brought_back_makes_room(world: Wor
     assert (world.posted, world.standing.hold) == ([0, 2, 4], plan_felt(PLAN_ID))
     again = [call for call in world.settlement.sent if isinstance(call, RevertState)][1]
     assert again == RevertState(0, world.post(4), plan_felt(order.plan_id))
-    assert "ReleaseFinality" not in sent(world)
+    assert "ReleaseFinality" not in sent_names(world)
 
 
 async def test_the_hold_of_a_rollback_that_is_not_reconciled_stays(world: World) -> None:
@@ -140,7 +122,7 @@ async def test_the_hold_of_a_rollback_that_is_not_reconciled_stays(world: World)
     world.chain.carry_out(HoldFinality(plan_hash(order)), OPERATOR)
     world.store.roll_back(order)
     assert await hold(world, 3) is Reason.SETTLEMENT_REFUSED
-    assert (sent(world), world.standing.hold) == ([], plan_hash(order))
+    assert (sent_names(world), world.standing.hold) == ([], plan_hash(order))
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ from tests.unit.engine.test_plan import planted
 
 
 @cache
-def _disk() -> SimulatedDisk:
+def disk_with_bids() -> SimulatedDisk:
+    """Return a disk with a chain at block 8, a bid in each of the last four."""
     chain = Chain()
     for number in range(4):
         chain.act(chain.rig.bid(number))
@@ -39,7 +40,7 @@ def _disk() -> SimulatedDisk:
 @pytest.fixture
 def chain() -> Chain:
     """A chain at block 8 with checkpoints at 5 and 7."""
-    chain = Chain(copy_of(_disk()))
+    chain = Chain(copy_of(disk_with_bids()))
     chain.store.create_checkpoint(5, "early", "olga")
     chain.store.create_checkpoint(7, "late", "olga")
     return chain

@@ -57,7 +57,6 @@ class Compared:
 @pytest.fixture(params=[2, 12, 100_000])
 def compared(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Compared:
     monkeypatch.setattr(trie_cache, "TRIE_NODES_CACHED", request.param)
-    monkeypatch.setattr(trie_cache, "CONTRACT_LEAVES_CACHED", max(2, request.param // 8))
     return Compared()
 
 
@@ -116,21 +115,3 @@ async def test_a_commit_that_fails_leaves_it_as_it_was(compared: Compared) -> No
         Sealer(rig.store, compared.cache).seal(closed, Extras())
     assert compared.cache.leaf(EXCHANGE_ADDRESS) == leaf
     assert CLASSES_TRIE not in {trie for trie, _ in compared.places}
-
-
-def test_memory_is_bounded_by_two_generations() -> None:
-    remembered: trie_cache._Generations[int, int] = trie_cache._Generations(10)
-    loads: list[int] = []
-
-    def load(key: int) -> int:
-        loads.append(key)
-        return key * 2
-
-    for key in range(100):
-        assert remembered.get(key, load) == key * 2
-        assert remembered.get(0, load) == 0
-    assert len(remembered._younger) + len(remembered._older) <= 10
-    # What is asked for again and again is never loaded again.
-    assert loads == list(range(100))
-    remembered.put(0, 5)
-    assert remembered.get(0, load) == 5

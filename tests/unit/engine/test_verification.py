@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from typing import TypeVar
 
 import pytest
@@ -24,7 +23,6 @@ from sequencer.model.limits import VERIFICATION_REST_TIMES
 from sequencer.model.rows import Guard
 from sequencer.ports import Worker
 from sequencer.storage import keys
-from sequencer.storage.simulated import SimulatedDisk
 from tests.unit.chain.network import MARKET, address_of
 from tests.unit.engine.builders import InlineWorker, copy_of, turns
 from tests.unit.engine.rolling import Chain, drill_disk
@@ -36,23 +34,16 @@ from tests.unit.engine.test_suggest import (
     another_receipt,
     change_body,
     change_header,
+    disk_with_bids,
 )
 
 _T = TypeVar("_T")
 
 
-@cache
-def _disk() -> SimulatedDisk:
-    chain = Chain()
-    for number in range(4):
-        chain.act(chain.rig.bid(number))
-    return chain.disk
-
-
 @pytest.fixture
 def chain() -> Chain:
     """A chain at block 8 with checkpoints at 2, at 4, where it was once stopped, and at 6."""
-    chain = Chain(copy_of(_disk()))
+    chain = Chain(copy_of(disk_with_bids()))
     chain.store.create_checkpoint(2, "two", "olga")
     chain.store.create_checkpoint(6, "six", "olga")
     return chain

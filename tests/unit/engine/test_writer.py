@@ -120,14 +120,13 @@ async def test_chain_time_follows_the_clock() -> None:
 
 
 async def test_what_comes_while_a_block_is_open_gets_into_it() -> None:
-    rig = Rig(pace=Pace(interval_ms=150, heartbeat_ms=60_000))
-    async with running(rig):
+    async with running(Rig(pace=SLOW)) as rig:
         one = rig.send(rig.bid(1))
         await until(lambda: one.hash in rig.state.orders)
-        await asyncio.sleep(0.004)
         two = rig.send(rig.bid(2))
-        assert (await applied(one)).height == (await applied(two)).height == 5
-        assert (await applied(rig.send(rig.bid(3)))).height == 6
+        await until(lambda: two.hash in rig.state.orders)
+        rig.writer.stop()
+        assert [(await applied(item)).height for item in (one, two)] == [5, 5]
 
 
 async def test_a_full_block_is_closed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from sequencer.engine.desk import Desk
 from sequencer.engine.plan import Plan
 from sequencer.model.plugins import PluginOpinion, PluginStanding, PluginState
+from sequencer.model.refusals import Reason, Refused
 from tests.unit.engine.desks import Operated
 
 FINE = PluginOpinion("books", "")
@@ -39,16 +40,21 @@ class ToyPlugins:
         return self.said
 
     async def park(self, name: str, reason: str) -> None:
-        self.calls.append(("park", name, reason))
+        self._note(name, "park", name, reason)
         self._set(name, PluginState.PARKED, f"PLUGIN_PARKED: {reason}")
 
     async def unpark(self, name: str) -> None:
-        self.calls.append(("unpark", name))
+        self._note(name, "unpark", name)
         self._set(name, PluginState.CATCHING_UP)
 
     async def rebuild(self, name: str) -> None:
-        self.calls.append(("rebuild", name))
+        self._note(name, "rebuild", name)
         self._standings[name] = PluginStanding(name, PluginState.CATCHING_UP, -1, 0, 9)
+
+    def _note(self, name: str, *call: str) -> None:
+        if name not in self._standings:
+            raise Refused(Reason.PLUGIN_UNKNOWN, f"no {name}")
+        self.calls.append(call)
 
     def _set(self, name: str, state: PluginState, reason: str = "") -> None:
         old = self._standings[name]

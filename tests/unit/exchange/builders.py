@@ -184,7 +184,7 @@ def snapshot(state: State) -> dict[str, Any]:
                     market: (
                         dict(exposure.resting),
                         dict(exposure.waiting),
-                        (exposure.buy_size, exposure.sell_size, exposure.reduce_only),
+                        (exposure.buy_size, exposure.sell_size, exposure.reduce_only_count),
                     )
                     for market, exposure in holding.exposures.items()
                 },

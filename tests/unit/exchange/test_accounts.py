@@ -12,7 +12,8 @@ from sequencer.model.commands import (
     Transfer,
 )
 from sequencer.model.events import GuardViolated, IsolatedOpened, SubkeyChanged, Transferred
-from sequencer.model.limits import ADDRESS_MAX, FELT_MAX, QUOTE_MAX, SUBKEYS_MAX
+from sequencer.model.exchange_limits import QUOTE_MAX, SUBKEYS_MAX
+from sequencer.model.limits import ADDRESS_MAX, FELT_MAX
 from sequencer.model.markets import MarketStatus
 from sequencer.model.orders import Side
 from sequencer.model.refusals import Reason

@@ -18,7 +18,7 @@ from sequencer.model.commands import (
     Withdraw,
 )
 from sequencer.model.events import CloseReason, Event, Fill, OrderClosed
-from sequencer.model.limits import FILLS_PER_ORDER_MAX
+from sequencer.model.exchange_limits import FILLS_PER_ORDER_MAX
 from sequencer.model.orders import Instruction, OrderType, Side
 from sequencer.model.refusals import Reason, Refusal
 from sequencer.model.rows import Guard

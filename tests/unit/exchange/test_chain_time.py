@@ -5,7 +5,7 @@ import pytest
 from sequencer.exchange.chain_time import advance_time
 from sequencer.exchange.state import State
 from sequencer.model.events import Event, ModeChanged
-from sequencer.model.limits import TIME_MS_MAX
+from sequencer.model.exchange_limits import TIME_MS_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Extreme, Mode, ModeCause
 from sequencer.model.units import ONE

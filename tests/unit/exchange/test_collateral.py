@@ -9,7 +9,8 @@ from sequencer.exchange.collateral import socialized_payout, withdrawal_waits
 from sequencer.exchange.state import State
 from sequencer.model.commands import Deposit, Withdraw
 from sequencer.model.events import Credited, GuardViolated, Withdrawn
-from sequencer.model.limits import ADDRESS_MAX, FELT_MAX, QUOTE_MAX
+from sequencer.model.exchange_limits import QUOTE_MAX
+from sequencer.model.limits import ADDRESS_MAX, FELT_MAX
 from sequencer.model.refusals import Reason
 from sequencer.model.rows import Account, DepositRow, Guard, Mode, Totals, Withdrawal
 from sequencer.model.units import DUST_PER_QUOTE, ONE

@@ -5,7 +5,7 @@ from typing import Any
 from sequencer.exchange.expiry import expire_orders, forget_used_orders
 from sequencer.exchange.state import Table
 from sequencer.model.events import CloseReason, OrderClosed
-from sequencer.model.limits import EXPIRED_PER_TICK_MAX, FORGOTTEN_PER_TICK_MAX
+from sequencer.model.exchange_limits import EXPIRED_PER_TICK_MAX, FORGOTTEN_PER_TICK_MAX
 from sequencer.model.orders import OrderType, Side
 from sequencer.model.rows import UsedOrder
 from sequencer.model.units import ONE

@@ -6,7 +6,7 @@ from sequencer.exchange.margin import margin_of
 from sequencer.exchange.state import State
 from sequencer.model.commands import Fault, FaultKind
 from sequencer.model.events import FaultDone, GuardViolated
-from sequencer.model.limits import QUOTE_MAX
+from sequencer.model.exchange_limits import QUOTE_MAX
 from sequencer.model.orders import Side
 from sequencer.model.refusals import Reason
 from sequencer.model.rows import Guard, Price

@@ -233,7 +233,7 @@ _DRIFTS: list[tuple[str, Callable[[State], object], Law]] = [
     ("holdings", lambda s: s.holdings.pop(BOB), Law.DERIVED),
     ("holdings", _add(lambda s: s.holdings[BOB].exposures[BTC], "sell_size"), Law.DERIVED),
     ("holdings", _add(lambda s: s.holdings[ALICE].exposures[BTC], "buy_size"), Law.DERIVED),
-    ("holdings", _add(lambda s: s.holdings[BOB].exposures[BTC], "reduce_only"), Law.DERIVED),
+    ("holdings", _add(lambda s: s.holdings[BOB].exposures[BTC], "reduce_only_count"), Law.DERIVED),
     ("holdings", lambda s: s.holdings[BOB].exposures[BTC].resting.popitem(), Law.DERIVED),
     ("holdings", lambda s: s.holdings[ALICE].exposures[BTC].waiting.clear(), Law.DERIVED),
     ("waiting", _drop_waiting, Law.DERIVED),

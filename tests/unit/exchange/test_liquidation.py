@@ -20,7 +20,7 @@ from sequencer.model.events import (
     LiquidationEnded,
     OrderClosed,
 )
-from sequencer.model.limits import LIQUIDATIONS_PER_TICK_MAX
+from sequencer.model.exchange_limits import LIQUIDATIONS_PER_TICK_MAX
 from sequencer.model.orders import OrderType, Side
 from sequencer.model.rows import Guard, Risk
 from sequencer.model.units import INDEX_ONE, ONE

@@ -14,7 +14,7 @@ from sequencer.model.events import (
     OrderClosed,
     Settled,
 )
-from sequencer.model.limits import MARKETS_MAX
+from sequencer.model.exchange_limits import MARKETS_MAX
 from sequencer.model.markets import MarketStatus, OracleParameters
 from sequencer.model.orders import OrderType, Side
 from sequencer.model.refusals import Reason

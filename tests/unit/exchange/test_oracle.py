@@ -11,7 +11,8 @@ from sequencer.exchange.oracle import accept_reports, median_near
 from sequencer.exchange.state import State
 from sequencer.model.commands import PriceReport, RegisterPublisher, RemovePublisher
 from sequencer.model.events import PriceAccepted, PriceRefused, PublisherChanged
-from sequencer.model.limits import FELT_MAX, REPORTS_MAX
+from sequencer.model.exchange_limits import REPORTS_MAX
+from sequencer.model.limits import FELT_MAX
 from sequencer.model.markets import MarketStatus, OracleParameters
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Guard, Publisher, ReportTime

@@ -7,7 +7,8 @@ import pytest
 from sequencer.exchange.rules import RULES_VERSIONS, require_rules
 from sequencer.model.commands import AllowTick, SetGuard, SetOperator, SetRisk, SetRulesVersion
 from sequencer.model.events import GuardChanged, SettingChanged
-from sequencer.model.limits import ADDRESS_MAX, FELT_MAX, QUOTE_MAX
+from sequencer.model.exchange_limits import QUOTE_MAX
+from sequencer.model.limits import ADDRESS_MAX, FELT_MAX
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Guard, Risk
 from sequencer.model.units import ONE

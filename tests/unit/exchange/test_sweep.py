@@ -16,7 +16,7 @@ from sequencer.model.events import (
     LiquidationEnded,
     OrderClosed,
 )
-from sequencer.model.limits import INDEX_AGE_MS_MAX, LIQUIDATIONS_PER_TICK_MAX
+from sequencer.model.exchange_limits import INDEX_AGE_MS_MAX, LIQUIDATIONS_PER_TICK_MAX
 from sequencer.model.orders import OrderType, Side
 from sequencer.model.rows import Account, Guard, Mode, Position, Risk
 from sequencer.model.units import INDEX_ONE, ONE

@@ -25,7 +25,7 @@ from sequencer.model.events import (
     PriceAccepted,
     PriceRefused,
 )
-from sequencer.model.limits import REPORTS_MAX, TIME_MS_MAX
+from sequencer.model.exchange_limits import REPORTS_MAX, TIME_MS_MAX
 from sequencer.model.markets import FundingParameters, MarketStatus, OracleParameters
 from sequencer.model.orders import OrderType, Side
 from sequencer.model.refusals import Reason

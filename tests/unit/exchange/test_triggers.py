@@ -16,7 +16,7 @@ from sequencer.model.events import (
     OrderOpened,
     OrderTriggered,
 )
-from sequencer.model.limits import INDEX_AGE_MS_MAX, TRIGGERS_PER_TICK_MAX
+from sequencer.model.exchange_limits import INDEX_AGE_MS_MAX, TRIGGERS_PER_TICK_MAX
 from sequencer.model.markets import MarketStatus
 from sequencer.model.orders import Instruction, OrderType, Side
 from sequencer.model.rows import Guard, Mode

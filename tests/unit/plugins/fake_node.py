@@ -6,11 +6,13 @@ import json
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import Any
 
 import msgspec
 from aiohttp import WSMsgType, web
 
+from sequencer.chain.block import Block
 from sequencer.plugins.follow.reading import read_remote_block
 from sequencer.starknet.block import block_hash
 from sequencer.starknet.felt import encode_short_string
@@ -42,15 +44,23 @@ class RpcFault(Exception):
         self.code = code
 
 
-class FakeBlock(msgspec.Struct):
-    """A block with its state update, as they are answered."""
+class FakeBlock:
+    """A block with its state update, as they are answered. What they say is read once."""
 
-    block: Fields
-    update: Fields
+    def __init__(self, block: Fields, update: Fields) -> None:
+        self.block, self.update = block, update
 
     @property
     def hash(self) -> str:
         return str(self.block["block_hash"])
+
+    @cached_property
+    def read(self) -> Block:
+        return read_remote_block(self.block)
+
+    @cached_property
+    def values(self) -> dict[Place, int]:
+        return values_of(self.update)
 
 
 class FakeNode:
@@ -91,7 +101,7 @@ class FakeNode:
         """Return the whole state after a block: what is 0 is not in it."""
         state: dict[Place, int] = {}
         for each in self.chain[: height + 1]:
-            state |= values_of(each.update)
+            state |= each.values
         return {place: value for place, value in state.items() if value}
 
     async def tell_reorg(self) -> None:

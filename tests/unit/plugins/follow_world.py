@@ -10,7 +10,6 @@ from sequencer.chain.block import Block
 from sequencer.model.refusals import Refused
 from sequencer.plugins.follow.follower import Follower, FollowPlan, Summary
 from sequencer.plugins.follow.heads import websocket_urls
-from sequencer.plugins.follow.reading import read_remote_block
 from sequencer.plugins.follow.store import FollowStore
 from sequencer.plugins.protocol import Classes
 from sequencer.starknet.published import StateUpdate
@@ -113,8 +112,7 @@ def kept_blocks(folder: Path) -> dict[int, str]:
 
 def node_blocks(node: FakeNode, start: int = 0) -> dict[int, str]:
     """Return the node's blocks as a ledger has them."""
-    blocks = (read_remote_block(each.block) for each in node.chain[start:])
-    return {block.header.number: fingerprint(block) for block in blocks}
+    return {each.read.header.number: fingerprint(each.read) for each in node.chain[start:]}
 
 
 async def until_same(node: FakeNode, folder: Path) -> None:

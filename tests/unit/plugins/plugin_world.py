@@ -178,6 +178,17 @@ def block_saying(
     return Block(header, 0x5A1D + number, real.transactions[:1], (receipt,), StateDiff())
 
 
+def strange_calls() -> list[tuple[Call, str]]:
+    """Return calls that fit no record of the first five, with the words of the refusal."""
+    calls, key = busy_calls(), Key(6)
+    stranger = Call(key, block_saying(number=5, parent=0xBAD))
+    return [
+        (stranger, "does not stand on the record's last one"),
+        (msgspec.structs.replace(calls[3], key=key, is_revert=True), "is not the record's last"),
+        (msgspec.structs.replace(calls[4], key=key, is_revert=True), "belongs to no reorg"),
+    ]
+
+
 def large_genesis(accounts: int) -> Block:
     """Return a block 0 that deploys so many accounts."""
     genesis = busy_calls()[0].block

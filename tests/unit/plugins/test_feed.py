@@ -32,6 +32,7 @@ from tests.unit.plugins.plugin_world import (
     large_genesis,
     live_after,
     random_calls,
+    strange_calls,
     tell,
     tell_all,
 )
@@ -332,12 +333,7 @@ def test_a_block_that_stands_on_none_of_the_record(tmp_path: Path) -> None:
     whole = fed(tmp_path, calls[:5]).read_bytes()
     feed, context = Feed(), FakeContext(tmp_path, Key(5))
     feed.init(context)
-    stranger = Call(Key(6), block_saying(FILL, number=5, parent=0xBAD))
-    for call, words in (
-        (stranger, "does not stand on the record's last one"),
-        (msgspec.structs.replace(calls[3], key=Key(6), is_revert=True), "is not the record's last"),
-        (msgspec.structs.replace(calls[4], key=Key(6), is_revert=True), "belongs to no reorg"),
-    ):
+    for call, words in strange_calls():
         with pytest.raises(CannotRecord, match=words):
             tell(feed, context, call)
     assert (tmp_path / "feed.jsonl").read_bytes() == whole

@@ -154,17 +154,21 @@ async def test_a_shutdown_that_takes_too_long_is_cut_off(
     node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calls, "PLUGIN_CLOSING_SECONDS_MAX", 0.01)
-    freed = Event()
+    freed, ended = Event(), Event()
 
     class Staying(MatchingLedger):
         def shutdown(self) -> None:
             freed.wait(PATIENCE_SECONDS)
             super().shutdown()
+            ended.set()
 
     try:
         await follow_once(node, tmp_path, factory=Staying)
+        assert not ended.is_set()
     finally:
         freed.set()
+        # Its file is closed by then: nobody else would.
+        assert await asyncio.to_thread(ended.wait, PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("words", ["answer", "raise"])

@@ -31,6 +31,7 @@ from tests.unit.plugins.plugin_world import (
     busy_calls,
     dump,
     large_genesis,
+    strange_calls,
     tell,
     tell_all,
     written,
@@ -264,12 +265,7 @@ def test_a_block_that_stands_on_none_of_the_record(tmp_path: Path) -> None:
     path = written(tmp_path, calls[:5])
     history, context = History(), FakeContext(tmp_path, Key(5))
     history.init(context)
-    stranger = Call(Key(6), block_saying(FILL, number=5, parent=0xBAD))
-    for call, words in (
-        (stranger, "does not stand on the record's last one"),
-        (msgspec.structs.replace(calls[3], key=Key(6), is_revert=True), "is not the record's last"),
-        (msgspec.structs.replace(calls[4], key=Key(6), is_revert=True), "belongs to no reorg"),
-    ):
+    for call, words in strange_calls():
         with pytest.raises(CannotRecord, match=words):
             tell(history, context, call)
     assert asked(path, "SELECT sequence, step FROM place") == [(5, 0)]

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from sequencer.model.refusals import Reason, Refused
-from sequencer.plugins import loading
 from sequencer.plugins.loading import default_name, load_plugin, require_plugin_name
 
 MODULE = "plugin_of_somebody"
@@ -162,4 +161,3 @@ def test_names() -> None:
         with pytest.raises(Refused) as caught:
             require_plugin_name(name)
         assert caught.value.reason is Reason.PLUGIN_INVALID
-    assert loading.Loaded("name", dict).factory() == {}

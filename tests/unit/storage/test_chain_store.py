@@ -7,7 +7,7 @@ import pytest
 
 from sequencer.model.commands import OrderPolicy
 from sequencer.model.limits import STORE_ROWS_COMPARED_MAX
-from sequencer.model.records import Cursor, EffectKind, Head, InboxFact, Latch, Mark
+from sequencer.model.records import Cursor, EffectKind, Head, Latch, Mark
 from sequencer.ports import StoreFailed, StoreProblem, StoreRefused
 from sequencer.storage import keys
 from sequencer.storage.chain_store import ChainStore
@@ -65,30 +65,22 @@ def test_rows_are_read_at_every_height(store: ChainStore) -> None:
         expected = {(2, b"own %d" % each): b"row" for each in range(height + 1)}
         assert row_table(state) == {**expected, (1, b"shared"): b"at %d" % height}
         assert [key for _, key, _ in state.rows(2)] == [b"own %d" % n for n in range(height + 1)]
-    last = store.view.block(4)
-    assert last is not None
-    assert store.view.state_before(last).row(1, b"shared") == b"at 3"
-    assert store.view.changed_rows(last) == ((1, b"shared"), (2, b"own 4"))
 
 
 def test_removed_rows_are_gone_at_the_head_alone(store: ChainStore) -> None:
     grown(store, 2)
     store.commit_block(block(store, [(1, b"shared", None), (2, b"absent", None)]))
     assert store.view.state().row(1, b"shared") is None
-    before, last = store.view.block(1), store.view.block(2)
+    before = store.view.block(1)
     assert before is not None
-    assert last is not None
     assert store.view.state_at(before).row(1, b"shared") == b"at 1"
-    assert store.view.changed_rows(last) == ((1, b"shared"),)
 
 
-def test_a_row_set_to_what_it_was_is_no_change(store: ChainStore) -> None:
+def test_a_row_set_to_what_it_was_is_no_change(disk: SimulatedDisk, store: ChainStore) -> None:
     grown(store, 1)
     digest = store.head.digest
     store.commit_block(block(store, [(1, b"shared", b"at 0")]))
-    last = store.view.block(1)
-    assert last is not None
-    assert store.view.changed_rows(last) == ()
+    assert len([*SimulatedKeyValue(disk).scan(*keys.ROW.range(1, b"shared"))]) == 1
     assert store.head.digest == digest
 
 
@@ -184,7 +176,6 @@ def test_transactions_marks_and_high_water_come_with_the_block(store: ChainStore
             transactions=hashes,
             seen=((hashes[0], 0), (hashes[1], 500)),
             high_water=((b"publisher/BTC", 70), (b"publisher/BTC", 60)),
-            buckets=(("plugin", b"k", b"v"), ("plug", b"inside", b"1")),
         )
     )
     place = store.view.transaction(hashes[2])
@@ -196,9 +187,6 @@ def test_transactions_marks_and_high_water_come_with_the_block(store: ChainStore
     assert (mark.sequence, mark.until_ms) == (2, 500)
     assert store.view.high_water(b"publisher/BTC") == 70
     assert store.view.high_water(b"other") == 0
-    assert list(store.view.bucket("plugin")) == [(b"k", b"v")]
-    assert store.view.bucket_value("plug", b"inside") == b"1"
-    assert store.view.bucket_value("plug", b"k") is None
 
 
 def test_high_water_never_falls(store: ChainStore) -> None:
@@ -233,8 +221,6 @@ MALFORMED: dict[str, dict[str, Unchecked]] = {
     "transaction": {"transactions": [b"short"]},
     "seen hash": {"seen": [(b"short", 1)]},
     "seen time": {"seen": [(bytes(32), 2**64)]},
-    "plugin": {"buckets": [("p" * 256, b"k", b"v")]},
-    "nonce": {"inbox": [InboxFact(-1, bytes(32), bytes(32), b"")]},
 }
 
 
@@ -261,14 +247,13 @@ def test_a_commit_for_another_head_is_refused(
 def test_a_latch_stops_blocks_until_one_reopens(disk: SimulatedDisk, store: ChainStore) -> None:
     grown(store, 1)
     latch = Latch(0, OrderPolicy.KEEP)
-    head = store.latch(latch, guards_forced_on=True)
-    assert (head.latch, head.guards_forced_on, head.sequence) == (latch, True, 1)
+    head = store.latch(latch)
+    assert (head.latch, head.sequence) == (latch, 1)
     store = simulated(disk)
     assert store.head == head
     with refused(StoreProblem.HALT_LATCHED, disk):
         store.commit_block(block(store, reopens=False))
-    after = store.commit_block(block(store, reopens=True))
-    assert (after.latch, after.guards_forced_on) == (None, False)
+    assert store.commit_block(block(store, reopens=True)).latch is None
 
 
 def test_one_thread_changes_the_store(disk: SimulatedDisk, store: ChainStore) -> None:
@@ -305,7 +290,7 @@ def test_nothing_works_after_closing(store: ChainStore) -> None:
     store.close()
     calls: list[Callable[[], object]] = [
         lambda: grown(store, 1),
-        lambda: store.latch(Latch(0, OrderPolicy.KEEP), guards_forced_on=False),
+        lambda: store.latch(Latch(0, OrderPolicy.KEEP)),
         lambda: store.view.block(0),
         lambda: store.advance_cursor("p", Cursor(1, 1, bytes(32))),
         store.snapshot,

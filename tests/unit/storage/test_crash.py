@@ -88,7 +88,7 @@ def undone(store: ChainStore) -> object:
 
 
 def latched(store: ChainStore) -> object:
-    return store.latch(Latch(0, OrderPolicy.KEEP), guards_forced_on=True)
+    return store.latch(Latch(0, OrderPolicy.KEEP))
 
 
 def read_up(store: ChainStore) -> None:
@@ -112,17 +112,11 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
         commit_with(high_water=((b"a", 5), (b"b", 7))),
         commit_with(high_water=((b"a", 3), (b"b", 9))),
     ),
-    "messages with a block": (commit(1), commit_with(inbox=(FACT,)), commit(2)),
-    "messages alone": (
+    "messages": (
         commit(1),
         lambda store: store.record_inbox([FACT]),
         lambda store: store.record_inbox([msgspec.structs.replace(FACT, retracted=True)]),
         commit(2),
-    ),
-    "plugins' buckets": (
-        commit(1),
-        commit_with(buckets=(("p", b"k", b"v"), ("q", b"k", b"w"))),
-        commit_with(buckets=(("p", b"k", None),)),
     ),
     "a reader of the outbox": (*commits(1, 3), read_up, *commits(4, 5), read_up),
     "outbox rows that were read": (

@@ -102,8 +102,6 @@ def test_collection_removes_dead_state_alone(
     assert store.view.block_by_hash(orphan.block_hash) == orphan
     with pytest.raises(StoreRefused, match=r"STATE_COLLECTED: state of block 8 .* reorg 1"):
         store.view.state_at(orphan)
-    with pytest.raises(StoreRefused, match="STATE_COLLECTED"):
-        store.view.changed_rows(orphan)
     assert row_table(store.view.state()) == {
         **live,
         (1, b"shared"): b"at 6",
@@ -171,10 +169,6 @@ def test_pruning_keeps_every_later_height(
     assert count(disk, keys.CHANGED_ROWS) == count(disk, keys.CHANGED_NODES) == 2
     shared = list(SimulatedKeyValue(disk).scan(*keys.ROW.range(1, b"shared")))
     assert len(shared) == 3
-    floor = store.view.block(8)
-    assert floor is not None
-    with pytest.raises(StoreRefused, match="STATE_PRUNED"):
-        store.view.changed_rows(floor)
 
 
 def test_a_tombstone_goes_with_what_it_hides(disk: SimulatedDisk, store: ChainStore) -> None:

@@ -1,7 +1,6 @@
 """One contract, two stores: LevelDB and the simulated disk must not be told apart."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sequencer.model.records import Witness
-from sequencer.ports import StoreFailed, StoreProblem
+from sequencer.ports import StoreProblem
 from sequencer.storage.key_value import KeyValue, WitnessSlots
 from sequencer.storage.leveldb import open_leveldb
 from sequencer.storage.simulated import SimulatedDisk, SimulatedKeyValue, SimulatedWitness
 from sequencer.storage.witness import WitnessFile
+from tests.unit.storage.builders import failing
 
 Opener = Callable[[], KeyValue]
 WitnessOpener = Callable[[], WitnessSlots]
@@ -37,13 +37,6 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
     yield reopen
     for last in opened:
         last.close()
-
-
-@contextmanager
-def failing(problem: StoreProblem) -> Iterator[None]:
-    with pytest.raises(StoreFailed) as caught:
-        yield
-    assert caught.value.problem is problem
 
 
 def everything(store: KeyValue) -> list[tuple[bytes, bytes]]:

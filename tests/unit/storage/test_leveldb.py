@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -10,14 +8,7 @@ from sequencer.ports import StoreFailed, StoreProblem
 from sequencer.storage.folder import open_folder
 from sequencer.storage.leveldb import DATABASE_FOLDER, LevelStore, open_leveldb
 from sequencer.storage.simulated import SimulatedDisk, SimulatedKeyValue
-from tests.unit.storage.builders import grown
-
-
-@contextmanager
-def failing(problem: StoreProblem) -> Iterator[None]:
-    with pytest.raises(StoreFailed) as caught:
-        yield
-    assert caught.value.problem is problem
+from tests.unit.storage.builders import failing, grown
 
 
 def test_a_store_is_made_only_when_told(tmp_path: Path) -> None:

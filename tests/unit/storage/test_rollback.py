@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from sequencer.model.commands import OrderPolicy
-from sequencer.model.commits import RollbackOrder, UndoOrder
+from sequencer.model.commits import UndoOrder
 from sequencer.model.records import EffectKind, Head, IncidentKind, Latch, Mark, Stage
 from sequencer.ports import StoreProblem
 from sequencer.storage.chain_store import ChainStore
@@ -95,8 +95,6 @@ def test_orphans_stay_readable_by_hash_with_their_state(store: ChainStore) -> No
         assert store.view.body(orphan) == b"body %d" % orphan.sequence
         state = store.view.state_at(orphan)
         assert state.row(1, b"shared") == b"at %d" % orphan.height
-        assert store.view.state_before(orphan).row(1, b"shared") == b"at %d" % (orphan.height - 1)
-        assert (1, b"shared") in store.view.changed_rows(orphan)
     live = store.view.block(3)
     assert live is not None
     assert store.view.orphaned_by(live) == 0
@@ -171,10 +169,11 @@ def test_an_undo_restores_everything(disk: SimulatedDisk, store: ChainStore) -> 
     after = undo(store, 1)
     assert facts(after) == facts(before)
     assert (after.epoch, after.sequence) == (2, before.sequence + 2)
+    assert after.guards_forced_on
     assert after.latch == Latch(2, OrderPolicy.KEEP)
     assert row_table(store.view.state()) == rows
     assert simulated(disk).head == after
-    grown(store, 1)
+    assert not grown(store, 1)[0].guards_forced_on
     assert store.view.state().row(1, b"shared") == b"at 6"
 
 
@@ -328,11 +327,3 @@ def test_incidents_are_a_chain_of_hashes(disk: SimulatedDisk, store: ChainStore)
     assert store.head.incident_hash == incident_hash(two)
     assert len(incident_hash(one)) == hashlib.blake2s().digest_size
     assert simulated(disk).head.incidents == 2
-
-
-def test_guards_are_forced_on_only_where_the_order_says(store: ChainStore) -> None:
-    order: RollbackOrder = rollback(store, 2, guards_forced_on=False)
-    store.prepare(order)
-    assert not store.roll_back(order).guards_forced_on
-    assert roll_back(store, 1).guards_forced_on
-    assert undo(store, 2).guards_forced_on

@@ -27,7 +27,7 @@ SCALED = ("size", "price", "trigger_price")
 
 
 def members(type_text: str) -> list[tuple[str, str]]:
-    """Read a type as it is written in `docs/protocol.md`: its fields and their types."""
+    """Read a type as it is written down: its fields and their types."""
     inside = type_text.partition("(")[2].rstrip(")")
     pairs = [field.split(":") for field in inside.replace('"', "").split(",")]
     return [(name, kind) for name, kind in pairs]

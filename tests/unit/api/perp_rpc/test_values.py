@@ -17,7 +17,7 @@ from sequencer.api.perp_rpc.values import (
 )
 from sequencer.api.perp_rpc.wire import decimal, signed_fields
 from sequencer.engine.events_back import Before
-from sequencer.model.limits import TIME_MS_MAX
+from sequencer.model.exchange_limits import TIME_MS_MAX
 from sequencer.model.orders import Instruction, Order, OrderType, SelfTrade, Side
 from sequencer.model.refusals import Refused
 from sequencer.starknet.felt import ADDRESS_BOUND, FELT_PRIME

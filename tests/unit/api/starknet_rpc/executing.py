@@ -1,6 +1,5 @@
 """A node with the methods that execute, and clients that call them without a socket."""
 
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from starknet_py.net.client_models import ResourceBounds, ResourceBoundsMapping
 from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.signer.key_pair import KeyPair
 
-from sequencer.api.json_rpc import Method, answer
+from sequencer.api.json_rpc import Method
 from sequencer.api.starknet_rpc.methods import starknet_methods
 from sequencer.api.starknet_rpc.wire import transaction_fields
 from sequencer.chain.calls import ContractCall, exchange_call, write_calls
@@ -26,42 +25,19 @@ from sequencer.starknet.transactions import (
     DeclareV3,
     DeployAccountV3,
     InvokeV3,
-    ResourceBound,
     Terms,
     transaction_hash,
 )
-from tests.rpc_schemas import require_error, validate_result
 from tests.strategies import Unchecked
+from tests.unit.api.starknet_rpc.asking import NO_BOUNDS, Failed, ask
 from tests.unit.api.starknet_rpc.in_process import client_of
 from tests.unit.chain.network import PRIVATE, START_MS, address_of
 from tests.unit.engine.builders import applied, reports
 from tests.unit.engine.desks import Operated, operated
 
 QUERY = "0x100000000000000000000000000000003"
-NO_BOUNDS = (ResourceBound(),) * 3
 ALICE, BOB = address_of("alice"), address_of("bob")
 EXCHANGE_AT = hex(EXCHANGE_ADDRESS)
-
-NEVER: Mapping[int, str] = {
-    1: "no method names it",
-    32: "block 0 is there from the start",
-    53: "execution is free",
-    54: "execution is free",
-    64: "a transaction is never replaced",
-    65: "execution is free",
-    100: "classes are compiled when the node is built",
-}
-"""Errors of the specification that no request reaches, and why."""
-
-
-class Failed(Exception):
-    """An error that came back."""
-
-    def __init__(self, error: dict[str, Any]) -> None:
-        super().__init__(str(error))
-        self.code: int = error["code"]
-        self.message: str = error["message"]
-        self.data: Any = error.get("data")
 
 
 class World:
@@ -78,19 +54,7 @@ class World:
 
     async def call(self, method: str, *positional: Unchecked, **named: Unchecked) -> Unchecked:
         """Call a method; `Failed` for an error. Either is held against the specification."""
-        params, name = list(positional) if positional else named, f"starknet_{method}"
-        request = {"jsonrpc": "2.0", "id": 7, "method": name, "params": params}
-        told = await answer(json.dumps(request).encode(), self.methods, None)
-        assert told is not None
-        decoded = json.loads(told)
-        assert decoded.keys() <= {"jsonrpc", "id", "result", "error"}
-        assert decoded["id"] == 7
-        if "error" in decoded:
-            require_error(name, decoded["error"])
-            assert decoded["error"]["code"] not in NEVER
-            raise Failed(decoded["error"])
-        validate_result(name, decoded["result"])
-        return decoded["result"]
+        return await ask(self.methods, method, positional, named)
 
     async def refused(self, method: str, *positional: Unchecked, **named: Unchecked) -> Failed:
         """Call a method that must answer with an error."""

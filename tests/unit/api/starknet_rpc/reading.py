@@ -4,15 +4,14 @@
 held against the protocol's files and starknet-py's schemas.
 """
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
-from sequencer.api.json_rpc import Method, answer
+from sequencer.api.json_rpc import Method
 from sequencer.api.starknet_rpc.methods import starknet_methods
 from sequencer.chain.account_contract import ACCOUNT
 from sequencer.chain.calls import exchange_call
@@ -32,30 +31,19 @@ from sequencer.starknet.transactions import (
     DeclareV3,
     DeployAccountV3,
     InvokeV3,
-    ResourceBound,
     Terms,
     Transaction,
     transaction_hash,
 )
 from sequencer.storage.simulated import SimulatedDisk
-from tests.rpc_schemas import require_error, validate_result
 from tests.strategies import Unchecked
+from tests.unit.api.starknet_rpc.asking import NO_BOUNDS, Failed, ask
 from tests.unit.chain.network import PRIVATE, START_MS, address_of, key_of
 from tests.unit.engine.builders import InlineWorker, copy_of, reports
 from tests.unit.engine.rolling import Act, Chain, deposit, drill_disk
 
 ALICE, BOB = address_of("alice"), address_of("bob")
 NEWCOMER = 9_001
-NO_BOUNDS = (ResourceBound(),) * 3
-
-
-class Failed(Exception):
-    """An error that came back."""
-
-    def __init__(self, error: dict[str, Any]) -> None:
-        super().__init__(str(error))
-        self.code: int = error["code"]
-        self.data: Any = error.get("data")
 
 
 class Ledger(Chain):
@@ -98,7 +86,7 @@ class Ledger(Chain):
     def open(self, *transactions: Transaction) -> None:
         """Execute transactions into the open block."""
         producer = self.rig.producer
-        if producer.is_empty:
+        if not producer.transactions:
             second = (producer.state.system.time_ms - START_MS) // 1_000 + 1
             self.rig.clock.ms = START_MS + second * 1_000
             producer.tick(self.rig.clock.ms, reports(60_000, second))
@@ -141,16 +129,7 @@ class Ledger(Chain):
 
     async def told(self, method: str, *positional: Unchecked, **named: Unchecked) -> Unchecked:
         """Call a method; `Failed` for an error. Either is held against the specification."""
-        params, name = list(positional) if positional else named, f"starknet_{method}"
-        request = {"jsonrpc": "2.0", "id": 7, "method": name, "params": params}
-        came = await answer(json.dumps(request).encode(), self.methods, None)
-        assert came is not None
-        decoded = json.loads(came)
-        if "error" in decoded:
-            require_error(name, decoded["error"])
-            raise Failed(decoded["error"])
-        validate_result(name, decoded["result"])
-        return decoded["result"]
+        return await ask(self.methods, method, positional, named)
 
     async def code(self, method: str, *positional: Unchecked, **named: Unchecked) -> int:
         """Call a method that must answer with an error, and return its number."""

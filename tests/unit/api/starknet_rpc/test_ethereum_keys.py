@@ -7,18 +7,11 @@ import pytest
 from sequencer.chain.calls import command_call
 from tests.unit.api.starknet_rpc.executing import ALICE, World, sent, view_call, world
 from tests.unit.chain.ethereum import ethereum_address, registration
-from tests.unit.engine.desks import process_as_before
 
 pytestmark = pytest.mark.usefixtures("process")
 
 INVOKE = "addInvokeTransaction"
 HERS = ethereum_address("alice")
-
-
-@pytest.fixture
-def process() -> object:
-    with process_as_before():
-        yield
 
 
 async def bound(at: World) -> list[str]:

@@ -21,11 +21,11 @@ from sequencer.starknet.felt_hash import public_key, sign
 from sequencer.starknet.names import selector
 from sequencer.starknet.transactions import DeclareV3, DeployAccountV3, Terms
 from tests.strategies import Unchecked
+from tests.unit.api.starknet_rpc.asking import NO_BOUNDS
 from tests.unit.api.starknet_rpc.executing import (
     ALICE,
     BOB,
     EXCHANGE_AT,
-    NO_BOUNDS,
     QUERY,
     World,
     sent,
@@ -35,7 +35,6 @@ from tests.unit.api.starknet_rpc.executing import (
 )
 from tests.unit.chain.network import PRIVATE
 from tests.unit.engine.builders import rows_of
-from tests.unit.engine.desks import process_as_before
 
 pytestmark = pytest.mark.usefixtures("process")
 
@@ -49,12 +48,6 @@ FREE = {
     "overall_fee": "0x0",
     "unit": "FRI",
 }
-
-
-@pytest.fixture
-def process() -> object:
-    with process_as_before():
-        yield
 
 
 async def cash_of(at: World, block_id: Unchecked, account: int = BOB) -> int:

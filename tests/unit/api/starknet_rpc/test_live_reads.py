@@ -11,9 +11,9 @@ from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.chain.slots import ROWS_ROOT_SLOT
 from sequencer.model.rows import Mode
 from tests.strategies import Unchecked
-from tests.unit.api.starknet_rpc.executing import ALICE, Failed, World, sent, world
+from tests.unit.api.starknet_rpc.asking import Failed
+from tests.unit.api.starknet_rpc.executing import ALICE, World, sent, world
 from tests.unit.api.starknet_rpc.test_proofs import require_proof
-from tests.unit.engine.desks import process_as_before
 
 pytestmark = pytest.mark.usefixtures("process")
 
@@ -25,12 +25,6 @@ ASKED = {
 }
 ALLOWED = frozenset({24, 29, 33, 42})
 """What may happen where the block that was asked about is gone by the time of the next question."""
-
-
-@pytest.fixture
-def process() -> object:
-    with process_as_before():
-        yield
 
 
 @asynccontextmanager

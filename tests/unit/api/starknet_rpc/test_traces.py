@@ -18,28 +18,21 @@ from sequencer.starknet.names import selector
 from sequencer.starknet.transactions import DeclareV3, DeployAccountV3, L1Handler, Terms
 from tests.rpc_schemas import validate_result
 from tests.strategies import Unchecked
+from tests.unit.api.starknet_rpc.asking import NO_BOUNDS
 from tests.unit.api.starknet_rpc.executing import (
     ALICE,
     BOB,
     EXCHANGE_AT,
-    NO_BOUNDS,
     World,
     sent,
     sent_class,
     world,
 )
 from tests.unit.chain.network import PRIVATE
-from tests.unit.engine.desks import process_as_before
 
 pytestmark = pytest.mark.usefixtures("process")
 
 VALID = hex(encode_short_string("VALID"))
-
-
-@pytest.fixture
-def process() -> object:
-    with process_as_before():
-        yield
 
 
 async def traced(at: World, method: str, fields: dict[str, Unchecked]) -> Unchecked:

@@ -20,10 +20,10 @@ from sequencer.model.rows import Mode
 from sequencer.starknet.felt_hash import public_key
 from sequencer.starknet.transactions import DeclareV3, DeployAccountV3, Terms, transaction_hash
 from tests.strategies import Unchecked
+from tests.unit.api.starknet_rpc.asking import NO_BOUNDS
 from tests.unit.api.starknet_rpc.executing import (
     ALICE,
     EXCHANGE_AT,
-    NO_BOUNDS,
     QUERY,
     World,
     sent,
@@ -31,18 +31,11 @@ from tests.unit.api.starknet_rpc.executing import (
     world,
 )
 from tests.unit.chain.network import PRIVATE
-from tests.unit.engine.desks import process_as_before
 
 pytestmark = pytest.mark.usefixtures("process")
 
 INVOKE, DECLARE = "addInvokeTransaction", "addDeclareTransaction"
 DEPLOY = "addDeployAccountTransaction"
-
-
-@pytest.fixture
-def process() -> object:
-    with process_as_before():
-        yield
 
 
 async def test_transactions_follow_one_another_and_enter_blocks(tmp_path: Path) -> None:

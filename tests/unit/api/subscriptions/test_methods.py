@@ -8,7 +8,8 @@ from sequencer.api.subscriptions import starknet_methods
 from sequencer.model.api_limits import STREAM_SUBSCRIPTIONS_MAX, SUBSCRIPTION_ADDRESSES_MAX
 from tests.rpc_schemas import methods_of_protocol, validate_notification
 from tests.strategies import Unchecked
-from tests.unit.api.starknet_rpc.reading import ALICE, Failed
+from tests.unit.api.starknet_rpc.asking import Failed
+from tests.unit.api.starknet_rpc.reading import ALICE
 from tests.unit.api.subscriptions.world import Connection, World, telling
 from tests.unit.engine.rolling import deposit
 

@@ -19,14 +19,10 @@ from sequencer.engine.service import Follower
 from sequencer.ports import Worker
 from sequencer.starknet.transactions import Transaction
 from sequencer.storage.simulated import SimulatedDisk
-from tests.rpc_schemas import (
-    SPECIFICATION,
-    require_error,
-    validate_notification,
-    validate_result,
-)
+from tests.rpc_schemas import SPECIFICATION, require_error, validate_notification, validate_result
 from tests.strategies import Unchecked
-from tests.unit.api.starknet_rpc.reading import Failed, Ledger
+from tests.unit.api.starknet_rpc.asking import Failed
+from tests.unit.api.starknet_rpc.reading import Ledger
 from tests.unit.engine.builders import InlineWorker, until
 
 STARKNET = "starknet_"

@@ -1,4 +1,4 @@
-"""What becomes of many seeds, and what they add up to.
+"""Campaigns of many seeds: what becomes of each, what they add up to, and how many are wanted.
 
 Laws
 - A silent test is a failed test: what is wanted and never came about in a whole campaign fails it.
@@ -8,11 +8,15 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from typing import NamedTuple
 
 import msgspec
 
+from scripts.campaigning.results import Found
+
 _CHUNK_SEEDS = 20
-"""Seeds that share a devnet: to start one takes as long as several of them."""
+"""Seeds that share a devnet, or a store: to make one takes as long as several of them."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -26,6 +30,20 @@ class Outcome(msgspec.Struct, frozen=True):
 
 Play = Callable[[Sequence[int]], list[Outcome]]
 """Plays seeds one after the other, in a process that does nothing else."""
+
+PlayMany = Callable[[Sequence[int], int], Iterator[Outcome]]
+"""Plays seeds in so many processes; outcomes come in the order of the seeds."""
+
+
+class Seeded(NamedTuple):
+    """A campaign of seeds. `wanted` has to come about; `part` is how many seeds a line holds."""
+
+    name: str
+    play: PlayMany
+    wanted: Sequence[str]
+    sample: int
+    release: int
+    part: int
 
 
 class Tally(msgspec.Struct):
@@ -46,6 +64,12 @@ class Tally(msgspec.Struct):
         """List what never came about."""
         return [name for name in wanted if not self.counts[name]]
 
+    def found(self, wanted: Sequence[str]) -> Found:
+        """Return it as a line of results has it."""
+        violations = [f"seed {each.seed}: {each.violated}" for each in self.failed]
+        silent = self.missing(wanted)
+        return Found(counters=self.counts, violations=violations, silent=silent)
+
 
 def play_many(play: Play, seeds: Sequence[int], jobs: int) -> Iterator[Outcome]:
     """Play seeds in so many processes; outcomes come in the order of the seeds."""
@@ -55,3 +79,8 @@ def play_many(play: Play, seeds: Sequence[int], jobs: int) -> Iterator[Outcome]:
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
         for outcomes in pool.map(play, chunks):
             yield from outcomes
+
+
+def in_processes(play: Play) -> PlayMany:
+    """Return how a campaign is played in processes of its own."""
+    return partial(play_many, play)

@@ -1,0 +1,1 @@
+"""What runs of the campaigns came to, and what they add up to."""

@@ -1,0 +1,1 @@
+"""Bugs that are planted on purpose, and the campaigns that have to find them."""
