@@ -2,10 +2,9 @@
 //!
 //! A value that is not below the prime is no field element: reading says so and reduces nothing.
 
-use crate::field::Residue;
+pub use crate::field::FELT_BYTES;
 
-/// Length of an encoded field element.
-pub const FELT_BYTES: usize = 32;
+use crate::field::Residue;
 
 /// What is wrong with the bytes of a call.
 #[derive(Debug)]

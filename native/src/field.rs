@@ -7,11 +7,13 @@
 //! The prime is 1 modulo 2^192. So taking a multiple of it from a product, to clear the product's
 //! lower limbs, costs no multiplication but those by the prime's highest limb.
 
-use crate::felts::FELT_BYTES;
 use starknet_types_core::felt::Felt;
 
 #[cfg(test)]
 mod tests;
+
+/// Length of an encoded field element.
+pub const FELT_BYTES: usize = 32;
 
 const LIMBS: usize = 4;
 const LIMB_BYTES: usize = FELT_BYTES / LIMBS;
