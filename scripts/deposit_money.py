@@ -8,7 +8,6 @@ appchain answers with a transaction of its own, whose hash the contract has said
 Exit codes: 0 credited, 1 not within two minutes, 2 refused, or nobody to ask.
 """
 
-import argparse
 import asyncio
 import sys
 from contextlib import suppress
@@ -18,8 +17,9 @@ from starknet_py.net.client_models import TransactionFinalityStatus
 from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.http_client import RpcHttpClient
 
-from scripts.clients.devnet import CHECK_SECONDS, URL, new_account, run
-from scripts.clients.money import Settlement, shown, units
+from scripts.clients.both_chains import run_with
+from scripts.clients.devnet import CHECK_SECONDS, new_account
+from scripts.clients.money import Settlement, shown
 
 WAIT_SECONDS = 120
 
@@ -64,14 +64,7 @@ async def credited(node: FullNodeClient, message_hash: int) -> int:
 
 def main() -> int:
     """Read the command line, and deposit; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Deposit through the settlement contract.")
-    parser.add_argument("settlement", help="where the settlement chain answers")
-    parser.add_argument("contract", help="the settlement contract's address")
-    parser.add_argument("--amount", type=units, default="100", help="USDC; default: 100")
-    parser.add_argument("--url", default=URL, help=f"default: {URL}")
-    given = parser.parse_args()
-    settlement = Settlement(given.settlement, given.contract)
-    return run(given.url, deposit(given.url, settlement, given.amount))
+    return run_with("Deposit through the settlement contract.", "100", deposit)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,15 @@ Time passes on a devnet when somebody says so: the finality delay of an hour tak
 Exit codes: 0 paid, 1 the proof does not follow, 2 refused, or nobody to ask.
 """
 
-import argparse
 import sys
 
 from starknet_py.hash.selector import get_selector_from_name
 from starknet_py.net.client_models import Call
 from starknet_py.net.http_client import RpcHttpClient
 
-from scripts.clients.devnet import CHECK_SECONDS, NO_FEES, URL, new_account, run, until_open
-from scripts.clients.money import Settlement, shown, units
+from scripts.clients.both_chains import run_with
+from scripts.clients.devnet import CHECK_SECONDS, NO_FEES, new_account, until_open
+from scripts.clients.money import Settlement, shown
 from scripts.clients.proofs import Unproven
 from scripts.clients.withdrawals import final_height, owed_proof, withdrawal_id
 
@@ -52,14 +52,7 @@ async def withdraw(url: str, settlement: Settlement, amount: int) -> int:
 
 def main() -> int:
     """Read the command line, and withdraw; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Withdraw through the settlement contract.")
-    parser.add_argument("settlement", help="where the settlement chain answers")
-    parser.add_argument("contract", help="the settlement contract's address")
-    parser.add_argument("--amount", type=units, default="25", help="USDC; default: 25")
-    parser.add_argument("--url", default=URL, help=f"default: {URL}")
-    given = parser.parse_args()
-    settlement = Settlement(given.settlement, given.contract)
-    return run(given.url, withdraw(given.url, settlement, given.amount))
+    return run_with("Withdraw through the settlement contract.", "25", withdraw)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,6 +71,7 @@ class Talk:
         self._writing = writing
         self._reading = reading
         self._rest = b""
+        self._is_closed = False
 
     def send(self, lines: Sequence[bytes]) -> None:
         """Send lines; those that a dead node does not take are lost."""
@@ -99,8 +101,11 @@ class Talk:
 
     def drain(self) -> None:
         """Read to the end, and close both pipes."""
+        if self._is_closed:
+            return
         while self.listen(_PATIENCE_SECONDS):
             continue
+        self._is_closed = True
         os.close(self._writing)
         os.close(self._reading)
 
@@ -169,6 +174,22 @@ def start_node(
         os.close(hearing)
         os.close(answering)
     return process, Talk(process.pid, writing, reading)
+
+
+@contextmanager
+def running_node(
+    folder: Path, *words: str, program: str = _PROGRAM
+) -> Iterator[tuple["subprocess.Popen[bytes]", Talk]]:
+    """Lend a node that has made a block. It is killed at the end if it is still there."""
+    process, talk = start_node(folder, *words, program=program)
+    with process:
+        try:
+            if not talk.until(lambda: bool(talk.announced)):
+                raise Violation(f"it does not begin: {(folder / SAID).read_text()}")
+            yield process, talk
+        finally:
+            process.kill()
+            talk.drain()
 
 
 def _pipe_with_name(path: Path) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.crashing.nodes import SAID, line_of, load, start_node
+from scripts.crashing.nodes import SAID, line_of, load, running_node
 from scripts.crashing.tracing import DATA, Strike, attached, why_absent
 from sequencer.model.commands import SetMode
 from sequencer.model.halts import ExitCode
@@ -34,9 +34,7 @@ main()
     ],
 )
 def test_a_mark_that_cannot_be_written(tmp_path: Path, problem: str, code: ExitCode) -> None:
-    process, talk = start_node(tmp_path, program=_PROGRAM.format(problem=problem))
-    with process:
-        assert talk.until(lambda: bool(talk.announced)), (tmp_path / SAID).read_text()
+    with running_node(tmp_path, program=_PROGRAM.format(problem=problem)) as (process, talk):
         process.send_signal(signal.SIGTERM)
         talk.drain()
         assert process.wait() == code
@@ -49,24 +47,22 @@ def test_a_note_that_cannot_be_taken_away(tmp_path: Path) -> None:
         pytest.skip(reason)
     (tmp_path / DATA).mkdir()
     (tmp_path / DATA / HALT_FILE).write_text("planted")
-    process, talk = start_node(tmp_path)
     strike = Strike(("note",), "unlink", 1, "error=EIO")
-    with process:
-        assert talk.until(lambda: bool(talk.announced)), (tmp_path / SAID).read_text()
-        with attached(process.pid, tmp_path, strike.kinds, strike):
-            talk.send([line_of("operate", SetMode(Mode.CANCEL_ONLY, "seen"))])
-            assert talk.until(lambda: len(talk.answers) == 1)
-            process.send_signal(signal.SIGTERM)
-            talk.drain()
-            assert process.wait() == ExitCode.WRITE_FAILED
+    with (
+        running_node(tmp_path) as (process, talk),
+        attached(process.pid, tmp_path, strike.kinds, strike),
+    ):
+        talk.send([line_of("operate", SetMode(Mode.CANCEL_ONLY, "seen"))])
+        assert talk.until(lambda: len(talk.answers) == 1)
+        process.send_signal(signal.SIGTERM)
+        talk.drain()
+        assert process.wait() == ExitCode.WRITE_FAILED
     assert talk.answers[0].code == "OUTCOME_UNKNOWN"
     assert "WRITE_FAILED" in (tmp_path / DATA / HALT_FILE).read_text()
 
 
 def test_a_folder_that_is_gone(tmp_path: Path) -> None:
-    process, talk = start_node(tmp_path)
-    with process:
-        assert talk.until(lambda: bool(talk.announced)), (tmp_path / SAID).read_text()
+    with running_node(tmp_path) as (process, talk):
         (tmp_path / DATA).rename(tmp_path / "moved")
         talk.send(load({}, 2))
         assert talk.until(lambda: len(talk.answers) == 2)

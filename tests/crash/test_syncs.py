@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from scripts.crashing.nodes import SAID, load, start_node
+from scripts.crashing.nodes import SAID, load, running_node
 from scripts.crashing.tracing import (
     Call,
     attached,
@@ -57,17 +57,18 @@ def steps_of(calls: list[Call], folder: Path) -> Iterator[Step]:
 
 def traced(folder: Path, program: str = _MAIN) -> list[Step]:
     """Run a node that acknowledges some blocks, and return what it did."""
-    process, talk = start_node(folder, "--block-interval-ms", "5", program=program)
-    with process:
-        assert talk.until(lambda: bool(talk.announced)), (folder / SAID).read_text()
-        with attached(process.pid, folder) as trace:
-            nonces: dict[str, int] = {}
-            for _ in range(6):
-                talk.send(load(nonces, 5))
-                assert talk.until(lambda: len(talk.answers) >= talk.sent)
-            process.send_signal(signal.SIGTERM)
-            talk.drain()
-            assert process.wait() == 0, (folder / SAID).read_text()
+    words = ("--block-interval-ms", "5")
+    with (
+        running_node(folder, *words, program=program) as (process, talk),
+        attached(process.pid, folder) as trace,
+    ):
+        nonces: dict[str, int] = {}
+        for _ in range(6):
+            talk.send(load(nonces, 5))
+            assert talk.until(lambda: len(talk.answers) >= talk.sent)
+        process.send_signal(signal.SIGTERM)
+        talk.drain()
+        assert process.wait() == 0, (folder / SAID).read_text()
     assert all(answer.status == "applied" for answer in talk.answers)
     return since_a_block(sorted(steps_of(read_trace(trace), folder), key=lambda step: step.began))
 

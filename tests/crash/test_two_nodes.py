@@ -1,15 +1,12 @@
 """Two nodes on one folder: the second ends at once, and whoever was replaced never commits."""
 
 import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from scripts.crashing.chain import config_of
-from scripts.crashing.nodes import SAID, Talk, check_node, load, start_node
+from scripts.crashing.nodes import Talk, check_node, load, running_node, start_node
 from scripts.crashing.tracing import DATA
 from sequencer.model.halts import ExitCode
 from sequencer.model.refusals import Reason
@@ -18,20 +15,8 @@ from sequencer.ports import StoreFailed
 from sequencer.storage.halt_note import HALT_FILE
 from sequencer.storage.lock import TOKEN_FILE
 
-_SECONDS_MAX = 15.0
-
-
-@contextmanager
-def node(folder: Path) -> Iterator[tuple["subprocess.Popen[bytes]", Talk]]:
-    """Run a node that has started; it is killed at the end if it is still there."""
-    process, talk = start_node(folder, "--block-interval-ms", "5")
-    with process:
-        try:
-            assert talk.until(lambda: bool(talk.announced)), (folder / SAID).read_text()
-            yield process, talk
-        finally:
-            process.kill()
-            talk.drain()
+_SECONDS_MAX = 60.0
+QUICK = ("--block-interval-ms", "5")
 
 
 def second_exit(folder: Path) -> int:
@@ -58,7 +43,7 @@ def exchange(talk: Talk, nonces: dict[str, int], count: int = 3) -> list[str]:
 
 def test_a_second_node_ends_at_once_also_while_the_first_is_stopped(tmp_path: Path) -> None:
     nonces: dict[str, int] = {}
-    with node(tmp_path) as (process, talk):
+    with running_node(tmp_path, *QUICK) as (process, talk):
         assert second_exit(tmp_path) == ExitCode.STORE_LOCKED
         assert exchange(talk, nonces) == ["applied"] * 3
         process.send_signal(signal.SIGSTOP)
@@ -86,7 +71,7 @@ def test_a_node_that_was_replaced_ends_at_once_and_commits_nothing(
     tmp_path: Path, stopped: bool
 ) -> None:
     nonces: dict[str, int] = {}
-    with node(tmp_path) as (process, talk):
+    with running_node(tmp_path, *QUICK) as (process, talk):
         assert exchange(talk, nonces) == ["applied"] * 3
         if stopped:
             process.send_signal(signal.SIGSTOP)

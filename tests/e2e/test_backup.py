@@ -209,7 +209,7 @@ async def test_one_whose_roots_are_posted_asks_the_contract_first(
         (copy / SETTLEMENT_KEY_FILE).write_bytes((data / SETTLEMENT_KEY_FILE).read_bytes())
         label = ("checkpoint", "create", data, "later", "--settled")
         await asyncio.to_thread(told_by, *label)
-        node = await asyncio.to_thread(start, copy)
+        node = start(copy)
         halts = await asyncio.to_thread(halts_of, copy)
         assert any(each.startswith("SETTLEMENT_DIFFERS: no block of this") for each in halts)
         done = await asyncio.to_thread(run, "mode", copy, "cancel-only")

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 from devnet.starknet_devnet import RunningDevnet, is_running
 from tests.contracts.devnet import NEEDS_DEVNET, running
 from tests.e2e.local_devnet import PATIENCE_SECONDS, ROOT, LocalDevnet, seen
+from tests.e2e.test_store_commands import run
+from tests.unit.engine.desks import process_as_before
 
 ALONE = ("--settlement", "none", "--accounts", "2")
 MARKETS = ["BTC-USD-PERP", "ETH-USD-PERP"]
@@ -92,13 +95,19 @@ def test_it_stops_while_it_starts(tmp_path: Path, number: signal.Signals) -> Non
     assert is_empty(tmp_path)
 
 
-def test_ctrl_c_ends_it(tmp_path: Path) -> None:
-    with LocalDevnet(tmp_path, *ALONE) as devnet:
-        assert devnet.facts
+def test_the_log_can_be_json_until_ctrl_c_ends_it(tmp_path: Path) -> None:
+    with LocalDevnet(tmp_path, *ALONE, "--json-logs") as devnet:
+        assert devnet.until(lambda: any('"OPEN"' in line for line in devnet.log))
         devnet.strike(signal.SIGINT, whole_group=True)
         devnet.strike(signal.SIGINT, whole_group=True)
         assert devnet.process.wait(PATIENCE_SECONDS) == 0
-    assert "Traceback" not in "\n".join(devnet.log)
+    events = [msgspec.json.decode(line) for line in devnet.log]
+    assert all({"event", "level", "timestamp"} <= event.keys() for event in events)
+    assert [event["mode"] for event in events if event["event"] == "mode"] == [
+        "CANCEL_ONLY",
+        "POST_ONLY",
+        "OPEN",
+    ]
     assert is_empty(tmp_path)
 
 
@@ -119,26 +128,21 @@ def test_what_cannot_be_used_is_one_line(tmp_path: Path) -> None:
             assert devnet.process.wait(PATIENCE_SECONDS) == 2
     assert len(devnet.log) == 1
     assert "address already in use" in devnet.log[0]
-    with LocalDevnet(tmp_path, "--settlement", "ftp://there") as devnet:
-        assert devnet.process.wait(PATIENCE_SECONDS) == 2
-    assert "SETTLEMENT_ABSENT" in devnet.log[0]
-    with LocalDevnet(tmp_path, "--settlement", "http://127.0.0.1:1") as devnet:
-        assert devnet.process.wait(PATIENCE_SECONDS) == 2
-    assert "SETTLEMENT_ABSENT: no devnet answers" in devnet.log[0]
     assert is_empty(tmp_path)
 
 
-def test_the_log_can_be_json(tmp_path: Path) -> None:
-    with LocalDevnet(tmp_path, *ALONE, "--json-logs") as devnet:
-        assert devnet.until(lambda: any('"OPEN"' in line for line in devnet.log))
-        assert devnet.end() == 0
-    events = [msgspec.json.decode(line) for line in devnet.log]
-    assert all({"event", "level", "timestamp"} <= event.keys() for event in events)
-    assert [event["mode"] for event in events if event["event"] == "mode"] == [
-        "CANCEL_ONLY",
-        "POST_ONLY",
-        "OPEN",
-    ]
+@pytest.mark.parametrize(
+    ("choice", "words"), [("ftp://there", ""), ("http://127.0.0.1:1", "no devnet answers")]
+)
+def test_a_settlement_chain_that_is_none_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str, words: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with process_as_before():
+        done = run("devnet", "--settlement", choice)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert f"SETTLEMENT_ABSENT: {words}" in done.stderr
+    assert is_empty(tmp_path)
 
 
 def test_what_the_guide_shows_is_so(tmp_path: Path) -> None:

@@ -19,22 +19,24 @@ from sequencer.settlement.ethereum_relay import L1_DEPOSIT_UNMADE
 from tests.contracts.devnet import BINARY, NEEDS_DEVNET
 from tests.e2e.ethereum_chains import EthereumUser, anvil_binary
 from tests.e2e.local_devnet import LOOK_SECONDS, PATIENCE_SECONDS, ROOT, LocalDevnet, seen
+from tests.e2e.test_store_commands import run
 from tests.e2e.user_scripts import finished
 
 REAL = ("--settlement", "devnet")
-BACKENDS = ("embedded", pytest.param("devnet", marks=NEEDS_DEVNET))
 OPTIONS = ("--ethereum", "--accounts", "1", "--balance", "1")
 RECIPIENT = "0x4ec1"
 
 
 @asynccontextmanager
 async def three_layers(
-    folder: Path, *options: str
+    folder: Path, *options: str, number: signal.Signals = signal.SIGTERM
 ) -> AsyncIterator[tuple[LocalDevnet, EthereumUser]]:
-    """Run all of them, with a user on Ethereum who has tokens."""
+    """Run all of them, with a user on Ethereum who has tokens; nothing stays, however they end."""
     anvil_binary()
     with LocalDevnet(folder, *OPTIONS, *options) as devnet:
         facts = devnet.line(1)
+        started = running_there(Path(devnet.facts["data_dir"]))
+        assert all(is_running(each) for each in started)
         node = connect_ethereum(facts["ethereum_url"])
         user = EthereumUser(node, facts["ethereum_lock"], facts["ethereum_token"])
         assert user.account.address == facts["ethereum_account"]
@@ -43,13 +45,15 @@ async def three_layers(
             yield devnet, user
         finally:
             await disconnect_ethereum(node)
-        assert devnet.end() == 0
+        assert devnet.end(number) == (-number if number is signal.SIGKILL else 0)
+        assert seen(lambda: not any(is_running(each) for each in started))
+        assert seen(lambda: not any(folder.glob("perpchain-devnet-*")))
     assert "Traceback" not in "\n".join(devnet.log)
-    assert not folders_left(folder)
 
 
-def folders_left(folder: Path) -> list[Path]:
-    return list(folder.glob("perpchain-devnet-*"))
+def running_there(data: Path) -> list[RunningDevnet]:
+    files = [data / name for name in (DEVNET_FILE, ETHEREUM_FILE)]
+    return [msgspec.json.decode(file.read_bytes(), type=RunningDevnet) for file in files]
 
 
 async def cash(devnet: LocalDevnet, account: str) -> str:
@@ -89,12 +93,16 @@ def withdraw(*words: object) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("backend", "number"),
+    [("embedded", signal.SIGKILL), pytest.param("devnet", signal.SIGTERM, marks=NEEDS_DEVNET)],
+)
 async def test_a_deposit_on_ethereum_is_credited_and_withdrawn_to_the_settlement_chain(
-    tmp_path: Path, backend: str
+    tmp_path: Path, backend: str, number: signal.Signals
 ) -> None:
     key = tmp_path / "account.key"
-    async with three_layers(tmp_path, "--settlement", backend) as (devnet, user):
+    options = ("--settlement", backend)
+    async with three_layers(tmp_path, *options, number=number) as (devnet, user):
         account = devnet.facts["accounts"][0]
         key.write_text(account["private_key"])
         key.chmod(0o600)
@@ -109,32 +117,12 @@ async def test_a_deposit_on_ethereum_is_credited_and_withdrawn_to_the_settlement
         assert await user.token.balance(devnet.line(1)["ethereum_lock"]) == 250_000_000
 
 
-async def test_the_script_shows_the_leg(tmp_path: Path) -> None:
-    options = ("--settlement", "embedded", "--ethereum-depth", "1")
-    async with three_layers(tmp_path, *options) as (devnet, _):
-        told = devnet.line(1)
-        assert told["ethereum_depth_blocks"] == "1"
-        where = (told["ethereum_url"], told["ethereum_lock"], told["ethereum_private_key"])
-        done = await finished("ethereum_deposit", *where, "--url", devnet.facts["http"])
-        assert (done.returncode, done.stderr) == (0, "")
-        assert "credited: the account has 101 USDC" in done.stdout
-        done = await finished(
-            "ethereum_deposit", *where, "--amount", "2000000000", "--url", devnet.facts["http"]
-        )
-        assert done.returncode == 2
-        assert "AMOUNT_TOO_LARGE" in done.stderr
-        assert "Traceback" not in done.stderr
-
-
 @pytest.mark.devnet
 @pytest.mark.skipif(BINARY is None, reason="needs starknet-devnet: make devnet-real")
-async def test_a_deposit_that_ethereum_loses_before_its_depth_never_comes(
-    tmp_path: Path,
-) -> None:
-    async with three_layers(tmp_path, *REAL, "--ethereum-depth", "20") as (
-        devnet,
-        user,
-    ):
+async def test_deposits_that_ethereum_loses(tmp_path: Path) -> None:
+    """Before its depth one never comes; after it, it is named, and nothing more comes."""
+    async with three_layers(tmp_path, *REAL, "--ethereum-depth", "20") as (devnet, user):
+        assert devnet.line(1)["ethereum_depth_blocks"] == "20"
         address = devnet.facts["accounts"][0]["address"]
         lost = await user.deposit(5_000_000, int(address, 16))
         await user.lose(lost)
@@ -144,64 +132,41 @@ async def test_a_deposit_that_ethereum_loses_before_its_depth_never_comes(
         await until_cash(devnet, address, "8")
         assert devnet.logged("message 0 of Ethereum handed over: 7000000")
         assert not any(L1_DEPOSIT_UNMADE in line for line in devnet.log)
-
-
-@pytest.mark.devnet
-@pytest.mark.skipif(BINARY is None, reason="needs starknet-devnet: make devnet-real")
-async def test_a_deposit_that_ethereum_loses_after_its_depth_is_named_and_nothing_more_comes(
-    tmp_path: Path,
-) -> None:
-    async with three_layers(tmp_path, *REAL) as (devnet, user):
-        address = devnet.facts["accounts"][0]["address"]
-        deposit = await user.deposit(5_000_000, int(address, 16))
-        await until_cash(devnet, address, "6")
-        await user.lose(deposit)
-        assert devnet.logged(f"{L1_DEPOSIT_UNMADE}: Ethereum has lost message {deposit.nonce}")
-        await user.deposit(7_000_000, int(address, 16))
-        await user.mine(10)
+        await user.lose(kept)
+        assert devnet.logged(f"{L1_DEPOSIT_UNMADE}: Ethereum has lost message {kept.nonce}")
+        await user.deposit(9_000_000, int(address, 16))
+        await user.mine(25)
         await blocks_later(devnet, 5)
-        assert await cash(devnet, address) == "6"
+        assert await cash(devnet, address) == "8"
 
 
-def running_there(data: Path) -> list[RunningDevnet]:
-    files = [data / name for name in (DEVNET_FILE, ETHEREUM_FILE)]
-    return [msgspec.json.decode(file.read_bytes(), type=RunningDevnet) for file in files]
-
-
-@pytest.mark.parametrize(
-    ("backend", "number"),
-    [("embedded", signal.SIGKILL), pytest.param("devnet", signal.SIGTERM, marks=NEEDS_DEVNET)],
-)
-def test_nothing_stays_of_it(tmp_path: Path, backend: str, number: signal.Signals) -> None:
-    anvil_binary()
-    with LocalDevnet(tmp_path, *OPTIONS, "--settlement", backend) as devnet:
-        assert devnet.line(1)["ethereum_url"]
-        started = running_there(Path(devnet.facts["data_dir"]))
-        assert all(is_running(each) for each in started)
-        devnet.end(number)
-        assert seen(lambda: not any(is_running(each) for each in started))
-        assert seen(lambda: not any(tmp_path.iterdir()))
-
-
-async def test_a_named_folder_keeps_ethereum(tmp_path: Path) -> None:
+async def test_the_script_shows_the_leg_and_a_named_folder_keeps_it(tmp_path: Path) -> None:
     """What was handed over is not handed over again; what was not is."""
     options = ("--settlement", "embedded", "--data-dir", str(tmp_path / "kept"))
     async with three_layers(tmp_path, *options) as (devnet, user):
+        told = devnet.line(1)
+        where = (told["ethereum_url"], told["ethereum_lock"], told["ethereum_private_key"])
+        appchain = ("--url", devnet.facts["http"])
+        done = await finished("ethereum_deposit", *where, *appchain)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "credited: the account has 101 USDC" in done.stdout
+        done = await finished("ethereum_deposit", *where, "--amount", "2000000000", *appchain)
+        assert done.returncode == 2
+        assert "AMOUNT_TOO_LARGE" in done.stderr
+        assert "Traceback" not in done.stderr
         address = devnet.facts["accounts"][0]["address"]
-        await user.deposit(5_000_000, int(address, 16))
-        await until_cash(devnet, address, "6")
+        # The script has spent what its user allows the lock.
+        await user.begin()
         await user.deposit(7_000_000, int(address, 16))
     async with three_layers(tmp_path, *options) as (devnet, user):
-        await until_cash(devnet, address, "13")
+        await until_cash(devnet, address, "8")
         assert not any("message 0 of" in line for line in devnet.log)
         assert not any(L1_DEPOSIT_UNMADE in line for line in devnet.log)
 
 
 @pytest.mark.parametrize("choice", ["none", "http://127.0.0.1:1"])
-def test_a_settlement_chain_that_is_not_its_own_is_refused(tmp_path: Path, choice: str) -> None:
-    with LocalDevnet(tmp_path, "--ethereum", "--settlement", choice) as devnet:
-        assert devnet.process.wait(PATIENCE_SECONDS) == 2
-    assert devnet.log == [
-        "perpchain devnet: SETTLEMENT_ABSENT: --ethereum needs a settlement chain of its own,"
-        f" not {choice!r}"
-    ]
+def test_a_settlement_chain_that_is_not_its_own_is_refused(choice: str) -> None:
+    done = run("devnet", "--ethereum", "--settlement", choice)
+    assert (done.exit_code, done.stdout) == (2, "")
+    words = f"--ethereum needs a settlement chain of its own, not {choice!r}"
+    assert done.stderr == f"perpchain devnet: SETTLEMENT_ABSENT: {words}\n"

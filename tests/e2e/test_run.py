@@ -14,6 +14,7 @@ from sequencer.cli.quantities import decimal
 from sequencer.feeds.recorded import read_recording
 from tests.e2e.conftest import Play
 from tests.e2e.finished_run import Finished
+from tests.e2e.test_run_report import commands_of, read_report
 
 HEAD_ROOT = "0x432bb218fb9f72691c4026d7850012e74601f2d8876c36d88fab6be4177f3f5"
 SMALL_HEAD_ROOT = "0x1584f4d9e2493b68d5a9ce8885e2885c81aa0f7c8a963b481ffe444afd24d7f"
@@ -77,11 +78,24 @@ def test_the_story_is_told(whole: Finished) -> None:
     assert places == sorted(places)
 
 
-def test_twice_gives_the_same_blocks(small: Finished, play: Play, record: Path) -> None:
-    again = play("again", SMALL + MAIN, small_options(record))
+def test_twice_gives_the_same_blocks(small: Finished, record: Path, tmp_path: Path) -> None:
+    """Once more without a folder: then the report and its export stay, and nothing else."""
+    temporary, file = tmp_path / "temporary", tmp_path / "build" / "of mine.html"
+    temporary.mkdir()
+    options = (*small_options(record), "--report", str(file))
+    with RunProcess(*options, environment={"TMPDIR": str(temporary)}) as again:
+        assert again.end() == 0, again.said
+    assert [*temporary.iterdir()] == []
+    export = file.with_suffix(".jsonl")
+    assert sorted(file.parent.iterdir()) == [file, export]
+    assert again.lines[-1] == f"the report is {file}: open it in a browser"
+    page, _ = read_report(file)
+    (command, last_line), _ = commands_of(page)
+    assert str(export) in command
+    assert SMALL_HEAD_ROOT in last_line
     assert small.summary["head_root"] == SMALL_HEAD_ROOT
     assert [small.summary[name] for name in COUNTED] == [again.summary[name] for name in COUNTED]
-    assert small.export == again.export
+    assert small.export == export.read_bytes()
     assert small.export.count(BLOCK_LINE) == small.summary["blocks"]
 
 

@@ -9,8 +9,6 @@ import sys
 from html import unescape
 from pathlib import Path
 
-import pytest
-
 from devnet.proof import EXPORT_FILE
 from devnet.report.blocks import block_facts, live_records, market_names, orphaned_branches
 from scripts.crashing.runs import RunProcess, small_options
@@ -119,24 +117,6 @@ def test_its_commands_work_as_they_are_printed(small: Finished) -> None:
     assert "--port" in played.stderr
 
 
-def test_without_a_folder_the_report_and_its_export_stay(record: Path, tmp_path: Path) -> None:
-    temporary, file = tmp_path / "temporary", tmp_path / "build" / "of mine.html"
-    temporary.mkdir()
-    options = (*small_options(record), "--report", str(file))
-    with RunProcess(*options, environment={"TMPDIR": str(temporary)}) as process:
-        assert process.end() == 0, process.said
-    assert [*temporary.iterdir()] == []
-    export = file.with_suffix(".jsonl")
-    assert sorted(file.parent.iterdir()) == [file, export]
-    assert process.lines[-1] == f"the report is {file}: open it in a browser"
-    page, _ = read_report(file)
-    (command, last_line), _ = commands_of(page)
-    done = typed(command)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == last_line
-    assert process.summary["head_root"] in last_line
-
-
 def test_a_run_that_was_killed_and_went_on_has_the_same_report(
     small: Finished, record: Path, tmp_path: Path
 ) -> None:
@@ -154,16 +134,3 @@ def test_a_run_that_was_killed_and_went_on_has_the_same_report(
     assert lasting(page) == lasting((small.data / REPORT_FILE).read_text())
     for words in ("command answered", "suggest", "plan", "commit"):
         assert words in text
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_was_stopped_has_none_and_says_so(
-    record: Path, tmp_path: Path, number: signal.Signals
-) -> None:
-    data = tmp_path / "chain"
-    with RunProcess(*small_options(record), "--data-dir", str(data)) as process:
-        assert process.until("block     5"), process.said
-        process.strike(number)
-        assert process.end() == 130, process.said
-    assert "before there is a report" in process.lines[-1]
-    assert not (data / REPORT_FILE).exists()

@@ -10,6 +10,7 @@ import pytest
 from devnet.run_folder import RUN_FILE
 from scripts.crashing.runs import MAIN, SMALL, RunProcess, small_options
 from tests.e2e.finished_run import Finished
+from tests.e2e.test_run_report import REPORT_FILE
 
 INTERRUPTED = 130
 SLOW_KEYS = """
@@ -62,6 +63,7 @@ def test_it_stops_at_the_end_of_a_block_and_goes_on(
     )
     assert "Traceback" not in process.said
     assert process.summary == {}
+    assert not (data / REPORT_FILE).exists()
     go_on(small, record, data)
 
 

@@ -19,7 +19,7 @@ from scripts.clients.proofs import Unproven, block_hash
 from tests.contracts.devnet import BINARY
 from tests.e2e.devnet_process import ClientDevnet, client_devnet
 from tests.e2e.local_devnet import ROOT, LocalDevnet
-from tests.e2e.user_scripts import finished, ran, traded
+from tests.e2e.user_scripts import called, finished, ran, traded, traders_of
 from tests.strategies import Unchecked
 
 LINES_MAX = 80
@@ -48,7 +48,7 @@ def test_nobody_there_is_one_line(name: str) -> None:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         require_one_line(ran(name, *arguments(name), "--url", url), "perpchain devnet")
-    require_one_line(ran(name, *arguments(name), "--url", "nonsense"), "perpchain devnet")
+    require_one_line(called(name, *arguments(name), "--url", "nonsense"), "perpchain devnet")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,9 +57,9 @@ async def test_somebody_else_is_one_line(name: str) -> None:
         return web.Response(text="<html></html>", content_type="text/html")
 
     async with serving(page) as url:
-        done = await finished(name, *arguments(name), "--url", url)
+        done = await asyncio.to_thread(called, name, *arguments(name), "--url", url)
         require_one_line(done, "no answer of perpchain's")
-        done = await finished(name, *arguments(name), "--url", f"{url}/absent")
+        done = await asyncio.to_thread(called, name, *arguments(name), "--url", f"{url}/absent")
         require_one_line(done, "HTTP 404")
 
 
@@ -74,7 +74,8 @@ def require_one_line(done: subprocess.CompletedProcess[str], words: str) -> None
 
 
 async def test_two_accounts_trade(devnet: ClientDevnet) -> None:
-    (seller, buyer), said = await asyncio.to_thread(traded, devnet.http)
+    done = await finished("fund_and_trade", "--url", devnet.http)
+    (seller, buyer), said = traders_of(done)
     perp = devnet.perp()
     (trade,) = (await perp.call("getTrades", {"account": buyer}))["trades"]
     assert (trade["maker"], trade["taker"], trade["side"]) == (seller, buyer, "BUY")
@@ -87,7 +88,8 @@ async def test_two_accounts_trade(devnet: ClientDevnet) -> None:
         assert [each["size"] for each in account["positions"]] == [size]
         assert units(account["cash"]) == (paid if name == "buyer" else units("10000"))
         assert f"the {name} has {account['cash']} USDC and {size} {MARKET}" in said
-    done = await finished("fund_and_trade", "--url", devnet.http, "--market", "DOGE")
+    unknown = ("--url", devnet.http, "--market", "DOGE")
+    done = await asyncio.to_thread(called, "fund_and_trade", *unknown)
     require_one_line(done, "MARKET_UNKNOWN")
 
 
@@ -230,9 +232,8 @@ async def test_a_node_that_lies_is_found_out(
     devnet: ClientDevnet, method: str, path: Steps, words: str
 ) -> None:
     async with lying(devnet.http, method, path) as url:
-        done = await finished(
-            "verify_account", devnet.facts["accounts"][0]["address"], "--url", url
-        )
+        account = devnet.facts["accounts"][0]["address"]
+        done = await asyncio.to_thread(called, "verify_account", account, "--url", url)
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.startswith("NOT PROVEN: ")
     assert words in done.stdout
@@ -255,6 +256,6 @@ async def test_what_was_posted_is_compared(tmp_path: Path) -> None:
         for at, code, words in ((0, 1, "another block"), (2, 2, "BLOCK_UNKNOWN")):
             # The state root, and the hash by which the node is asked.
             async with lying(there, "starknet_call", (at,)) as liar:
-                done = await finished("verify_account", *asked, liar, contract)
+                done = await asyncio.to_thread(called, "verify_account", *asked, liar, contract)
             assert (done.returncode, words in done.stdout + done.stderr) == (code, True), done
         assert devnet.end() == 0

@@ -3,8 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from stat import S_IMODE
 
@@ -174,6 +174,15 @@ def test_an_empty_folder_is_a_place(tmp_path: Path) -> None:
         assert made.head == copied.head
 
 
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 @pytest.mark.parametrize(
     ("own", "there", "copied"),
     [(0o700, None, 0o700), (0o755, None, 0o755), (0o755, 0o700, 0o700), (0o750, 0o705, 0o700)],
@@ -181,7 +190,7 @@ def test_an_empty_folder_is_a_place(tmp_path: Path) -> None:
 def test_a_copy_lets_in_nobody_who_was_kept_out(
     tmp_path: Path, own: int, there: int | None, copied: int
 ) -> None:
-    with closing(opened(tmp_path / "data", 2)) as store:
+    with closing(opened(tmp_path / "data", 2)) as store, umask(0o022):
         (tmp_path / "data").chmod(own)
         if there is not None:
             (tmp_path / "copy").mkdir()
