@@ -45,6 +45,43 @@ FROM events WHERE kind = 'PriceRefused' AND height > coalesce(:since, 0)
 GROUP BY market, guard ORDER BY first;
 
 .print
+.print TRADES by more than 1 % away from the index price of their time
+SELECT height, datetime(timestamp, 'unixepoch') AS at, market, side, price / 1e8 AS price,
+       index_price / 1e8 AS index_price,
+       round(100.0 * (price - index_price) / index_price, 2) AS percent,
+       size / 1e8 AS size, taker, maker
+FROM (
+  -- A trade has the newest price before it, also one of a block below :since.
+  SELECT *, max(accepted) OVER (PARTITION BY market, prices_before) AS index_price
+  FROM (
+    SELECT *, count(accepted) OVER (
+      PARTITION BY market ORDER BY height, transaction_index, event_index
+    ) AS prices_before
+    FROM (
+      SELECT height, timestamp, transaction_index, event_index, market,
+             CAST(json_extract(details, '$.index') AS INTEGER) AS accepted,
+             NULL AS side, NULL AS price, NULL AS size, NULL AS taker, NULL AS maker
+      FROM events WHERE kind = 'PriceAccepted'
+      UNION ALL
+      SELECT height, timestamp, transaction_index, event_index, market, NULL,
+             side, price, size, taker, maker
+      FROM trades
+    )
+  )
+)
+WHERE taker IS NOT NULL AND height > coalesce(:since, 0)
+  AND abs(price - index_price) * 100 > index_price
+ORDER BY height, transaction_index, event_index LIMIT 60;
+
+.print
+.print NEW ACCOUNTS: those that traded, or had an order rest, for the first time
+SELECT min(height) AS since, account, sum(kind = 'Fill') AS trades,
+       count(DISTINCT order_id) AS orders
+FROM account_history WHERE kind IN ('Fill', 'OrderOpened')
+GROUP BY account HAVING since > coalesce(:since, 0)
+ORDER BY since LIMIT 40;
+
+.print
 .print FUNDING INDICES: the three largest moves of each market
 SELECT height, market, moved
 FROM (
@@ -82,6 +119,28 @@ WHERE height > coalesce(:since, 0) AND kind IN (
   'SettingChanged', 'MarketChanged', 'SubkeyChanged', 'DepositUnmade'
 )
 ORDER BY height LIMIT 60;
+
+.print
+.print SUBKEYS, those of several accounts first: who added each key, and who may still use it
+SELECT key, account, added, height AS changed, CASE WHEN active THEN 'yes' ELSE 'no' END AS active
+FROM (
+  SELECT *, count(*) OVER (PARTITION BY key) AS accounts
+  FROM (
+    SELECT height, json_extract(details, '$.key') AS key,
+           json_extract(details, '$.account') AS account,
+           json_extract(details, '$.active') AS active,
+           min(height) OVER whose AS added, row_number() OVER (
+             PARTITION BY json_extract(details, '$.key'), json_extract(details, '$.account')
+             ORDER BY height DESC, transaction_index DESC, event_index DESC
+           ) AS place
+    FROM events WHERE kind = 'SubkeyChanged'
+    WINDOW whose AS (
+      PARTITION BY json_extract(details, '$.key'), json_extract(details, '$.account')
+    )
+  )
+  WHERE place = 1
+)
+ORDER BY accounts DESC, key, added LIMIT 60;
 
 .print
 .print MONEY: the ten largest transfers, deposits and withdrawals

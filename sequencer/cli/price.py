@@ -79,6 +79,6 @@ def _words(price: MarketPrice, seeding: str) -> str:
         why = ", STALE: what publishers say does not come, or is refused"
         return words + (why if price.stale else "")
     if not price.seeds:
-        return f"{words}, LOST: no three candidates in a row agree yet"
+        return f"{words}, LOST: no three candidates in a row agree yet; look again in ten seconds"
     named = grouped(price.seeds[-1]).replace(",", "")
     return f"{words}, LOST; to name: {seeding} {price.market} {named}"

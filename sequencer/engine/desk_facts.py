@@ -5,6 +5,7 @@ Laws
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 import msgspec
@@ -36,6 +37,9 @@ Facts: TypeAlias = dict[str, object]
 EQUAL = "worked out again from the rows: equal"
 """The words for a state root that is proven."""
 
+
+_MINUTE_WORDS_SECONDS = 180
+"""A time that is at least this long is told in minutes."""
 
 NO_REORG = "no reorg: nothing was undone"
 """What halts a chain that an order to go back left as it was: stale, or given up on the way."""
@@ -87,7 +91,7 @@ def status_facts(
         "hashes": HASHES,
         "queue": 0 if engine is None else len(engine.writer.queue),
         "last_block_seconds": (now_ms - system.time_ms) // MS_PER_SECOND,
-        **_settlement_facts(settled, engine),
+        **_settlement_facts(settled, engine, now_ms),
         **_inbox_facts(inbox),
         "verified": _verified_words(verified),
         "plugins": plugins,
@@ -214,7 +218,7 @@ def root_words(engine: Engine | None) -> str:
     return "its root nodes agree; not worked out from the rows since the last planned stop"
 
 
-def _settlement_facts(settled: SettlerStatus | None, engine: Engine | None) -> Facts:
+def _settlement_facts(settled: SettlerStatus | None, engine: Engine | None, now_ms: int) -> Facts:
     if settled is None:
         words = "not asked: the node does not run" if engine is None else "posts nothing"
         return {"settlement": words}
@@ -224,8 +228,22 @@ def _settlement_facts(settled: SettlerStatus | None, engine: Engine | None) -> F
         "settled_height": settled.settled_height,
         "finalized_height": settled.finalized_height,
         "finality": held if settled.hold else "goes on",
+        "final_next": _final_words(settled, now_ms),
         "lag_blocks": settled.lag_blocks,
     }
+
+
+def _final_words(settled: SettlerStatus, now_ms: int) -> str:
+    """Say which block becomes final next and when, by the settlement chain's clock."""
+    timed = settled.final_next
+    if settled.hold or timed is None or timed.post.height <= settled.finalized_height:
+        return "none"
+    due = timed.posted_at + settled.finality_delay
+    left_seconds = max(0, due - now_ms // MS_PER_SECOND)
+    is_long = left_seconds >= _MINUTE_WORDS_SECONDS
+    left = f"{left_seconds // 60} min" if is_long else f"{left_seconds} s"
+    at = f"block {timed.post.height} at {datetime.fromtimestamp(due, UTC):%H:%M:%S} UTC, in {left}"
+    return f"{at}; each block {settled.finality_delay} s after its post"
 
 
 def _inbox_facts(inbox: InboxStatus) -> Facts:

@@ -33,6 +33,7 @@ from sequencer.engine.settling import (
     place_of,
     post_of,
     reason_felt,
+    reorg_of,
     revert_to,
 )
 from sequencer.engine.views import Views
@@ -49,10 +50,9 @@ from sequencer.model.limits import (
 )
 from sequencer.model.records import BlockRecord, Effect, EffectKind
 from sequencer.model.refusals import Reason, Refused
-from sequencer.model.settlement import Post, SettlementError, SettlementProblem, Standing
+from sequencer.model.settlement import Post, SettlementError, SettlementProblem, Standing, TimedPost
 from sequencer.model.units import MS_PER_SECOND
 from sequencer.ports import ChainView, Settlement, StoreError
-from sequencer.starknet.felt import as_bytes
 
 _LOOK_SECONDS = SETTLE_LOOK_MS / MS_PER_SECOND
 _LONG_AGO = float("-inf")
@@ -98,6 +98,7 @@ class Settler:
         self._turn = asyncio.Lock()
         self._first_height = around.views.view.head.height
         self._standing: Standing | None = None
+        self._final_next: TimedPost | None = None
         self._sent: tuple[int, int] | None = None
         self._delivered = 0
         self._requests: set[int] = set()
@@ -204,6 +205,8 @@ class Settler:
             posts=self._posts,
             reverted_height=self._reverted_height,
             is_idle=self._is_idle(view),
+            final_next=self._final_next,
+            finality_delay=0 if standing is None else standing.finality_delay,
         )
 
     def _is_idle(self, view: ChainView) -> bool:
@@ -295,7 +298,7 @@ class Settler:
         due: Post | None = None
         height = standing.finalized.height
         for _ in range(FINALIZE_STEPS_MAX):
-            timed = await self._settlement.oldest_post_above(height)
+            timed = self._final_next = await self._settlement.oldest_post_above(height)
             if timed is None or timed.posted_at + standing.finality_delay > standing.time:
                 break
             place = place_of(timed.post, view)
@@ -335,7 +338,7 @@ class Settler:
             words = f"block {orphan} is orphaned here, and no revert takes it away"
             raise SettlementDiffers(words)
         self._around.say(f"settlement: block {orphan} is orphaned here")
-        return await self._revert(view, view.head.height, _reorg_of(standing, view))
+        return await self._revert(view, view.head.height, reorg_of(standing, view))
 
     async def _revert(self, view: ChainView, target_height: int, reorg_id: int) -> bool:
         reason = reason_felt(view, reorg_id)
@@ -390,9 +393,3 @@ class Settler:
         elif lag_blocks > SETTLEMENT_LAG_BLOCKS_MAX and not self._lags:
             self._lags = True
             self._around.lower(f"the settlement chain is {lag_blocks} blocks behind")
-
-
-def _reorg_of(standing: Standing, view: ChainView) -> int:
-    """Return the id of the reorg that orphaned the newest post."""
-    block = view.block_by_hash(as_bytes(standing.newest.block_hash))
-    return 0 if block is None else view.orphaned_by(block)

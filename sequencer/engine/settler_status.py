@@ -2,6 +2,7 @@
 
 import msgspec
 
+from sequencer.model.settlement import TimedPost
 from sequencer.starknet.felt import Felt
 
 
@@ -10,7 +11,9 @@ class SettlerStatus(msgspec.Struct, frozen=True):
 
     `problem` is what went wrong last, "" since it went well. `posts` counts this process's;
     `reverted_height` is the block that it last took the contract back to, -1 for none.
-    `is_idle`: the contract stands at the head, and nothing else is to be done.
+    `is_idle`: the contract stands at the head, and nothing else is to be done. `final_next` is the
+    oldest post that is not final, as of the last look, and becomes so `finality_delay` seconds
+    after it came, by the settlement chain's clock; None where all is final, or nobody has looked.
     """
 
     backend: str
@@ -25,3 +28,5 @@ class SettlerStatus(msgspec.Struct, frozen=True):
     posts: int
     reverted_height: int
     is_idle: bool
+    final_next: TimedPost | None = None
+    finality_delay: int = 0

@@ -125,6 +125,12 @@ def compare(standing: Standing, view: ChainView) -> Place:
     return place
 
 
+def reorg_of(standing: Standing, view: ChainView) -> int:
+    """Return the id of the reorg that orphaned the newest post, 0 where none did."""
+    block = view.block_by_hash(as_bytes(standing.newest.block_hash))
+    return 0 if block is None else view.orphaned_by(block)
+
+
 def pending_rollback(view: ChainView, delivered: int = 0) -> int:
     """Return the outbox number of the newest rollback that is not reconciled, 0 for none.
 

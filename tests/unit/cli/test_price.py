@@ -53,7 +53,7 @@ async def test_a_price_is_lost_in_a_long_halt_and_named(tmp_path: Path) -> None:
         await halted(rig, INDEX_LOST_MS_MAX)
         await reported(rig, 61_000)
         page = await shown("price", "list", data)
-        assert " s old, LOST: no three candidates in a row agree yet\n" in page
+        assert " s old, LOST: no three candidates in a row agree yet; look again in ten " in page
         for price in (61_020, 61_010):
             await reported(rig, price)
         assert f" LOST; to name: {seed} 61010.00\n" in await shown("price", "list", data)

@@ -268,6 +268,11 @@ async def test_a_settled_chain_is_held_and_taken_back(tmp_path: Path) -> None:
         await rig.desk.undo(1, ORDER)
         await rig.idle()
         assert (await contract.standing()).newest.height == rig.height
+        oldest = await contract.oldest_post_above(standing.finalized.height)
+        assert oldest is not None
+        words = str((await rig.desk.status())["final_next"])
+        assert words.startswith(f"block {oldest.post.height} at ")
+        assert words.endswith(f"; each block {standing.finality_delay} s after its post")
 
 
 async def test_without_a_hold_nothing_is_undone(tmp_path: Path) -> None:

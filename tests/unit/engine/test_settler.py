@@ -135,6 +135,25 @@ async def test_a_post_is_made_final_when_its_delay_has_passed() -> None:
     assert world.settler.status().finalized_height == 9
 
 
+async def test_the_post_that_becomes_final_next_is_known() -> None:
+    world = World()
+    assert world.settler.status().final_next is None
+    async with settling(world):
+        await world.idle()
+        world.grow(2)
+        await world.idle()
+        first = world.settler.status().final_next
+        oldest = await world.settlement.oldest_post_above(world.standing.finalized.height)
+        assert first is not None
+        assert (first, world.settler.status().finality_delay) == (oldest, DELAY_SECONDS)
+        world.chain.advance_time(DELAY_SECONDS)
+        world.grow(1)
+        await world.until(lambda: world.standing.finalized.height >= first.post.height)
+        await world.idle()
+    following = world.settler.status().final_next
+    assert following is None or following.post.height > world.settler.finalized_height
+
+
 async def test_an_outage_is_said_once_and_tried_ever_less_often() -> None:
     world = World()
     world.settlement.faults.unreachable = True
