@@ -169,4 +169,5 @@ def test_a_settlement_chain_that_is_not_its_own_is_refused(choice: str) -> None:
     done = run("devnet", "--ethereum", "--settlement", choice)
     assert (done.exit_code, done.stdout) == (2, "")
     words = f"--ethereum needs a settlement chain of its own, not {choice!r}"
-    assert done.stderr == f"perpchain devnet: SETTLEMENT_ABSENT: {words}\n"
+    step = "next: perpchain devnet --help"
+    assert done.stderr == f"perpchain devnet: SETTLEMENT_ABSENT: {words}; {step}\n"
