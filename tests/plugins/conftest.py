@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugins.host_world import children
+from tests.plugins.host_world import children, leave_out_earlier_children
 
 ROOT = Path(__file__).parents[2]
 
@@ -14,5 +14,6 @@ ROOT = Path(__file__).parents[2]
 def _at_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The probe is found from here, by processes as well."""
     monkeypatch.chdir(ROOT)
+    leave_out_earlier_children()
     yield
     assert children() == []

@@ -175,20 +175,27 @@ async def opinions(rig: Hosted, plan: Plan) -> dict[str, PluginOpinion]:
     return {each.name: each for each in await rig.hosts.opinions(plan)}
 
 
-def children() -> list[int]:
-    """List the processes that this one has started and that are still there.
+_EARLIER: set[int] = set()
 
-    Python's own, which watch over what `multiprocessing` shares and fork for it, stay from earlier
-    tests.
+
+def leave_out_earlier_children() -> None:
+    """Leave out of `children` those that are there by now: other tests in this process share them.
+
+    A settlement devnet of a whole session is one, and what Python forks from for processes.
     """
+    _EARLIER.clear()
+    _EARLIER.update(children())
+
+
+def children() -> list[int]:
+    """List the processes that this one has started since then, and that are still there."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             words = stat.read_text().rpartition(")")[2].split()
-            command = (stat.parent / "cmdline").read_bytes()
-            if int(words[1]) == os.getpid() and b" import main;" not in command:
+            if int(words[1]) == os.getpid():
                 found.append(int(stat.parent.name))
-    return found
+    return [process_id for process_id in found if process_id not in _EARLIER]
 
 
 def is_there(process_id: int) -> bool:
