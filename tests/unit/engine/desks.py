@@ -127,6 +127,13 @@ async def operated(
             settlement=_contract_of(config, clock),
             settle_pace=SettlePace(blocks=1, seconds=1),
         )
+    async with run_on(config, given, clock) as rig:
+        yield rig
+
+
+@asynccontextmanager
+async def run_on(config: NodeConfig, given: Given, clock: ManualClock) -> AsyncIterator[Operated]:
+    """Run a node on what is in its folder, and its desk, until the end of the block."""
     node = await start_node(config, given)
     rig = Operated(config, node, given, clock)
     try:

@@ -24,7 +24,7 @@ from sequencer.model.records import Copied, Head, Stage
 from sequencer.model.refusals import Reason
 from sequencer.model.rows import Mode
 from sequencer.model.secret import Secret
-from sequencer.node import Given, start_node
+from sequencer.node import Given
 from sequencer.ports import StoreFailed, StoreProblem
 from sequencer.settlement.contract_rules import UpdateState
 from sequencer.settlement.simulated import SimulatedSettlement
@@ -33,7 +33,15 @@ from sequencer.storage.folder import make_folder, open_folder
 from sequencer.storage.halt_note import HALT_FILE
 from tests.unit.chain.network import PRIVATE, START_MS
 from tests.unit.engine.builders import PACE, ManualClock, until
-from tests.unit.engine.desks import OPERATOR, ORDER, Operated, denied, operated, process_as_before
+from tests.unit.engine.desks import (
+    OPERATOR,
+    ORDER,
+    Operated,
+    denied,
+    operated,
+    process_as_before,
+    run_on,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -53,20 +61,8 @@ async def going_on(
     shared = None if contract is None else SimulatedSettlement(contract.chain, OPERATOR)
     pace = SettlePace(blocks=1, seconds=1)
     given = Given(clock=clock, pace=PACE, settlement=shared, settle_pace=pace)
-    node = await start_node(config, given)
-    rig = Operated(config, node, given, clock)
-    try:
-        async with asyncio.TaskGroup() as group:
-            running = group.create_task(node.run([]))
-            try:
-                yield rig
-            finally:
-                node.stop()
-                await running
-    finally:
-        rig.reader.close()
-        rig.searcher.close()
-        node.close()
+    async with run_on(config, given, clock) as rig:
+        yield rig
 
 
 def imported(origin: Path, target: Path) -> None:
