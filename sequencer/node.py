@@ -13,6 +13,7 @@ import gc
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 
 import msgspec
 
@@ -259,8 +260,8 @@ class Node:
         if view.cursor(SETTLER) is None and self.store.acknowledged:
             head = view.head
             cursor = Cursor(head.next_effect - 1, head.sequence, head.block_hash)
-            await self.worker.run(lambda: self.store.advance_cursor(SETTLER, cursor))
-            self.views.refresh()
+            begin = partial(self.store.advance_cursor, SETTLER, cursor)
+            await self.views.change(self.worker, begin)
         halt = await settler.check_start()
         if halt is not None:
             self._halt(halt)
@@ -294,7 +295,7 @@ class Node:
         """Come up again from the store, as after any stop: the chain is another one by now."""
         gc.unfreeze()
         recovered = await self.worker.run(lambda: _recovered(self.store, self._reads))
-        self.views.refresh()
+        self.views.advance()
         halts = []
         if not _is_operator(self._key, recovered):
             words = "the operator is another account at this block: start with its key"

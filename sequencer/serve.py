@@ -250,7 +250,8 @@ def desk_of(
     reach = Reach(
         store=node.store,
         view=node.views.at_head,
-        refresh=node.views.refresh,
+        advance=node.views.advance,
+        change=partial(node.views.change, node.worker),
         worker=node.worker,
         reader=reader,
         searcher=searcher,

@@ -19,7 +19,7 @@ from sequencer.engine.plan import make_plan
 from sequencer.model.commands import OrderPolicy
 from sequencer.model.commits import RollbackOrder, UndoOrder
 from sequencer.storage.chain_store import ChainStore
-from sequencer.storage.folder import WITNESS_SUFFIX, open_folder
+from sequencer.storage.folder import open_folder, witness_beside
 from sequencer.storage.leveldb import LevelStore, open_leveldb
 from sequencer.storage.witness import WitnessFile
 
@@ -149,7 +149,7 @@ class _Timed:
 
     def __init__(self, data: Path) -> None:
         self._database, self._witness = _Watch(), _Watch()
-        beside = data.with_name(data.name + WITNESS_SUFFIX)
+        beside = witness_beside(data)
         slots = _Slots(WitnessFile(beside), self._witness)
         self.store = ChainStore(_Database(open_leveldb(data, create=False), self._database), slots)
 

@@ -51,7 +51,7 @@ STAGES = (
     Stage("build batch", 1, ((chain_store, "block_batch"),)),
     Stage("write batch", 1, ((leveldb.LevelStore, "write"),)),
     Stage("cache nodes", 1, ((trie_cache.TrieCache, "apply"),)),
-    Stage("answer", 0, ((filling.Filling, "answer"), (views.Views, "refresh"))),
+    Stage("answer", 0, ((filling.Filling, "answer"), (views.Views, "advance"))),
     Stage("upkeep", 0, ((writer, "keep_up"),)),
 )
 

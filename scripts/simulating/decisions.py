@@ -7,6 +7,7 @@ Laws
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -137,7 +138,8 @@ class Decider:
         reach = Reach(
             store=node.store,
             view=node.views.at_head,
-            refresh=node.views.refresh,
+            advance=node.views.advance,
+            change=partial(node.views.change, node.worker),
             worker=node.worker,
             reader=around.thread("read"),
             searcher=around.thread("search"),

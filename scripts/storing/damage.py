@@ -29,7 +29,7 @@ from scripts.storing.histories import commit
 from sequencer.model.records import Head, History, Stage
 from sequencer.ports import StoreFailed, StoreProblem
 from sequencer.storage.chain_store import ChainStore
-from sequencer.storage.folder import WITNESS_SUFFIX, open_folder
+from sequencer.storage.folder import WITNESS_SUFFIX, open_folder, witness_beside
 from sequencer.storage.leveldb import DATABASE_FOLDER
 from sequencer.storage.lock import TOKEN_FILE
 
@@ -91,16 +91,11 @@ def _roll_back(store: ChainStore) -> None:
         store.advance(order.plan_id, stage)
 
 
-def witness_of(folder: Path) -> Path:
-    """Return where the witness of a data folder is."""
-    return folder.with_name(folder.name + WITNESS_SUFFIX)
-
-
 def copied(folder: Path, to: Path) -> Path:
     """Copy a data folder and its witness in place of what is there."""
     shutil.rmtree(to, ignore_errors=True)
     shutil.copytree(folder, to)
-    shutil.copyfile(witness_of(folder), witness_of(to))
+    shutil.copyfile(witness_beside(folder), witness_beside(to))
     return to
 
 
@@ -136,7 +131,7 @@ def put_older(path: Path, random: Random, world: World) -> None:
     """Put an older copy of a file in place; of a database's, or one of a name that is gone."""
     copy = random.choice(world.copies)
     if path.parent.name != DATABASE_FOLDER:
-        older = witness_of(copy) if path.suffix == WITNESS_SUFFIX else copy / path.name
+        older = witness_beside(copy) if path.suffix == WITNESS_SUFFIX else copy / path.name
         shutil.copyfile(older, path)
         return
     older = random.choice(sorted((copy / DATABASE_FOLDER).iterdir()))
@@ -241,7 +236,7 @@ def files_of(folder: Path, kind: str) -> Sequence[Path]:
             return [database / "CURRENT"]
         case "token":
             return [folder / TOKEN_FILE]
-    return [witness_of(folder)]
+    return [witness_beside(folder)]
 
 
 def outcome(folder: Path, world: World) -> list[str]:

@@ -169,7 +169,8 @@ async def _answered(
     reach = Reach(
         store=store,
         view=lambda: nullcontext(store.view),
-        refresh=lambda: None,
+        advance=lambda: None,
+        change=in_place.run,
         worker=in_place,
         reader=in_place,
         searcher=in_place,

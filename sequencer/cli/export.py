@@ -11,6 +11,7 @@ from sequencer.cli.ending import ended_as_by_ctrl_c
 from sequencer.cli.stored import DataDir, Witness, fail, opened
 from sequencer.engine.exporting import export_lines
 from sequencer.model.halts import ExitCode
+from sequencer.storage.folder import witness_beside
 from sequencer.storage.staging import place_of
 from sequencer.storage.sync import durable_sync, sync_folder
 
@@ -37,6 +38,9 @@ def export(
             file = place_of(file)
             if file.exists() and not file.is_file():
                 fail("export", f"{file} is no regular file; - is standard output", ExitCode.INPUT)
+            beside = place_of(witness or witness_beside(data_dir))
+            if file.is_relative_to(place_of(data_dir)) or file == beside:
+                fail("export", f"{file} is a place of the chain's own files", ExitCode.INPUT)
             partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
             try:
                 with partial.open("wb") as out:

@@ -224,8 +224,8 @@ class Collector:
                 self._around.halt(halt)
 
     async def _record(self, facts: Sequence[InboxFact]) -> None:
-        await self._around.worker.run(partial(self._around.store.record_inbox, facts))
-        self._around.views.refresh()
+        around = self._around
+        await around.views.change(around.worker, partial(around.store.record_inbox, facts))
 
     def _chain_id(self) -> Felt:
         return self._around.writer().state.system.chain_id

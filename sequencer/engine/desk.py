@@ -197,7 +197,7 @@ class Desk:
     async def resume(self) -> Facts:
         """Take interrupted rollbacks as far as they can go."""
         async with self._turn:
-            still_open = await self._change(lambda: resume(self._reach.store))
+            still_open = await self._reach.change(lambda: resume(self._reach.store))
             return {**head_facts(self._reach.store.head), "open": journal_lines(still_open)}
 
     async def reorgs(self) -> Facts:
@@ -240,7 +240,7 @@ class Desk:
             store.create_checkpoint(block.height, label, by)
             return block.height
 
-        height = await self._change(create)
+        height = await self._reach.change(create)
         facts: Facts = {"label": label, "height": height}
         if settler is not None:
             facts["settled_height"] = await settle(settler, height, gone or asyncio.Event())
@@ -261,7 +261,7 @@ class Desk:
                 store.drop_checkpoint(each.sequence)
             return len(named)
 
-        return {"dropped": await self._change(drop)}
+        return {"dropped": await self._reach.change(drop)}
 
     async def mode(self, mode: Mode, reason: str, accept: int, decide_ms: int) -> Facts:
         """Change the mode of a running node; returns the block that recorded it.
@@ -329,12 +329,6 @@ class Desk:
             await worker.run(lambda: None)
             raise
 
-    async def _change(self, change: Callable[[], _T]) -> _T:
-        """Change something that no block depends on, between whatever the writer does."""
-        changed = await self._reach.worker.run(change)
-        self._reach.refresh()
-        return changed
-
     async def _decide(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """Change the chain: on a running node in the writer's turn, until the node is up again."""
         running = self._reach.running
@@ -354,7 +348,7 @@ class Desk:
         """
         store, running = self._reach.store, self._reach.running
         if running is None:
-            found = await self._change(lambda: recover(store, full=True).halts)
+            found = await self._reach.change(lambda: recover(store, full=True).halts)
         else:
             # The node has come up again from the store; a root that is owed keeps it from OPEN.
             found = running.engine.gate.halts
@@ -366,7 +360,7 @@ class Desk:
     async def _arrived(self, halts: Sequence[Halt]) -> Facts:
         """Say where the chain is after a decision, and what is still to be done for it."""
         running = self._reach.running
-        still_open = await self._change(lambda: resume(self._reach.store))
+        still_open = await self._reach.change(lambda: resume(self._reach.store))
         return {
             **head_facts(self._reach.store.head),
             "root": EQUAL if running is None else root_words(running.engine),

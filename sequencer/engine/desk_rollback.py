@@ -62,13 +62,12 @@ async def roll_back(reach: Reach, plan: Plan, order: Order) -> tuple[Head, int]:
         try:
             await _hold(reach, plan, sent_height)
         except Refused:
-            await run(partial(store.advance, plan.plan_id, Stage.ABORTED))
             # The settler ends a hold of this plan only once it sees that.
-            reach.refresh()
+            await reach.change(partial(store.advance, plan.plan_id, Stage.ABORTED))
             raise
         done = await run(partial(_timed, store, ordered))
         # Before the settler may go on: it must not post what has just been undone.
-        reach.refresh()
+        reach.advance()
         return done
 
 

@@ -20,10 +20,10 @@ class Latest:
     def __init__(self, state: State, views: Views) -> None:
         self.state = state
         self._views = views
-        views.refresh()
+        views.advance()
 
     def apply(self, net: Net) -> None:
         """Take over what a committed block changed."""
         for (table, key), (_, after) in net.items():
             self.state.write(table, key, after)
-        self._views.refresh()
+        self._views.advance()

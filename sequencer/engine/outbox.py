@@ -14,6 +14,7 @@ Laws
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from sequencer.engine.rollback import resume
@@ -88,9 +89,9 @@ class Outbox:
                     break
                 moved = Cursor(effect.number, effect.sequence, view.head.block_hash)
         if moved is not cursor:
-            await self._worker.run(lambda: move_cursor(self._store, self._reader.name, moved))
             # How far rollbacks have come is read from views, and no block may follow for long.
-            self._views.refresh()
+            move = partial(move_cursor, self._store, self._reader.name, moved)
+            await self._views.change(self._worker, move)
         return moved
 
 

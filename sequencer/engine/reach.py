@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -14,6 +14,8 @@ from sequencer.engine.verification import Verification
 from sequencer.model.plugins import PluginOpinion, PluginStanding
 from sequencer.model.records import Copied
 from sequencer.ports import ChainView, Clock, DiskSpace, HaltNote, Settlement, Store, Worker
+
+_T = TypeVar("_T")
 
 
 class Plans(Protocol):
@@ -70,21 +72,28 @@ class Plugins(Protocol):
         """Empty its bucket, and tell it everything from the first block on."""
 
 
+class Change(Protocol):
+    """Does a piece of work as `Worker.run` does, and what it wrote can be read afterwards."""
+
+    async def __call__(self, work: Callable[[], _T], /) -> _T: ...
+
+
 class Reach(msgspec.Struct, frozen=True):
     """What a desk works with and does not own.
 
-    `view` lends the chain at its head, `refresh` has it follow what was written. `worker` changes
-    the store, `reader` reads for long, `searcher` for as long as somebody waits. `running` is None
-    for a node that does not run. `settler` posts for a running node and `verification` executes its
-    blocks again; `settlement` is there wherever one is configured. `collector` collects its
-    deposits. `disk` is where the folder lies, None where nobody asks for the room on it. `plugins`
-    are those of a node that runs. `copies` makes backups, in the thread `copier`, or that of
-    `reader` where there is none.
+    `view` lends the chain at its head, `advance` has it follow a rollback. `change` has something
+    written that makes no block, and shows it; `worker` changes the store, `reader` reads for long,
+    `searcher` for as long as somebody waits. `running` is None for a node that does not run.
+    `settler` posts for a running node and `verification` executes its blocks again; `settlement` is
+    there wherever one is configured. `collector` collects its deposits. `disk` is where the folder
+    lies, None where nobody asks for the room on it. `plugins` are those of a node that runs.
+    `copies` makes backups, in the thread `copier`, or that of `reader` where there is none.
     """
 
     store: Store
     view: Callable[[], AbstractContextManager[ChainView]]
-    refresh: Callable[[], None]
+    advance: Callable[[], None]
+    change: Change
     worker: Worker
     reader: Worker
     searcher: Worker

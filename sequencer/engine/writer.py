@@ -355,7 +355,7 @@ class Writer:
         parts, extras = self._parts, filling.extras()
         try:
             sealed = await parts.worker.run(lambda: parts.sealer.seal(closed, extras))
-            parts.views.refresh()
+            parts.views.advance()
             self._unsealed.pop(0)
             if parts.latest is not None:
                 parts.latest.apply(closed.net)

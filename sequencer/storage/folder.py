@@ -38,12 +38,16 @@ def make_folder(folder: Path) -> ChainStore:
         return chain
 
 
+def witness_beside(folder: Path) -> Path:
+    """Return where the witness of a data folder lies, unless somebody says otherwise."""
+    return folder.with_name(folder.name + WITNESS_SUFFIX)
+
+
 def open_folder(folder: Path, *, create: bool = False, witness: Path | None = None) -> ChainStore:
     """Open the store of a data folder. Failures: those of `open_leveldb` and `ChainStore`."""
-    beside = folder.with_name(folder.name + WITNESS_SUFFIX) if witness is None else witness
     with ExitStack() as opened:
         store = open_leveldb(folder, create=create)
         opened.callback(store.close)
-        chain = ChainStore(store, WitnessFile(beside))
+        chain = ChainStore(store, WitnessFile(witness or witness_beside(folder)))
         opened.pop_all()
         return chain

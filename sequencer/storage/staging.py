@@ -22,7 +22,7 @@ from time import sleep
 
 from sequencer.model.refusals import Reason, Refused
 from sequencer.ports import StoreFailed, StoreProblem
-from sequencer.storage.folder import WITNESS_SUFFIX
+from sequencer.storage.folder import witness_beside
 from sequencer.storage.lock import TOKEN_FILE
 from sequencer.storage.reached import reached
 from sequencer.storage.sync import sync_folder
@@ -65,7 +65,7 @@ def _require_free(target: Path) -> None:
         raise Refused(Reason.FOLDER_TAKEN, f"{target} has no name")
     if not target.parent.is_dir():
         raise Refused(Reason.FILE_UNREADABLE, f"{target.parent} is no folder")
-    witness = target.with_name(target.name + WITNESS_SUFFIX)
+    witness = witness_beside(target)
     if os.path.lexists(witness):
         raise Refused(Reason.FOLDER_TAKEN, f"{witness} is that of another chain")
     if os.path.lexists(target) and not _is_empty_folder(target):

@@ -103,8 +103,7 @@ async def deliver(self, process):
         if call is not None:
             cursor = cursor_of(view, call.after, parked=False)
             move = partial(host.move_cursor, around.store, self._reader, cursor)
-            await around.worker.run(move)
-            around.views.refresh()
+            await around.views.change(around.worker, move)
     return await whole(self, process)
 host.Host._deliver = deliver
 """

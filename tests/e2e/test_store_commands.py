@@ -259,6 +259,17 @@ def test_an_export_takes_the_place_of_files_alone(folder: Path, tmp_path: Path) 
     assert target.read_bytes().count(b"\n") == 1 + 2 + BLOCKS + 1
 
 
+@pytest.mark.parametrize("name", ["chain/database/CURRENT", "chain/new", "chain.witness", "link"])
+def test_an_export_never_takes_the_place_of_the_chain(
+    folder: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "link").symlink_to(folder / "database" / "CURRENT")
+    done = run("export", folder, tmp_path / name)
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "own files" in done.stderr
+    assert run("verify", folder).exit_code == 0
+
+
 @pytest.mark.parametrize("command", [("verify",), ("inspect", "keys"), ("inspect", "root")])
 def test_stores_that_cannot_be_used(folder: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
     assert run(*command, tmp_path / "absent").exit_code == 10

@@ -114,7 +114,7 @@ class Hosted:
     def act(self) -> None:
         """Make a block, and tell of it."""
         self.chain.act()
-        self.views.refresh()
+        self.views.advance()
         self.hosts.wake()
 
     def cursor(self, name: str = "probe") -> Cursor | None:

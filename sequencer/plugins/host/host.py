@@ -335,12 +335,8 @@ class Host:
         self._position = Position()
 
     async def _change(self, work: Callable[[], None]) -> None:
-        try:
-            await self._around.worker.run(work)
-        finally:
-            # How far rollbacks have come is read from views, and no block may follow for long. Also
-            # whoever gave up has written by now.
-            self._around.views.refresh()
+        # How far rollbacks have come is read from views, and no block may follow for long.
+        await self._around.views.change(self._around.worker, work)
 
     def _lag_of(self, position: Position) -> int:
         return self._around.views.view.head.sequence - position.sequence

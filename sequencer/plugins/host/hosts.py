@@ -92,8 +92,8 @@ class PluginHosts:
             around.say(f"plugin {name} is parked, {words}")
             parked = Cursor(cursor.effect, cursor.sequence, cursor.block_hash, parked=True)
             why = [(HOST_BUCKET, name.encode(), words.encode())]
-            await around.worker.run(partial(move_cursor, around.store, reader, parked, why))
-            around.views.refresh()
+            move = partial(move_cursor, around.store, reader, parked, why)
+            await around.views.change(around.worker, move)
 
     def _host(self, name: str) -> Host:
         host = self._hosts.get(name)

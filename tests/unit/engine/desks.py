@@ -165,7 +165,8 @@ def desk_beside(
     reach = Reach(
         store=store,
         view=lambda: nullcontext(store.view),
-        refresh=lambda: None,
+        advance=lambda: None,
+        change=InlineWorker().run,
         worker=InlineWorker(),
         reader=InlineWorker(),
         searcher=InlineWorker(),

@@ -194,7 +194,7 @@ class World:
 
     def told(self) -> None:
         """Let readers see what was committed."""
-        self.views.refresh()
+        self.views.advance()
         self.outbox.wake()
 
     def order(self, height: int) -> RollbackOrder:

@@ -181,7 +181,7 @@ async def test_what_a_rollback_undid_is_named_with_it_until_that_is_undone() -> 
             orphaned.send(each)
         assert caught.value.reason is Reason.ORPHANED_COMMAND
     undo(orphaned.store, reorg)
-    orphaned.views.refresh()
+    orphaned.views.advance()
     for each in sent:
         with refused(Reason.DUPLICATE_COMMAND):
             orphaned.send(each)

@@ -1,6 +1,7 @@
 """Going back beside a settler: nobody posts meanwhile, and a refusal leaves nothing half done."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,8 @@ class Posting:
         self.reach = Reach(
             store=self.store,
             view=self.views.at_head,
-            refresh=self.views.refresh,
+            advance=self.views.advance,
+            change=partial(self.views.change, InlineWorker()),
             worker=InlineWorker(),
             reader=InlineWorker(),
             searcher=InlineWorker(),
@@ -189,7 +191,7 @@ async def test_a_block_that_is_made_and_posted_meanwhile_is_this_chains(
 
     async def standing() -> Standing:
         rig.chain.blocks(1)
-        rig.views.refresh()
+        rig.views.advance()
         newest = rig.contract.chain.ledger.state.posts[-1].post
         new = _post(rig.chain, rig.chain.head.height)
         rig.contract.chain.carry_out(UpdateState(0, newest, new), OPERATOR)

@@ -49,7 +49,7 @@ def outbox_of(rig: Rig, reader: Reader, worker: Worker | None = None) -> Outbox:
 
 
 def cursor_of(rig: Rig, reader: str = "test") -> Cursor:
-    rig.views.refresh()
+    rig.views.advance()
     cursor = rig.views.view.cursor(reader)
     assert cursor is not None
     return cursor
@@ -171,7 +171,7 @@ async def test_each_reader_has_a_cursor_of_its_own() -> None:
 async def test_a_rollback_is_told_in_its_place_without_a_block() -> None:
     rig, reader = Rig(), Reader()
     roll_back(rig.store, 2)
-    rig.views.refresh()
+    rig.views.advance()
     await told_all(rig, reader)
     # The orphaned blocks are told with the rest: what comes after them says that they are gone.
     assert reader.told == [(1, 0), (2, 1), (3, 2), (4, 3), (5, 4), (6, -1)]

@@ -76,7 +76,7 @@ async def test_a_rollback_lowers_no_mark() -> None:
     await durable(rig, report(second=9))
     roll_back(rig.store, height)
     for known in (rig, Rig(rig.disk)):
-        known.views.refresh()
+        known.views.advance()
         with refused(Reason.REPORT_NOT_NEWER):
             known.reports.add(report(second=9), known.state)
 

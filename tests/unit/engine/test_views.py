@@ -1,6 +1,7 @@
 """Views: what is held stays as it is, and is let go once, when the last reader has gone."""
 
 from collections.abc import Callable, Generator
+from functools import partial
 from random import Random
 from typing import cast
 
@@ -10,6 +11,7 @@ from sequencer.engine.views import Views
 from sequencer.ports import ChainView, Store
 from sequencer.storage.chain_store import ChainStore
 from sequencer.storage.simulated import SimulatedDisk
+from tests.unit.engine.builders import InlineWorker
 from tests.unit.storage.builders import grown, row_table, simulated
 
 
@@ -45,7 +47,7 @@ def test_a_held_view_never_changes(watched: tuple[Watched, Views]) -> None:
         before = row_table(store.store.view.state())
         for _ in range(3):
             grown(store.store, 1)
-            views.refresh()
+            views.advance()
             assert held.head.height == 0
             assert {(t, k): v for t, k, v in held.state().rows()} == before
         assert views.view.head.height == 3
@@ -58,7 +60,7 @@ def test_a_view_in_use_by_two_is_let_go_by_the_second(watched: tuple[Watched, Vi
     one, other = views.at_head(), views.at_head()
     assert one.__enter__() is other.__enter__()
     grown(store.store, 1)
-    views.refresh()
+    views.advance()
     one.__exit__(None, None, None)
     assert store.closed[0] == 0
     other.__exit__(None, None, None)
@@ -85,6 +87,35 @@ def test_a_reader_that_fails_lets_go(watched: tuple[Watched, Views]) -> None:
     assert store.closed == {0: 1}
 
 
+async def test_what_makes_no_block_is_shown_once_it_is_written(
+    watched: tuple[Watched, Views],
+) -> None:
+    store, views = watched
+    pin = partial(store.store.create_checkpoint, 0, "here", "somebody")
+    await views.change(InlineWorker(), pin)
+    assert [each.label for each in views.view.checkpoints()] == ["here"]
+    drop = partial(store.store.drop_checkpoint, store.store.head.sequence)
+
+    def failing() -> None:
+        drop()
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        await views.change(InlineWorker(), failing)
+    assert not views.view.checkpoints()
+
+
+async def test_a_block_is_shown_by_whoever_has_committed_it(watched: tuple[Watched, Views]) -> None:
+    store, views = watched
+    closed = store.closed
+    await views.change(InlineWorker(), lambda: grown(store.store, 1))
+    assert views.view.head.height == 0
+    assert closed == {0: 0, 1: 1}
+    views.advance()
+    assert views.view.head.height == 1
+    assert closed == {0: 1, 1: 0}
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_comes_and_goes_each_is_let_go_once(seed: int) -> None:
     store, random = Watched(), Random(seed)
@@ -94,7 +125,7 @@ def test_whatever_comes_and_goes_each_is_let_go_once(seed: int) -> None:
         match random.randrange(3):
             case 0:
                 grown(store.store, 1)
-                views.refresh()
+                views.advance()
             case 1:
                 reading = reader(views)
                 held.append((next(reading).head.height, reading))

@@ -18,10 +18,9 @@ from scripts.storing.damage import (
     files_of,
     make_world,
     outcome,
-    witness_of,
 )
 from sequencer.ports import StoreProblem
-from sequencer.storage.folder import open_folder
+from sequencer.storage.folder import open_folder, witness_beside
 
 CASES = 60
 
@@ -75,7 +74,7 @@ def test_an_older_copy_of_the_whole_folder_is_refused(world: World, tmp_path: Pa
     for number, copy in enumerate(world.copies):
         folder = tmp_path / f"data {number}"
         shutil.copytree(copy, folder)
-        shutil.copyfile(witness_of(world.folder), witness_of(folder))
+        shutil.copyfile(witness_beside(world.folder), witness_beside(folder))
         assert outcome(folder, world) == [StoreProblem.HEAD_BELOW_WITNESS.value]
 
 
@@ -85,10 +84,10 @@ def test_damage_to_the_witness_never_opens_an_older_store(world: World, tmp_path
         random = Random(seed)
         folder = copied(world.folder, tmp_path / "data")
         for _ in range(random.randrange(1, 4)):
-            data = bytearray(witness_of(folder).read_bytes())
+            data = bytearray(witness_beside(folder).read_bytes())
             at = random.choice((0, 4096)) + random.randrange(100)
             data[at] ^= 1 << random.randrange(8)
-            witness_of(folder).write_bytes(data)
+            witness_beside(folder).write_bytes(data)
         store = open_folder(folder)
         assert store.head == world.head
         states[store.acknowledged] += 1

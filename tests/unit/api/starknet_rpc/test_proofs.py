@@ -206,7 +206,7 @@ async def test_older_than_what_is_kept_is_42() -> None:
         pruned.acted(*pruned.trade(client_id))
     while not pruned.store.prune(History.NODES, 7, 10**9, 1_000).done:
         pass
-    pruned.rig.views.refresh()
+    pruned.rig.views.advance()
     before = {"block_number": 6}
     assert await pruned.code("getStorageProof", before, [], ["0x1"]) == 42
     assert await pruned.code("getStorageProof", before) == 42
@@ -234,7 +234,7 @@ async def test_a_collected_orphan_has_its_block_and_no_state() -> None:
         ledger.store.advance(ledger.store.open_journals()[0].plan_id, stage)
     while ledger.store.collect(10**9, 1_000).reorg_id:
         pass
-    ledger.rig.views.refresh()
+    ledger.rig.views.advance()
     assert await ledger.code("getStorageProof", orphan) == 42
     assert await ledger.code("getStorageAt", *slot) == 24
     assert await ledger.code("getNonce", orphan, hex(ALICE)) == 24
