@@ -27,7 +27,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts.campaigning.results import RELEASE, RESULTS, SAMPLE, SIZES, Recorder
+from scripts.campaigning.options import add_options, left_of
+from scripts.campaigning.results import RELEASE, Recorder
 from scripts.crashing.campaign import (
     KILLED,
     PARTS_RELEASE,
@@ -66,7 +67,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="perpchain-crash-") as folder:
         if arguments.size == RELEASE:
             campaign = Campaign(Path(folder), 1, traced=not reason)
-            return _release(campaign, names, _parts(arguments), recorder)
+            return _release(campaign, names, left_of(PARTS_RELEASE, arguments), recorder)
         campaign = Campaign(Path(folder), arguments.seed, traced=not reason, every=arguments.all)
         points = _ALL if arguments.all else arguments.points or POINTS
         tallies = []
@@ -85,19 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--all", action="store_true", help="every point, which takes hours")
     parser.add_argument("--seed", type=int, default=1, help="chooses the points")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="SCENARIO")
-    words = f"sample, or release: {PARTS_RELEASE} parts, each with its own points"
-    parser.add_argument("--size", choices=SIZES, default=SAMPLE, help=words)
-    words = "release: the first part, to go on with what was broken off"
-    parser.add_argument("--from", type=int, default=1, dest="first", metavar="PART", help=words)
-    parser.add_argument("--parts", type=int, help="release: how many; default: all that are left")
-    words = f"default: {RESULTS}"
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help=words)
+    points = f"{PARTS_RELEASE} parts, each with its own points"
+    add_options(parser, "--parts", f"sample, or release: {points}; --from and --parts choose some")
     return parser
-
-
-def _parts(arguments: argparse.Namespace) -> range:
-    first, count = arguments.first, arguments.parts
-    return range(first, PARTS_RELEASE + 1 if count is None else first + count)
 
 
 def _release(campaign: Campaign, names: Sequence[str], parts: range, recorder: Recorder) -> int:

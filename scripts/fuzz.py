@@ -19,14 +19,14 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts.campaigning.results import RELEASE, RESULTS, SAMPLE, SIZES, Found, Recorder
+from scripts.campaigning.options import add_options, left_of
+from scripts.campaigning.results import RELEASE, Found, Recorder
 from scripts.fuzzing.campaign import REQUESTS_SEED, REQUESTS_WHOLE, SEEDS_RELEASE, Campaign
 from scripts.fuzzing.native_core import INPUTS_WHOLE, NativeCampaign, Progress
 from scripts.fuzzing.targets import TARGETS, serving
@@ -35,32 +35,21 @@ from sequencer.starknet.native import NATIVE, Core
 REQUESTS, CORE = "requests", "native"
 
 
-class Outcome(NamedTuple):
-    """What a campaign came to: how often each thing happened, and what went wrong."""
-
-    counts: dict[str, int]
-    violations: Sequence[str]
-    missing: Sequence[str]
-
-
-def _nobody(_: str) -> None:
-    """Say nothing."""
-
-
-def fuzz(target: str, requests: int, seed: int, progress: Progress = _nobody) -> Outcome:
+def fuzz(target: str, requests: int, seed: int, progress: Progress) -> Found:
     """Run a campaign against a server of its own; `progress` is told lines of it now and then."""
     with serving(TARGETS[target]) as served:
         campaign = Campaign(served.url, served.process, served.seeds, seed, progress)
         asyncio.run(campaign.run(requests))
     violations = [*campaign.violations, *served.said]
-    return Outcome(dict(campaign.counts), violations, campaign.missing())
+    return Found(counters=campaign.counts, violations=violations, silent=campaign.missing())
 
 
-def fuzz_native(core: Core, inputs: int, seed: int, progress: Progress) -> Outcome:
+def fuzz_native(core: Core, inputs: int, seed: int, progress: Progress) -> Found:
     """Run a campaign against a core; `progress` is told lines of it now and then."""
     campaign = NativeCampaign(core, seed, progress)
     campaign.run(inputs)
-    return Outcome(dict(campaign.counts), campaign.violations, campaign.missing())
+    missing = campaign.missing()
+    return Found(counters=campaign.counts, violations=campaign.violations, silent=missing)
 
 
 def main() -> int:
@@ -90,21 +79,15 @@ def _parser() -> argparse.ArgumentParser:
     words = f"in whole thousands; default: {INPUTS_WHOLE}"
     parser.add_argument("--inputs", type=int, help=words)
     parser.add_argument("--seed", type=int, default=1)
-    words = f"sample: one seed; release: {SEEDS_RELEASE} seeds of requests, one of inputs"
-    parser.add_argument("--size", choices=SIZES, default=SAMPLE, help=words)
-    words = "release: the first seed, to go on with what was broken off"
-    parser.add_argument("--from", type=int, default=1, dest="first", metavar="SEED", help=words)
-    parser.add_argument("--seeds", type=int, help="release: how many; default: all that are left")
-    words = f"default: {RESULTS}"
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help=words)
+    seeds = f"{SEEDS_RELEASE} seeds of requests, one of inputs; --from and --seeds choose some"
+    add_options(parser, "--seeds", f"sample: one seed; release: {seeds}")
     return parser
 
 
 def _seeds(arguments: argparse.Namespace, release: int) -> range:
-    if arguments.size != RELEASE:
-        return range(arguments.seed, arguments.seed + 1)
-    first, count = arguments.first, arguments.seeds
-    return range(first, release + 1 if count is None else min(release + 1, first + count))
+    if arguments.size == RELEASE:
+        return left_of(release, arguments)
+    return range(arguments.seed, arguments.seed + 1)
 
 
 def _requests(arguments: argparse.Namespace, seed: int, recorder: Recorder) -> int:
@@ -125,7 +108,7 @@ def _native(core: Core, arguments: argparse.Namespace, seed: int, recorder: Reco
 
 
 def _report(
-    run: Callable[[], Outcome],
+    run: Callable[[], Found],
     words: str,
     recorded: tuple[Recorder, str, int],
     *,
@@ -134,18 +117,17 @@ def _report(
     recorder, named, seed = recorded
     recorder.begin()
     started = time.monotonic()
-    outcome = run()
-    found = Found(counters=outcome.counts, violations=outcome.violations, silent=[*outcome.missing])
+    found = run()
     recorder.record(named, seed, 1, found)
-    for name, count in sorted(outcome.counts.items()):
+    for name, count in sorted(found.counters.items()):
         print(f"{count:>10} {name}")
-    missing = outcome.missing if is_whole else []
+    missing = found.silent if is_whole else []
     for name in missing:
         print(f"never came about: {name}")
-    for violation in outcome.violations:
+    for violation in found.violations:
         print(f"violated: {violation}")
     print(f"{words}, {time.monotonic() - started:.0f} s", flush=True)
-    return 1 if outcome.violations or missing else 0
+    return 1 if found.violations or missing else 0
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from devnet.backends import DEVNET, EMBEDDED
 from devnet.starknet_devnet import find_binary
 from scripts.crashing.run_kills import DEVNET_MOMENTS, GONE_MOMENTS, MOMENTS, RunKills

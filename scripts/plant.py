@@ -18,8 +18,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.campaigning.results import RELEASE, RESULTS, SAMPLE, Found, Recorder
-from scripts.planting.campaign import Ended, stages_of
-from scripts.planting.hunting import STOPPED, conclude, hunt, violations
+from scripts.planting.campaign import stages_of
+from scripts.planting.hunting import conclude, ended, hunt, violations
 from scripts.planting.patches import Patch, PatchInvalid, planted, why_no_git
 
 _CAMPAIGN = "planted"
@@ -36,15 +36,7 @@ def main() -> int:
     if reason := why_no_git():
         print(f"skipped, {reason}")
         return 0
-    try:
-        patches = _chosen(planted(), arguments.only)
-        return _plant(patches, arguments.jobs, arguments.results, whole=not arguments.only)
-    except PatchInvalid as invalid:
-        print(invalid, file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, Ended):
-        print("stopped; no copy of the tree is left", file=sys.stderr)
-        return STOPPED
+    return ended(lambda: _plant(arguments.only, arguments.jobs, arguments.results))
 
 
 def _chosen(patches: Sequence[Patch], names: Sequence[str] | None) -> Sequence[Patch]:
@@ -55,8 +47,9 @@ def _chosen(patches: Sequence[Patch], names: Sequence[str] | None) -> Sequence[P
     return [known[name] for name in names] if names else patches
 
 
-def _plant(patches: Sequence[Patch], jobs: int, results: Path, *, whole: bool) -> int:
-    recorder = Recorder(results, RELEASE if whole else SAMPLE)
+def _plant(names: Sequence[str] | None, jobs: int, results: Path) -> int:
+    patches = _chosen(planted(), names)
+    recorder = Recorder(results, SAMPLE if names else RELEASE)
     found, control = hunt([(patch, stages_of(patch)) for patch in patches], together=jobs)
     count = sum(verdict.stage is not None for verdict in found)
     counters = {"planted": len(found), "found": count}

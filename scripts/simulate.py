@@ -26,12 +26,14 @@ Exit code 1: a law was broken, or something that matters never came about in a w
 import argparse
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from devnet.starknet_devnet import find_binary
-from scripts.campaigning.results import RELEASE, RESULTS, SAMPLE, SIZES, Recorder
+from scripts.campaigning.options import add_options, left_of
+from scripts.campaigning.results import RELEASE, Recorder
 from scripts.campaigning.seeded import (
     ALIKE,
     CORRUPTION,
@@ -46,7 +48,7 @@ from scripts.campaigning.seeded import (
 )
 from scripts.campaigning.seeds import Seeded
 from scripts.money.devnets import ABSENT
-from scripts.planting.hunting import try_patches
+from scripts.planting.hunting import ended, try_patches
 from scripts.simulating.world import run_seed
 
 CAMPAIGNS = (RACES, POINTS, CORRUPTION, MONEY, ALIKE)
@@ -58,8 +60,8 @@ def main() -> int:
     """Run one seed or many; returns the exit code."""
     arguments = _parser().parse_args()
     if arguments.patch:
-        given = (arguments.only, arguments.first, arguments.seeds, arguments.jobs)
-        return try_patches(arguments.patch, *given)
+        given = (arguments.only, arguments.first, arguments.count, arguments.jobs)
+        return ended(partial(try_patches, arguments.patch, *given))
     if arguments.seed is not None:
         names = arguments.only or [RACES]
         if names == [RACES]:
@@ -76,15 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Race rollbacks, and follow the money.")
     words = f"of {', '.join(CAMPAIGNS)}; default: all of them"
     parser.add_argument("--only", nargs="+", choices=CAMPAIGNS, metavar="CAMPAIGN", help=words)
-    words = "default: sample, which takes less than half an hour"
-    parser.add_argument("--size", choices=SIZES, default=SAMPLE, help=words)
     counts = ", ".join(f"{SEEDED[name].sample} or {SEEDED[name].release} {name}" for name in SEEDED)
-    parser.add_argument("--seeds", type=int, help=f"default: by the size, {counts}")
-    words = "the first seed, to go on with what was broken off; default: 1"
-    parser.add_argument("--from", type=int, default=1, dest="first", help=words)
+    add_options(parser, "--seeds", f"sample, in less than half an hour, or release: {counts}")
     parser.add_argument("--jobs", type=int, default=2, help="processes; default: 2")
-    words = f"default: {RESULTS}"
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help=words)
     parser.add_argument("--seed", type=int, help="one seed alone; of the races, if none is named")
     words = "a unified diff of the product: does anything find it?"
     parser.add_argument("--patch", nargs="+", type=Path, metavar="FILE", help=words)
@@ -101,11 +97,7 @@ def _campaign(name: str, arguments: argparse.Namespace) -> Seeded:
 def _run(campaign: Seeded, arguments: argparse.Namespace, recorder: Recorder) -> int:
     if _is_skipped(campaign):
         return 0
-    whole = campaign.release if arguments.size == RELEASE else campaign.sample
-    stop = whole + 1 if arguments.size == RELEASE else arguments.first + whole
-    if arguments.seeds is not None:
-        stop = arguments.first + arguments.seeds
-    seeds, started = range(arguments.first, stop), time.monotonic()
+    seeds, started = _seeds(campaign, arguments), time.monotonic()
     if not seeds:
         print(f"{campaign.name}: nothing is left from seed {arguments.first} on")
         return 0
@@ -121,6 +113,13 @@ def _run(campaign: Seeded, arguments: argparse.Namespace, recorder: Recorder) ->
         flush=True,
     )
     return 1 if tally.failed or missing else 0
+
+
+def _seeds(campaign: Seeded, arguments: argparse.Namespace) -> range:
+    if arguments.size == RELEASE:
+        return left_of(campaign.release, arguments)
+    count = campaign.sample if arguments.count is None else arguments.count
+    return range(arguments.first, arguments.first + count)
 
 
 def _is_skipped(campaign: Seeded) -> bool:

@@ -4,8 +4,6 @@ Promises
 - The real devnet runs the compiled contract. The embedded one runs its twin, and has its chain on
   LevelDB, synced, as under `perpchain run`.
 - The devnet is a process of its own beside the bench, and is gone when the bench is over.
-
-Both make a block of each transaction at once: what a public network adds is not here.
 """
 
 import asyncio

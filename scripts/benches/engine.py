@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from functools import cache
 
-from scripts.benches.measure import Figure, Sizes, Trading
-from scripts.benches.stages import clocks
+from scripts.benches.measure import Figure, Sizes, Trading, percentile_ms
+from scripts.benches.stages import clocks, table
 from scripts.benches.trading import Run, prepare, run_trading
 
 _COUNTS = "signature, margin, state root, synced batch, witness and answer included"
+_STAGE_SECONDS = 20
 
 
 def orders_per_second(sizes: Sizes) -> Figure:
@@ -18,12 +19,12 @@ def orders_per_second(sizes: Sizes) -> Figure:
 
 def ack_p50_ms(sizes: Sizes) -> Figure:
     """From the gate to the durable answer, half of all commands."""
-    return Figure(_percentile(_run(sizes.trading), 50), "ms", f"at full load; {_words(sizes)}")
+    return _ack_figure(sizes, 50)
 
 
 def ack_p99_ms(sizes: Sizes) -> Figure:
     """From the gate to the durable answer, all but one in a hundred."""
-    return Figure(_percentile(_run(sizes.trading), 99), "ms", f"at full load; {_words(sizes)}")
+    return _ack_figure(sizes, 99)
 
 
 def bytes_per_order(sizes: Sizes) -> Figure:
@@ -37,13 +38,10 @@ def order_cpu_us(sizes: Sizes) -> Figure:
     """CPU of all threads for a command, and the stages that it goes to."""
     trading = sizes.trading
     prepare(trading)
-    with clocks() as running:
+    with clocks() as seconds:
         run = run_trading(trading._replace(seconds=min(trading.seconds, _STAGE_SECONDS)))
-    note = f"stages in us per command, warm-up and idle ticks included:\n{running.table(run.sent)}"
+    note = f"stages in us per command, warm-up and idle ticks included:\n{table(seconds, run.sent)}"
     return Figure(round(run.cpu / run.applied * 1_000_000), "us", note)
-
-
-_STAGE_SECONDS = 20
 
 
 @cache
@@ -57,8 +55,9 @@ def _words(sizes: Sizes) -> str:
     return f"{world} block 0, {trading.traders} signers; {_run(trading).words()}"
 
 
-def _percentile(run: Run, percent: int) -> int:
-    return round(run.latencies[len(run.latencies) * percent // 100] * 1_000)
+def _ack_figure(sizes: Sizes, percent: int) -> Figure:
+    value = percentile_ms(_run(sizes.trading).latencies, percent, None)
+    return Figure(value, "ms", f"at full load; {_words(sizes)}")
 
 
 BENCHES: tuple[Callable[[Sizes], Figure], ...] = (

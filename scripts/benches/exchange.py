@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from scripts.benches.measure import Figure, Sizes
+from scripts.benches.world import SEED
 from sequencer.exchange.margin import margin_of
 from sequencer.exchange.state import Journal, State, Table
 from sequencer.exchange.step import Context
@@ -17,7 +18,6 @@ from sequencer.model.refusals import Refusal
 from sequencer.model.rows import Account, Market, Mode, Position, Price, System
 from sequencer.model.units import INDEX_ONE, ONE
 
-SEED = 20_240_808
 MARK = 60_000 * ONE
 TICK = ONE // 10
 LOT = 1_000

@@ -8,7 +8,8 @@ from starknet_py.net.client_models import ResourceBounds, ResourceBoundsMapping
 from starknet_py.net.models.transaction import InvokeV3
 
 from scripts.benches.measure import Figure, Sizes, per_second, seconds_of
-from sequencer.model.limits import VERIFIED_TOGETHER_MAX
+from scripts.benches.world import SEED
+from sequencer.model.limits import TRIE_HEIGHT_MAX, VERIFIED_TOGETHER_MAX
 from sequencer.model.orders import Instruction, Order, OrderType, SelfTrade, Side
 from sequencer.settlement.signer import StarkSigner
 from sequencer.starknet.felt import FELT_PRIME, encode_short_string
@@ -17,9 +18,7 @@ from sequencer.starknet.messages import order_hash, paradex_order_hash
 from sequencer.starknet.native import HASHES
 from sequencer.starknet.trie import no_nodes, update
 
-SEED = 20_240_808
 CHAIN_ID = encode_short_string("PERPCHAIN_DEVNET")
-TRIE_HEIGHT = 251
 _SIGNERS = 16
 
 
@@ -131,7 +130,7 @@ def transaction_sign_per_second(sizes: Sizes) -> Figure:
 def trie_build_seconds(sizes: Sizes) -> Figure:
     """A Pedersen trie of height 251 from nothing."""
     leaves = random_leaves(sizes.trie_leaves, random.Random(SEED))
-    taken = seconds_of(lambda: update(no_nodes, leaves, TRIE_HEIGHT, pedersen), 1)
+    taken = seconds_of(lambda: update(no_nodes, leaves, TRIE_HEIGHT_MAX, pedersen), 1)
     return Figure(round(taken, 2), "seconds", f"{sizes.trie_leaves} leaves, Pedersen; {HASHES}")
 
 
@@ -139,10 +138,10 @@ def trie_leaf_updates_per_second(sizes: Sizes) -> Figure:
     """One block's worth of leaves, half of them new, in a trie that already has many."""
     generator = random.Random(SEED)
     leaves = random_leaves(sizes.trie_leaves, generator)
-    nodes = update(no_nodes, leaves, TRIE_HEIGHT, pedersen).changes
+    nodes = update(no_nodes, leaves, TRIE_HEIGHT_MAX, pedersen).changes
     known = generator.sample(sorted(leaves), sizes.trie_updates // 2)
     block = dict.fromkeys(known, 7) | random_leaves(sizes.trie_updates - len(known), generator)
-    taken = seconds_of(lambda: update(nodes.get, block, TRIE_HEIGHT, pedersen), sizes.rounds)
+    taken = seconds_of(lambda: update(nodes.get, block, TRIE_HEIGHT_MAX, pedersen), sizes.rounds)
     size = f"{len(block)} leaves a block in a trie of {sizes.trie_leaves}, half of them new"
     return Figure(round(len(block) / taken), "per second", f"{size}; {HASHES}")
 
@@ -162,7 +161,7 @@ def random_hashes(count: int) -> list[int]:
 def random_leaves(count: int, generator: random.Random) -> dict[int, int]:
     """Make leaves at random keys of a trie."""
     return {
-        generator.randrange(2**TRIE_HEIGHT): generator.randrange(1, FELT_PRIME)
+        generator.randrange(2**TRIE_HEIGHT_MAX): generator.randrange(1, FELT_PRIME)
         for _ in range(count)
     }
 

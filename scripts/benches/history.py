@@ -4,12 +4,12 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from scripts.benches.cache import DATA, bytes_in, copied
 from scripts.benches.measure import Figure, Sizes, World
 from scripts.benches.restart import restart_ms as restarted_ms
-from scripts.benches.world import account_address, kept_world, slots_of
+from scripts.benches.world import SEED, account_address, kept_world, slots_of
 from sequencer.chain.codec import encode_key
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.chain.slots import slots_of as slots_of_row
@@ -26,7 +26,6 @@ from sequencer.starknet.trie_proof import prove, proven_value
 from sequencer.storage.folder import open_folder
 from sequencer.storage.view import View
 
-SEED = 20_240_808
 _ACCOUNT = TABLES[Table.ACCOUNT].number
 
 
@@ -122,12 +121,8 @@ def _state_at(view: View, height: int) -> StateReader:
 @contextmanager
 def _long_chain(world: World) -> Iterator[View]:
     folder, _ = kept_world(world)
-    with copied(folder) as copy:
-        store = open_folder(copy / DATA)
-        try:
-            yield store.view
-        finally:
-            store.close()
+    with copied(folder) as copy, closing(open_folder(copy / DATA)) as store:
+        yield store.view
 
 
 def _words(world: World) -> str:

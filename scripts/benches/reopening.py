@@ -11,13 +11,12 @@ The clock of the node goes on from the chain's last block, as if no time had pas
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from functools import wraps
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from scripts.benches.measure import World
+from scripts.benches.measure import World, clocked
+from scripts.benches.trading import BenchClock
 from scripts.benches.world import (
     CHAIN_ID,
     MARKETS,
@@ -67,25 +66,13 @@ _PIECES = (
 """The pieces of applying a plan that have a clock around them."""
 
 
-class ChainClock:
-    """Chain time that goes on from a moment."""
-
-    def __init__(self, start_ms: int) -> None:
-        self._start_ms = start_ms
-        self._start = time.monotonic_ns()
-
-    def now_ms(self) -> int:
-        """Return milliseconds since 1970."""
-        return self._start_ms + (time.monotonic_ns() - self._start) // 1_000_000
-
-
 def reopened(data: Path, world: World, rounds: int) -> list[Parts]:
     """Go back on a world's node so many times; returns what each took until an order was taken."""
     return asyncio.run(_reopened(data, world, rounds))
 
 
 async def _reopened(data: Path, world: World, rounds: int) -> list[Parts]:
-    clock = ChainClock(START_MS + world.blocks * MS_PER_SECOND)
+    clock = BenchClock(START_MS + world.blocks * MS_PER_SECOND)
     async with _running(data, clock) as (node, commands):
         async with asyncio.timeout(_PRICE_SECONDS_MAX):
             for market in MARKETS:
@@ -94,7 +81,7 @@ async def _reopened(data: Path, world: World, rounds: int) -> list[Parts]:
 
 
 @asynccontextmanager
-async def _running(data: Path, clock: ChainClock) -> AsyncIterator[tuple[Node, Desk]]:
+async def _running(data: Path, clock: BenchClock) -> AsyncIterator[tuple[Node, Desk]]:
     """Run a node on a chain, with somebody who reports prices."""
     config = NodeConfig(data_dir=data, operator_key=Secret(OPERATOR_KEY))
     given, reader = Given(clock=clock), ThreadWorker("desk")
@@ -153,7 +140,7 @@ async def _go_back(node: Node, commands: Desk, trader: int) -> Parts:
         raise SystemExit(f"the chain is halted: {node.engine.gate.halts}")
     await commands.mode(Mode.HALTED, _REASON, 0, 0)
     plan = await commands.plan(target, OrderPolicy.CANCEL_ALL_BUT_TPSL, ())
-    with _clocked() as parts:
+    with clocked(_PIECES, time.perf_counter) as parts:
         start = time.perf_counter()
         await commands.apply(plan.plan_id.hex(), commands.order("bench", _REASON))
         applied = time.perf_counter() - start
@@ -180,32 +167,6 @@ async def _noting(parts: Parts, name: str) -> AsyncIterator[None]:
     start = time.perf_counter()
     yield
     parts[name] = time.perf_counter() - start
-
-
-@contextmanager
-def _clocked() -> Iterator[Parts]:
-    """Put clocks around the pieces of applying a plan."""
-    parts: Parts = {}
-    originals = [(owner, function, getattr(owner, function)) for _, owner, function in _PIECES]
-    try:
-        for name, owner, function in _PIECES:
-            setattr(owner, function, _around(parts, name, getattr(owner, function)))
-        yield parts
-    finally:
-        for owner, function, original in originals:
-            setattr(owner, function, original)
-
-
-def _around(parts: Parts, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(call)
-    def timed(*arguments: object, **named: object) -> object:
-        start = time.perf_counter()
-        try:
-            return call(*arguments, **named)
-        finally:
-            parts[name] = parts.get(name, 0) + time.perf_counter() - start
-
-    return timed
 
 
 def _resting_order(trader: int, now_ms: int) -> SignedOrder:

@@ -3,6 +3,7 @@
 import gc
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -23,8 +24,7 @@ def restart_ms(data: Path) -> float:
 
 def _start(data: Path) -> float:
     start = time.perf_counter()
-    store = open_folder(data)
-    try:
+    with closing(open_folder(data)) as store:
         state = recovered_state(store)
         gc.collect()
         gc.freeze()
@@ -38,5 +38,3 @@ def _start(data: Path) -> float:
         taken = (time.perf_counter() - start) * 1_000
         mark_planned_stop(store)
         return taken
-    finally:
-        store.close()

@@ -7,6 +7,7 @@ Promises
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -58,16 +59,12 @@ def plan_ms(sizes: Sizes) -> Figure:
     world = _world_of(sizes, PLANNED_BLOCKS)
     folder, _ = kept_world(world)
     times = []
-    with copied(folder) as copy:
-        store = open_folder(copy / DATA)
-        try:
-            target = str(store.head.height - PLANNED_BLOCKS)
-            for _ in range(sizes.rounds):
-                start = time.perf_counter()
-                make_plan(store.view, target, OrderPolicy.CANCEL_ALL_BUT_TPSL)
-                times.append(time.perf_counter() - start)
-        finally:
-            store.close()
+    with copied(folder) as copy, closing(open_folder(copy / DATA)) as store:
+        target = str(store.head.height - PLANNED_BLOCKS)
+        for _ in range(sizes.rounds):
+            start = time.perf_counter()
+            make_plan(store.view, target, OrderPolicy.CANCEL_ALL_BUT_TPSL)
+            times.append(time.perf_counter() - start)
     note = f"{spread(times)} of {len(times)}; {PLANNED_BLOCKS} blocks back; {_words(world)}"
     return Figure(percentile_ms(times, 50), "ms", note)
 
@@ -193,11 +190,9 @@ def _rounds(world: World, back: int, count: int) -> Rounds:
     rounds = Rounds(Batches([], [], [], []), Batches([], [], [], []))
     with copied(folder) as copy:
         timed = _Timed(copy / DATA)
-        try:
+        with closing(timed.store):
             for number in range(count):
                 _go_back_and_return(timed, number, back, rounds)
-        finally:
-            timed.store.close()
     return rounds
 
 

@@ -12,6 +12,7 @@ Both make a block of each transaction at once: what a public network adds is not
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -204,11 +205,8 @@ def _begun(data: Path) -> AppchainFacts:
     """Begin a chain, and return what a contract has to know of it."""
     config = NodeConfig(data, Secret(OPERATOR_KEY), genesis=genesis_text(ACCOUNTS))
     store, recovered = open_chain(config)
-    try:
-        state = recovered.state
-        return facts_of(store.view, state)
-    finally:
-        store.close()
+    with closing(store):
+        return facts_of(store.view, recovered.state)
 
 
 BENCHES: tuple[Callable[[Sizes], Figure], ...] = (

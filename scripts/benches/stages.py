@@ -5,12 +5,12 @@ above it. The clocks cost some microseconds an order themselves.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from scripts.benches import trading
+from scripts.benches.measure import clocked
 from sequencer.chain import block, commitment, exchange_contract, stored
 from sequencer.engine import admission, filling, producer, sealer, trie_cache, views, writer
 from sequencer.starknet import trie
@@ -56,45 +56,16 @@ STAGES = (
 )
 
 
-class Clocks:
-    """The CPU seconds of each stage so far."""
-
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys((stage.name for stage in STAGES), 0.0)
-
-    def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Put a clock around a function."""
-        seconds = self.seconds
-
-        @wraps(call)
-        def timed(*arguments: object, **named: object) -> object:
-            start = time.thread_time()
-            try:
-                return call(*arguments, **named)
-            finally:
-                seconds[name] += time.thread_time() - start
-
-        return timed
-
-    def table(self, applied: int) -> str:
-        """Return a line per stage, in microseconds per order applied."""
-        each = 1_000_000 / max(1, applied)
-        return "\n".join(
-            f"  {'  ' * stage.depth + stage.name:32}{self.seconds[stage.name] * each:8.0f}"
-            for stage in STAGES
-        )
-
-
-@contextmanager
-def clocks() -> Iterator[Clocks]:
-    """Put clocks around all stages for as long as this lasts."""
-    running = Clocks()
+def clocks() -> AbstractContextManager[dict[str, float]]:
+    """Put clocks around all stages, which add up seconds for as long as this lasts."""
     places = [(stage.name, *place) for stage in STAGES for place in stage.functions]
-    originals = [(owner, name, getattr(owner, name)) for _, owner, name in places]
-    try:
-        for stage, owner, name in places:
-            setattr(owner, name, running.around(stage, getattr(owner, name)))
-        yield running
-    finally:
-        for owner, name, original in originals:
-            setattr(owner, name, original)
+    return clocked(places, time.thread_time)
+
+
+def table(seconds: Mapping[str, float], commands: int) -> str:
+    """Return a line per stage, in microseconds for each of so many commands."""
+    each = 1_000_000 / max(1, commands)
+    return "\n".join(
+        f"  {'  ' * stage.depth + stage.name:32}{seconds.get(stage.name, 0.0) * each:8.0f}"
+        for stage in STAGES
+    )

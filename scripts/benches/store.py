@@ -3,12 +3,13 @@
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import cache
 from typing import NamedTuple, cast
 
 from scripts.benches.cache import DATA, compacted_bytes, copied
-from scripts.benches.measure import Figure, Sizes
-from scripts.benches.world import append_quiet, kept_world, move_money, recovered_state
+from scripts.benches.measure import Figure, Sizes, percentile_ms
+from scripts.benches.world import SEED, append_quiet, kept_world, move_money, recovered_state
 from sequencer.chain.block import ClosedBlock, close_block
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.engine.sealer import Extras, Sealer
@@ -23,7 +24,6 @@ from sequencer.starknet.felt import FELT_PRIME, Felt
 from sequencer.starknet.transactions import InvokeV3, ResourceBound, Terms
 from sequencer.storage.folder import open_folder
 
-SEED = 20_240_808
 ROWS, SLOTS = 1_000, 600
 """Rows and slots that a full block changes."""
 
@@ -47,14 +47,11 @@ def bytes_per_block(sizes: Sizes) -> Figure:
     count = 10 * sizes.samples
     with copied(folder) as copy:
         before = compacted_bytes(copy / DATA)
-        store = open_folder(copy / DATA)
-        try:
+        with closing(open_folder(copy / DATA)) as store:
             state = recovered_state(store)
             sealer = Sealer(store, TrieCache(lambda: store.view))
             for number in range(store.head.height + 1, store.head.height + 1 + count):
                 append_quiet(sealer, state, number, list(state.accounts))
-        finally:
-            store.close()
         grown = compacted_bytes(copy / DATA) - before
     note = f"growth after compaction over {count} quiet blocks; {sizes.trading.world.accounts}"
     return Figure(round(grown / count), "bytes", f"{note} accounts")
@@ -87,31 +84,25 @@ class _TimedStore:
 
 def _commit_figure(sizes: Sizes, percent: int) -> Figure:
     commits = _full_commits(sizes)
-    ordered = sorted(commits.seconds)
-    value = ordered[len(ordered) * percent // 100] * 1_000
     last = commits.last
     note = (
-        f"{len(ordered)} commits of {len(last.rows)} rows, {len(last.nodes)} nodes of {SLOTS} "
-        f"slots, a body of {len(last.body)} bytes; batch, sync, witness; "
+        f"{len(commits.seconds)} commits of {len(last.rows)} rows, {len(last.nodes)} nodes of "
+        f"{SLOTS} slots, a body of {len(last.body)} bytes; batch, sync, witness; "
         f"{sizes.trading.world.accounts} accounts"
     )
-    return Figure(round(value, 1), "ms", note)
+    return Figure(percentile_ms(commits.seconds, percent, 1), "ms", note)
 
 
 @cache
 def _full_commits(sizes: Sizes) -> Commits:
     folder, _ = kept_world(sizes.trading.world)
     generator = random.Random(SEED)
-    with copied(folder) as copy:
-        store = open_folder(copy / DATA)
-        try:
-            state = recovered_state(store)
-            timed = _TimedStore(store)
-            sealer = Sealer(cast("Store", timed), TrieCache(lambda: store.view))
-            for number in range(store.head.height + 1, store.head.height + 1 + sizes.samples):
-                sealer.seal(_full_block(state, number, generator), Extras())
-        finally:
-            store.close()
+    with copied(folder) as copy, closing(open_folder(copy / DATA)) as store:
+        state = recovered_state(store)
+        timed = _TimedStore(store)
+        sealer = Sealer(cast("Store", timed), TrieCache(lambda: store.view))
+        for number in range(store.head.height + 1, store.head.height + 1 + sizes.samples):
+            sealer.seal(_full_block(state, number, generator), Extras())
     return Commits([seconds for seconds, _ in timed.commits], timed.commits[-1][1])
 
 

@@ -84,14 +84,15 @@ class Run(NamedTuple):
 
 
 class BenchClock:
-    """Chain time as it would be had the script just been signed."""
+    """Chain time that goes on from a moment: as if the script had just been signed, by default."""
 
-    def __init__(self) -> None:
+    def __init__(self, start_ms: int = START_MS) -> None:
+        self._start_ms = start_ms
         self._start = time.monotonic_ns()
 
     def now_ms(self) -> int:
         """Return milliseconds since 1970."""
-        return START_MS + (time.monotonic_ns() - self._start) // 1_000_000
+        return self._start_ms + (time.monotonic_ns() - self._start) // 1_000_000
 
 
 class Engine:
@@ -239,6 +240,7 @@ async def _run(data: Path, script: Script, trading: Trading) -> Run:
 
 
 def opened(data: Path) -> tuple[ChainStore, State, TrieCache]:
+    """Open a chain's store, with all nodes of its tries in memory."""
     store = open_folder(data)
     tries = TrieCache(lambda: store.view)
     _read_all(tries.reader(EXCHANGE_ADDRESS), TRIE_HEIGHT_MAX)

@@ -10,6 +10,7 @@ they take, so that all laws hold.
 
 import random
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -85,7 +86,7 @@ def _owing(data: Path, owed: dict[Felt, Withdrawal]) -> AppchainFacts:
     """Begin a chain whose block 1 owes withdrawals, and return what a contract knows of it."""
     config = NodeConfig(data, Secret(OPERATOR_KEY), genesis=genesis_text(ACCOUNTS))
     store, recovered = open_chain(config)
-    try:
+    with closing(store):
         state = recovered.state
         journal = Journal(state)
         for withdrawal_id, row in owed.items():
@@ -93,8 +94,6 @@ def _owing(data: Path, owed: dict[Felt, Withdrawal]) -> AppchainFacts:
         closed = close_block(state, _HEIGHT, journal, ())
         Sealer(store, TrieCache(lambda: store.view)).seal(closed, Extras())
         return facts_of(store.view, state)
-    finally:
-        store.close()
 
 
 def _put(journal: Journal, withdrawal_id: Felt, row: Withdrawal) -> None:
@@ -121,8 +120,8 @@ async def _claimed(world: Settling, owed: dict[Felt, Withdrawal]) -> Sequence[Pa
 
 async def _final_claims(world: Settling, owed: dict[Felt, Withdrawal]) -> Sequence[Claim]:
     """Post the block that owes, make it final, and prove what it owes."""
-    contract, store = world.contract, open_folder(world.data)
-    try:
+    contract = world.contract
+    with closing(open_folder(world.data)) as store:
         block = store.view.block(_HEIGHT)
         if block is None:
             raise SystemExit("a chain that owes nothing")
@@ -131,8 +130,6 @@ async def _final_claims(world: Settling, owed: dict[Felt, Withdrawal]) -> Sequen
         await contract.finalize(_HEIGHT)
         address = contract.contract
         return [claim_of(store.view, block, address, id_, row) for id_, row in owed.items()]
-    finally:
-        store.close()
 
 
 def _paid_of(claim: Claim, l2_gas: int) -> Paid:

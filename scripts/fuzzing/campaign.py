@@ -60,7 +60,6 @@ class Campaign:
         self._url, self._process, self._seeds, self._seed = url, process, seeds, seed
         self._progress, self._started = progress, time.monotonic()
         self._left = self._wanted = 0
-        self._bytes_before = 0
 
     async def run(self, requests: int) -> None:
         """Send that many requests."""
@@ -68,9 +67,9 @@ class Campaign:
         before = await self._fingerprint()
         first = max(1, requests // _WARM_UP_PART)
         await self._send_many(first, before, 0)
-        self._bytes_before = self.bytes_resident()
+        bytes_before = self._bytes_resident()
         await self._send_many(requests - first, before, 1)
-        grown = self.bytes_resident() - self._bytes_before
+        grown = self._bytes_resident() - bytes_before
         self.counts["bytes grown"] = max(0, grown)
         if grown > GROWTH_BYTES_MAX:
             self._violated(f"memory grew by {grown} bytes")
@@ -83,8 +82,7 @@ class Campaign:
         wanted = [*mutations, *codes, *_ENDS, "closed 1009", "answered over a stream"]
         return [each for each in wanted if not self.counts[each]]
 
-    def bytes_resident(self) -> int:
-        """Return the bytes of memory that the server holds."""
+    def _bytes_resident(self) -> int:
         for line in Path(f"/proc/{self._process}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024

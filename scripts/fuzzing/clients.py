@@ -16,7 +16,7 @@ ANSWER_SECONDS_MAX = 20
 _QUIET_SECONDS = 0.15
 _LIMIT_BYTES = 64 * 1024 * 1024
 _NO_BODY = frozenset({"100", "101", "204"})
-_CLOSE = 0x8
+_TEXT, _CLOSE = 0x1, 0x8
 
 
 class NoAnswer(Exception):
@@ -160,24 +160,16 @@ class StreamClient:
         try:
             writer.write(sent + frame(json.dumps({**self._probe, "id": number}).encode()))
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                while True:
-                    code, payload = await self._read_frame(reader)
-                    if code == _CLOSE:
-                        self.close()
-                        return Replies(given, str(int.from_bytes(payload[:2], "big")), owed)
-                    if code == 1 and _is_pushed(payload):
-                        continue
-                    if code == 1 and f'"id":"{number}"'.encode() in payload[:60]:
-                        self._owed -= len(given)
-                        return Replies(given, owed=owed)
-                    if code == 1:
-                        given.append(Reply("101", payload))
+                closed = await _read_answers(reader, number, given)
         except TimeoutError:
-            self.close()
-            return Replies(given, "silent", owed)
+            closed = "silent"
         except (ConnectionError, asyncio.IncompleteReadError):
+            closed = "closed"
+        if closed:
             self.close()
-            return Replies(given, "closed", owed)
+        else:
+            self._owed -= len(given)
+        return Replies(given, closed, owed)
 
     def close(self) -> None:
         """End the connection without a word."""
@@ -194,11 +186,25 @@ class StreamClient:
         await reader.readuntil(b"\r\n\r\n")
         return reader, writer
 
-    async def _read_frame(self, reader: asyncio.StreamReader) -> tuple[int, bytes]:
-        first, size = await reader.readexactly(2)
-        if size >= 126:
-            size = int.from_bytes(await reader.readexactly(2 if size == 126 else 8), "big")
-        return first & 0xF, await reader.readexactly(size)
+
+async def _read_answers(reader: asyncio.StreamReader, number: str, given: list[Reply]) -> str:
+    """Add answers up to that of a probe; returns how the connection was closed before, or ""."""
+    while True:
+        code, payload = await _read_frame(reader)
+        if code == _CLOSE:
+            return str(int.from_bytes(payload[:2], "big"))
+        if code != _TEXT or _is_pushed(payload):
+            continue
+        if f'"id":"{number}"'.encode() in payload[:60]:
+            return ""
+        given.append(Reply("101", payload))
+
+
+async def _read_frame(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    first, size = await reader.readexactly(2)
+    if size >= 126:
+        size = int.from_bytes(await reader.readexactly(2 if size == 126 else 8), "big")
+    return first & 0xF, await reader.readexactly(size)
 
 
 def _is_pushed(payload: bytes) -> bool:

@@ -21,9 +21,9 @@ from random import Random
 from scripts.fuzzing import native_hashes, native_signatures, native_tries
 from scripts.fuzzing.native_calls import Call, Raised
 from scripts.fuzzing.native_hashes import Maker
-from scripts.fuzzing.native_signatures import SIGNATURE_BYTES, Signatures
+from scripts.fuzzing.native_signatures import Signatures
 from scripts.fuzzing.native_tries import Tries
-from scripts.fuzzing.wheel_judge import WheelJudge
+from scripts.fuzzing.wheel_judge import SIGNATURE_BYTES, WheelJudge
 from sequencer.starknet.native import Core
 
 INPUTS_WHOLE = 1_000_000

@@ -41,6 +41,7 @@ _LEAVES_MANY, _LEAVES_MANY_SHARE = 70, 0.03
 _LIST_HEIGHT = 64
 _PAIRS_TOGETHER_MIN, _FELTS_TOGETHER_MIN, _LEAVES_TOGETHER_MIN = 16, 32, 32
 _TOGETHER = "in both threads of the core"
+_PAIR_KINDS = ("a batch of none", "pairs", _TOGETHER)
 _PRIVATE_KEYS = (1, 2, 3, CURVE_ORDER - 2, CURVE_ORDER - 1)
 _NO_PRIVATE_KEYS = (0, CURVE_ORDER, CURVE_ORDER + 1, *BEYOND)
 _NO_HASHES = (0, BOUND, BOUND + 1, CURVE_ORDER - 1, FELT_PRIME - 1, *BEYOND)
@@ -287,6 +288,3 @@ def wanted() -> list[str]:
         *("sign: signed", "public_key: of a key", cause("sign", "message hash")),
         *(cause(name, "private key") for name in ("sign", "public_key")),
     ]
-
-
-_PAIR_KINDS = ("a batch of none", "pairs", _TOGETHER)

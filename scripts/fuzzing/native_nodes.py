@@ -8,8 +8,6 @@ from scripts.fuzzing.native_calls import BEYOND, any_felt, encoded
 from sequencer.starknet.trie import Position
 from sequencer.starknet.trie_node import Binary, Edge, decode_node, encode_node
 
-BELOW_THE_LEAVES = "an edge that leads below the leaves"
-
 _LONG_LEVELS = 64
 _LENGTH_MAX = 255
 
@@ -20,11 +18,6 @@ def strange_node(random: Random, rest: int) -> bytes:
         return encode_node(Binary(any_felt(random), any_felt(random)))
     length = random.randint(1, rest)
     return encode_node(Edge(any_felt(random), random.getrandbits(length), length))
-
-
-def no_node(random: Random, kind: str, rest: int) -> bytes:
-    """Make bytes that are no node."""
-    return NO_NODES[kind](random, rest)
 
 
 def _spoiled(random: Random, rest: int) -> bytes:
@@ -58,9 +51,9 @@ NO_NODES: Mapping[str, Callable[[Random, int], bytes]] = {
     "bytes cut, longer, or of another kind": _spoiled,
     "a number of a node is no felt": _beyond,
     "an edge without levels or with too many bits": _wrong_edge,
-    BELOW_THE_LEAVES: _below_the_leaves,
+    "an edge that leads below the leaves": _below_the_leaves,
 }
-"""By kind: how to make what stands so many levels above the leaves."""
+"""By kind: how to make bytes that are no node, or none so many levels above the leaves."""
 
 CHANGES = (
     *("binary written", "edge written", "tombstone", "binary collapsed"),

@@ -31,11 +31,10 @@ from scripts.fuzzing.native_signers import (
     signed_with,
     steered,
 )
-from scripts.fuzzing.wheel_judge import WheelJudge
+from scripts.fuzzing.wheel_judge import SIGNATURE_BYTES, WheelJudge, fields_of
 from sequencer.starknet.felt import FELT_PRIME
 from sequencer.starknet.felt_hash import CURVE_ORDER
 
-SIGNATURE_BYTES = 128
 WHEELS_SHARE = 0.02
 """The share of inputs over which the wheels are asked as well."""
 
@@ -300,7 +299,7 @@ class Signatures:
     def _count(self, counts: Counter[str], kind: str, claim: Claim, *, is_valid: bool) -> None:
         verdict = "accepted" if is_valid else "refused"
         names = [f"input: {kind}", f"{verdict}: {kind}"]
-        fields = _fields(claim.data)
+        fields = fields_of(claim.data)
         fault = range_fault(fields)
         if not fault:
             sight = self._sights.see(fields[0], counts, is_valid=is_valid)
@@ -330,13 +329,4 @@ def _batch_names(claims: list[Claim]) -> list[str]:
     return [name for name, holds in names.items() if holds]
 
 
-def _fields(data: bytes) -> Fields:
-    key, message_hash, r, s = (
-        int.from_bytes(data[start : start + 32], "big") for start in range(0, SIGNATURE_BYTES, 32)
-    )
-    return key, message_hash, r, s
-
-
-@lru_cache(maxsize=65_536)
-def _is_on_curve(key: int) -> bool:
-    return is_on_curve(key)
+_is_on_curve = lru_cache(maxsize=65_536)(is_on_curve)

@@ -23,13 +23,7 @@ from scripts.fuzzing.native_calls import (
     malformed,
 )
 from scripts.fuzzing.native_hashes import pedersen, poseidon
-from scripts.fuzzing.native_nodes import (
-    CHANGES,
-    NO_NODES,
-    changes_of,
-    no_node,
-    strange_node,
-)
+from scripts.fuzzing.native_nodes import CHANGES, NO_NODES, changes_of, strange_node
 from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.model.refusals import Refused
 from sequencer.starknet.felt import FELT_PRIME
@@ -277,7 +271,7 @@ def _chosen_fault(random: Random, given: _Given) -> _Fault:
     elif kind == "a node is missing":
         answer = None
     else:
-        answer = no_node(random, kind, rest)
+        answer = NO_NODES[kind](random, rest)
     return _Fault(kind, position, answer)
 
 

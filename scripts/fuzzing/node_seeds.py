@@ -65,8 +65,8 @@ def _reads(account: str, named: dict[str, str]) -> list[Request]:
     found += [request(f"starknet_{of}", []) for of in plain]
     found += [request(f"starknet_{of}", at) for of in ("getClassHashAt", "getClassAt", "getNonce")]
     by_hash = ("getTransactionStatus", "getTransactionReceipt", "getTransactionByHash")
-    found += [request(f"starknet_{of}", {"transaction_hash": "0x77"}) for of in by_hash]
     traced = {"transaction_hash": "0x77"}
+    found += [request(f"starknet_{of}", traced) for of in by_hash]
     return [
         *found,
         _balance(named["token"], account),

@@ -19,8 +19,11 @@ from sequencer.starknet.native import HASHES
 _ROOT = Path(__file__).resolve().parents[2]
 _COMMAND = ("env", "PERPCHAIN_HASHES=wheels", sys.executable, "-m", "scripts.fuzzing.wheel_judge")
 _COUNT_BYTES = 4
-_SIGNATURE_BYTES = 128
 _END_SECONDS_MAX = 20
+
+
+SIGNATURE_BYTES = 128
+"""Bytes of public key, message hash, r and s."""
 
 
 class WheelJudge:
@@ -62,23 +65,23 @@ class WheelJudge:
         return [verdict == 1 for verdict in answer]
 
 
-def _fields(signature: bytes) -> tuple[int, int, int, int]:
+def fields_of(signature: bytes) -> tuple[int, int, int, int]:
+    """Read public key, message hash, r and s."""
     key, message_hash, r, s = (
         int.from_bytes(signature[start : start + 32], "big")
-        for start in range(0, _SIGNATURE_BYTES, 32)
+        for start in range(0, SIGNATURE_BYTES, 32)
     )
     return key, message_hash, r, s
 
 
-def _serve(asked: BinaryIO, told: BinaryIO) -> int:
+def _serve(asked: BinaryIO, told: BinaryIO) -> None:
     if HASHES != "wheels":
         raise SystemExit("this judge is for the wheels alone")
     while count := int.from_bytes(asked.read(_COUNT_BYTES), "big"):
-        signatures = [asked.read(_SIGNATURE_BYTES) for _ in range(count)]
-        told.write(bytes(verify_many([_fields(each) for each in signatures])))
+        signatures = [asked.read(SIGNATURE_BYTES) for _ in range(count)]
+        told.write(bytes(verify_many([fields_of(each) for each in signatures])))
         told.flush()
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(_serve(sys.stdin.buffer, sys.stdout.buffer))
+    _serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -11,7 +11,7 @@ Laws
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import msgspec
@@ -206,12 +206,9 @@ def copy_of(begun: Path, folder: Path) -> None:
 
 def facts_of(begun: Path) -> AppchainFacts:
     """Return what a contract has to know of the chain that was begun."""
-    store = open_folder(begun / _DATA)
-    try:
+    with closing(open_folder(begun / _DATA)) as store:
         state = state_at(store.view, find_block(store.view, "latest"))
         return appchain_facts.facts_of(store.view, state, L1_BRIDGE)
-    finally:
-        store.close()
 
 
 @asynccontextmanager

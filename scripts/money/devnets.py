@@ -1,6 +1,6 @@
 """Devnets of a campaign's or a test's own, by the name of what carries the contract."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from devnet.starknet_devnet import (
     start_devnet,
     stop_devnet,
 )
+from sequencer.starknet.felt import Felt
+from sequencer.starknet.names import selector
 
 EMBEDDED, REAL = "embedded", "real"
 ABSENT = f"no starknet-devnet {VERSION} here: make devnet-real"
@@ -30,6 +32,20 @@ DECLARE_BOUNDS = ResourceBoundsMapping(
     l2_gas=ResourceBounds(2_000_000_000, 10**11),
     l1_data_gas=ResourceBounds(100_000, 10**13),
 )
+
+_L1_FEE = 0x123456789
+
+
+def l1_message(sender: int, contract: Felt, felts: Sequence[Felt], nonce: int) -> dict[str, object]:
+    """Return what a devnet's postman takes for a call of `deposit_from_l1` by a bridge."""
+    return {
+        "l1_contract_address": hex(sender),
+        "l2_contract_address": hex(contract),
+        "entry_point_selector": hex(selector("deposit_from_l1")),
+        "payload": [hex(felt) for felt in felts],
+        "paid_fee_on_l1": hex(_L1_FEE),
+        "nonce": hex(nonce),
+    }
 
 
 @contextmanager

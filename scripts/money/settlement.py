@@ -19,7 +19,7 @@ from devnet.appchain_facts import AppchainFacts
 from devnet.backends import deploy_contract
 from devnet.starknet_devnet import predeployed_accounts
 from scripts.money.appchain import L1_BRIDGE, Violated
-from scripts.money.devnets import EMBEDDED
+from scripts.money.devnets import EMBEDDED, l1_message
 from sequencer.model.settlement import Post, Sent, SettlementError, SettlementProblem
 from sequencer.settlement.connection import Patience, StarknetAccess
 from sequencer.settlement.money import Payment, Purse
@@ -30,7 +30,6 @@ from sequencer.starknet.names import selector
 _PURSE_TOKENS = 10**13
 _TRIES_MAX = 60
 _AGAIN_SECONDS = 0.1
-_FEE = 0x123456789
 _IMPATIENT = Patience(read_ms=5_000, send_ms=5_000, receipt_ms=600, poll_ms=5)
 _AWAY = (SettlementProblem.UNREACHABLE, SettlementProblem.OUTCOME_UNKNOWN)
 
@@ -139,15 +138,9 @@ class SettlementChain:
     async def message(self, account: int, amount: int) -> None:
         """Deposit as the bridge on Ethereum does."""
         self._messages += 1
-        parameters = {
-            "l1_contract_address": hex(L1_BRIDGE),
-            "l2_contract_address": hex(self.contract),
-            "entry_point_selector": hex(selector("deposit_from_l1")),
-            "payload": [hex(account), hex(amount)],
-            "paid_fee_on_l1": hex(_FEE),
-            "nonce": hex(self.contract % 2**60 + self._messages),
-        }
-        await self._rpc.call("postmanSendMessageToL2", parameters)
+        nonce = self.contract % 2**60 + self._messages
+        message = l1_message(L1_BRIDGE, self.contract, (account, amount), nonce)
+        await self._rpc.call("postmanSendMessageToL2", message)
 
     async def deposits(self) -> int:
         """Return how many deposits there are, however long the chain is away."""

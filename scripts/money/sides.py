@@ -29,7 +29,7 @@ from devnet.embedded.machine import TransactionMachine
 from devnet.embedded.node import open_chain
 from devnet.embedded.predeployed import ACCOUNTS, CHAIN_ID, FEE_TOKENS, Predeployed
 from devnet.embedded.state import NONCE, Overlay
-from scripts.money.devnets import BOUNDS, DECLARE_BOUNDS
+from scripts.money.devnets import BOUNDS, DECLARE_BOUNDS, l1_message
 from sequencer.settlement.signer import StarkSigner
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.names import selector
@@ -50,7 +50,6 @@ Asked = tuple[Felt, str, Sequence[Felt]]
 
 _LATEST = "latest"
 _NO_BOUNDS = (ResourceBound(),) * 3
-_L1_FEE = 0x123456789
 # Where it was in the program of a class of Cairo 0, such as the deployer's: a twin has no program.
 _WHERE_IN_PROGRAM = re.compile(r"Error at pc=.*?\n\n", re.DOTALL)
 # The sequencer's own contracts, and the tokens that fees are paid in.
@@ -172,15 +171,8 @@ class RealSide:
         """Send `deposit_from_l1`; the sender is the first felt."""
         self._messages += 1
         sender, *payload = felts
-        parameters = {
-            "l1_contract_address": hex(sender),
-            "l2_contract_address": hex(contract),
-            "entry_point_selector": hex(selector("deposit_from_l1")),
-            "payload": [hex(felt) for felt in payload],
-            "paid_fee_on_l1": hex(_L1_FEE),
-            "nonce": hex(self._messages),
-        }
-        told = await self._devnet.call("postmanSendMessageToL2", parameters)
+        message = l1_message(sender, contract, payload, self._messages)
+        told = await self._devnet.call("postmanSendMessageToL2", message)
         return await self._came(int(told["transaction_hash"], 16))
 
     async def pass_time(self, seconds: int) -> None:

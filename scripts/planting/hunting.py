@@ -6,7 +6,7 @@ Promises
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
@@ -30,8 +30,7 @@ from scripts.planting.patches import (
     read_patch,
 )
 
-STOPPED = 130
-"""Exit code of what Ctrl-C has ended."""
+_STOPPED = 130
 
 _say = partial(print, flush=True)
 
@@ -91,24 +90,29 @@ def conclude(found: Sequence[Verdict], control: Verdict) -> int:
 def try_patches(
     paths: Sequence[Path], only: Sequence[str] | None, first: int, seeds: int | None, jobs: int
 ) -> int:
-    """Run somebody's patches, one after the other; returns the exit code.
+    """Run somebody's patches, one after the other; returns the exit code. Error: PatchInvalid.
 
     `only` names campaigns of seeds; without it races run, and then kills, or what a header names.
     """
     count = SEEDS_MAX if seeds is None else seeds
+    if unknown := [name for name in only or () if name not in (RACES, MONEY)]:
+        raise PatchInvalid(f"a patch is tried by {RACES} and {MONEY}, not by {unknown[0]}")
+    works: list[Work] = []
+    for path in paths:
+        patch = read_patch(path)
+        apply_patch(patch, ROOT, check=True)
+        named = [Stage(name, first, count) for name in only or ()]
+        works.append((patch, named or stages_of(patch, first, count)))
+    return conclude(*hunt(works, together=1, jobs=jobs))
+
+
+def ended(work: Callable[[], int]) -> int:
+    """Do what hunts, and say what has kept it from its end; returns the exit code."""
     try:
-        if unknown := [name for name in only or () if name not in (RACES, MONEY)]:
-            raise PatchInvalid(f"a patch is tried by {RACES} and {MONEY}, not by {unknown[0]}")
-        works: list[Work] = []
-        for path in paths:
-            patch = read_patch(path)
-            apply_patch(patch, ROOT, check=True)
-            named = [Stage(name, first, count) for name in only or ()]
-            works.append((patch, named or stages_of(patch, first, count)))
-        return conclude(*hunt(works, together=1, jobs=jobs))
+        return work()
     except PatchInvalid as invalid:
         print(invalid, file=sys.stderr)
         return 2
     except (KeyboardInterrupt, Ended):
         print("stopped; no copy of the tree is left", file=sys.stderr)
-        return STOPPED
+        return _STOPPED

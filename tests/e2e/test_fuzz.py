@@ -7,8 +7,8 @@ CODES = (-32_700, -32_600, -32_601, -32_602)
 
 
 def test_a_node_answers_whatever_is_sent_and_keeps_its_state() -> None:
-    outcome = fuzz("node", REQUESTS, seed=2)
-    assert not outcome.violations
-    assert outcome.counts["requests"] == REQUESTS
-    assert outcome.counts["results"] > 0
-    assert all(outcome.counts[f"code {code}"] > 0 for code in CODES)
+    found = fuzz("node", REQUESTS, 2, print)
+    assert not found.violations
+    assert found.counters["requests"] == REQUESTS
+    assert found.counters["results"] > 0
+    assert all(found.counters[f"code {code}"] > 0 for code in CODES)

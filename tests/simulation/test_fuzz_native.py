@@ -9,7 +9,8 @@ from typing import cast
 import pytest
 from fast_stark_crypto import lib as curve
 
-from scripts.fuzz import Outcome, fuzz_native
+from scripts.campaigning.results import Found
+from scripts.fuzz import fuzz_native
 from scripts.fuzzing.curve import Walk
 from scripts.fuzzing.native_core import RARE, ROUND_INPUTS
 from scripts.fuzzing.native_tries import ReadFailed
@@ -27,17 +28,16 @@ SIGNATURE_BYTES = 128
 Function = Callable[..., object]
 
 
-def campaign(core: Core, inputs: int, seed: int) -> Outcome:
-    told: list[str] = []
-    return fuzz_native(core, inputs, seed, told.append)
+def campaign(core: Core, inputs: int, seed: int) -> Found:
+    return fuzz_native(core, inputs, seed, print)
 
 
 def test_the_core_is_right_about_everything_that_it_is_asked() -> None:
-    outcome = campaign(CORE, INPUTS, seed=1)
-    assert not outcome.violations
-    assert set(outcome.missing) <= set(RARE)
-    assert outcome.counts["inputs"] == INPUTS
-    assert 0 < outcome.counts["calls in two threads at once"] < INPUTS
+    found = campaign(CORE, INPUTS, seed=1)
+    assert not found.violations
+    assert set(found.silent) <= set(RARE)
+    assert found.counters["inputs"] == INPUTS
+    assert 0 < found.counters["calls in two threads at once"] < INPUTS
 
 
 def test_a_campaign_follows_from_its_seed() -> None:
@@ -138,11 +138,11 @@ def test_a_bug_is_found(bug: str) -> None:
     name, function, words = PLANTED[bug]
     functions = {each: getattr(CORE, each) for each in ROUND_INPUTS}
     core = cast(Core, SimpleNamespace(**functions | {name: function}))
-    outcome = campaign(core, 2_000, seed=5)
-    assert outcome.violations
-    assert all(words in violation for violation in outcome.violations)
+    found = campaign(core, 2_000, seed=5)
+    assert found.violations
+    assert all(words in violation for violation in found.violations)
 
 
 def test_what_never_comes_about_is_told() -> None:
-    outcome = campaign(CORE, 1, seed=1)
-    assert set(RARE) <= set(outcome.missing)
+    found = campaign(CORE, 1, seed=1)
+    assert set(RARE) <= set(found.silent)

@@ -6,7 +6,7 @@ REQUESTS = 3_000
 
 
 def test_whatever_is_sent_is_answered_or_ends() -> None:
-    outcome = fuzz("toy", REQUESTS, seed=1)
-    assert not outcome.violations
-    assert not outcome.missing
-    assert outcome.counts["requests"] == REQUESTS
+    found = fuzz("toy", REQUESTS, 1, print)
+    assert not found.violations
+    assert not found.silent
+    assert found.counters["requests"] == REQUESTS
