@@ -24,7 +24,7 @@ from sequencer.engine.deposit_facts import DepositFacts
 from sequencer.engine.deposits import Collecting, Collector
 from sequencer.engine.engine import Engine, Outside
 from sequencer.engine.gate import halt_of
-from sequencer.engine.outbox import EffectReader, Outbox
+from sequencer.engine.outbox import EffectReader, Outbox, park_absent
 from sequencer.engine.recovery import (
     Recovered,
     begin_chain,
@@ -183,6 +183,7 @@ class Node:
             await self._attach(self.settler, self.collector)
             readers = [*readers, self.settler]
             services = [*services, self.settler.run(), self.collector.run()]
+        await self._park_absent(readers)
         self._outboxes = [Outbox(self.store, self.worker, self.views, reader) for reader in readers]
         self._follow()
         async with asyncio.TaskGroup() as group:
@@ -253,6 +254,12 @@ class Node:
             halt=self._halt,
         )
         return Collector(around)
+
+    async def _park_absent(self, readers: Sequence[EffectReader]) -> None:
+        if self.store.acknowledged:
+            # Rollbacks wait for a settler that is absent: its chain is to be told of them.
+            present = {SETTLER, *(reader.name for reader in readers)}
+            await self.views.change(self.worker, partial(park_absent, self.store, present))
 
     async def _attach(self, settler: Settler, collector: Collector) -> None:
         """Look at the settlement chain before the first block; it is told from here on."""

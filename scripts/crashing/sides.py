@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPConnection
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -199,6 +200,18 @@ class Simulated:
     def pass_time(self, seconds: int) -> None:
         """Let time pass over there."""
         self.chain.advance_time(seconds)
+
+    def reorg(self, count: int) -> int:
+        """Take back up to so many of the last calls; returns how many.
+
+        None is a deposit: a node that has credited one halts when it is gone, as it should.
+        """
+        ledger = self.chain.ledger
+        last = [ledger.log[place].call for place in ledger.live[-count:]]
+        lost = len([*takewhile(lambda call: not isinstance(call, Deposit), reversed(last))])
+        if lost:
+            self.chain.reorg(lost)
+        return lost
 
 
 class Devnet:

@@ -167,8 +167,7 @@ class Stories:
             set_faults(self._run, self._random.choice(_FAULTS))
         if self._random.random() >= _REORG_SHARE:
             return False
-        self._side.chain.reorg(self._random.randint(1, _REORG_CALLS_MAX))
-        return True
+        return self._side.reorg(self._random.randint(1, _REORG_CALLS_MAX)) > 0
 
     def _begun(self) -> Story:
         self._number += 1

@@ -3,7 +3,8 @@
 Promises
 - A reader gets every row at least once and in order, also after a crash: its cursor moves, durably,
   only after it has taken what is before it. The row's number tells it what it had already.
-- A reader that fails is parked: it holds nothing back, and its cursor says where it stopped.
+- A reader that fails is parked: it holds nothing back, and its cursor says where it stopped. So is
+  one that a node is started without, until a node is started with it again.
 - A store that takes no cursor any more ends the telling, not the node: the next block meets the
   same failure, and the writer halts.
 
@@ -12,15 +13,18 @@ Laws
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
+
+import msgspec
 
 from sequencer.engine.rollback import resume
 from sequencer.engine.views import Views
 from sequencer.model.commits import BucketChange
 from sequencer.model.limits import EFFECTS_TOGETHER_MAX
+from sequencer.model.plugins import READER_PREFIX
 from sequencer.model.records import NO_HASH, BlockRecord, Cursor, Effect, EffectKind, Stage
 from sequencer.ports import ChainView, Store, StoreError, Worker
 
@@ -103,6 +107,16 @@ def move_cursor(
     # What is prepared now is being carried out: only a start may abort it.
     if all(each.stage is not Stage.PREPARED for each in store.open_journals()):
         resume(store)
+
+
+def park_absent(store: Store, present: Collection[str]) -> None:
+    """Let go of what readers hold back that this process does not tell; plugins' hosts do so, too.
+
+    Otherwise no rollback would ever be told to everybody, and nothing that it undid collected.
+    """
+    for name, cursor in store.view.cursors().items():
+        if not (cursor.parked or name in present or name.startswith(READER_PREFIX)):
+            move_cursor(store, name, msgspec.structs.replace(cursor, parked=True))
 
 
 def _block_of(effect: Effect, view: ChainView) -> BlockRecord | None:

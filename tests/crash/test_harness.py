@@ -3,8 +3,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 from scripts.crashing.nodes import ROOT
+from scripts.crashing.sides import Simulated
+from scripts.crashing.stories import first_post
+from sequencer.model.settlement import Post
+from sequencer.settlement.contract_rules import UpdateState
 
 _CHANGES = {
     "nothing": ("batch.written", "pass"),
@@ -91,3 +96,15 @@ def test_what_is_wrong_is_found() -> None:
     assert "HEAD_BELOW_WITNESS" in witness
     assert "HEAD_INCONSISTENT" in head
     assert "acknowledged" in early
+
+
+def test_a_reorg_over_there_takes_no_deposit_with_it(tmp_path: Path) -> None:
+    side, first = Simulated(), first_post()
+    side.begin(tmp_path, tmp_path, first, 1)
+    assert (side.reorg(3), side.deposits()) == (0, 1)
+    for height in (1, 2):
+        newest = side.standing().newest
+        side.chain.carry_out(UpdateState(0, newest, Post(height, height, height)), 7)
+    assert (side.reorg(1), side.standing().newest.height) == (1, 1)
+    assert (side.reorg(3), side.standing().newest) == (1, first)
+    assert side.deposits() == 1

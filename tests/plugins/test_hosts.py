@@ -110,12 +110,13 @@ async def test_a_plugin_that_is_left_out_is_parked_and_goes_on_when_it_is_back(
         assert rig.standing().state is PluginState.RUNNING
         assert rig.calls() == straight(chain.store.view)
         assert dict(chain.store.view.bucket(HOST_BUCKET)) == {}
+        assert not [line for line in rig.said if "stays parked" in line]
         await rig.hosts.park("probe", "kept")
     # An operator's word is not taken back by leaving the plugin out.
     async with hosted(chain, tmp_path, probe("other")) as rig:
         await rig.told_all("other")
     async with hosted(chain, tmp_path, probe()) as rig:
-        await until(lambda: bool(rig.said))
+        await until(lambda: "plugin probe stays parked, PLUGIN_PARKED: kept" in rig.said)
         assert rig.standing().reason == "PLUGIN_PARKED: kept"
 
 

@@ -143,7 +143,7 @@ class Host:
 
     async def run(self) -> None:
         """Tell the plugin, and carry out what the operator orders, until cancelled."""
-        if self._reason:
+        if self._reason and not self._was_absent():
             self._around.say(f"plugin {self.name} stays parked, {self._reason}")
         try:
             async with asyncio.TaskGroup() as group:
@@ -164,7 +164,7 @@ class Host:
         try:
             await acknowledged(self._around.store, self._news)
             self._look()
-            if self._reason.startswith(ParkCause.PLUGIN_ABSENT.value):
+            if self._was_absent():
                 await self._unpark()
             while not self._reason:
                 try:
@@ -176,6 +176,9 @@ class Host:
         except StoreError as error:
             self._reason = str(error)
             self._around.say(f"plugin {self.name} is told nothing more, {error}")
+
+    def _was_absent(self) -> bool:
+        return self._reason.startswith(ParkCause.PLUGIN_ABSENT.value)
 
     async def _outlive(self, parks: Parks) -> None:
         self._deaths += parks.cause is ParkCause.PLUGIN_DIED

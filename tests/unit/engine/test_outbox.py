@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from sequencer.engine import outbox as outbox_module
-from sequencer.engine.outbox import Outbox
+from sequencer.engine.outbox import Outbox, park_absent
+from sequencer.model.plugins import READER_PREFIX
 from sequencer.model.records import BlockRecord, Cursor, Effect, EffectKind, Stage
 from sequencer.ports import Worker
 from sequencer.storage.simulated import Fault
@@ -186,6 +187,31 @@ async def test_a_rollback_that_is_being_carried_out_is_not_aborted_by_the_tellin
     assert len(reader.told) == 5
     assert [each.stage for each in rig.store.open_journals()] == [Stage.PREPARED]
     assert rig.store.roll_back(order).height == 2
+
+
+async def test_readers_that_a_process_does_not_tell_hold_nothing_back() -> None:
+    rig, reader = Rig(), Reader()
+    plugin = READER_PREFIX + "history"
+    for name in ("gone", "settler", plugin):
+        await told_all(rig, Reader(name=name))
+    roll_back(rig.store, 2)
+    rig.views.advance()
+    await told_all(rig, reader)
+    (journal,) = rig.store.open_journals()
+    park_absent(rig.store, {"test", "settler"})
+    parked = {name for name, each in rig.store.view.cursors().items() if each.parked}
+    assert parked == {"gone"}
+    for name in ("settler", plugin):
+        await told_all(rig, Reader(name=name))
+    assert rig.store.open_journals() == []
+    done = rig.store.view.journal(journal.plan_id)
+    assert done is not None
+    assert done.stage is Stage.DONE
+    # Back again, it goes on where it stopped.
+    back = Reader(name="gone")
+    await told_all(rig, back)
+    assert [number for number, _ in back.told] == [6]
+    assert not cursor_of(rig, "gone").parked
 
 
 async def test_a_store_that_takes_no_cursor_ends_the_telling_and_nothing_else() -> None:
