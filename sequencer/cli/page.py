@@ -19,7 +19,7 @@ from sequencer.cli.stored import plain
 
 _WIDTH = 80
 _HEADING = re.compile(r"[A-Z][A-Z ]+[A-Z](?=:|$)")
-_ALARMS = re.compile(r" +(?:VETO|GONE|LOST|UNREAD) ")
+_ALARMS = re.compile(r" +(?:VETO|GONE|LOST|BACK|UNREAD) ")
 _COMMAND = re.compile(r" *perpchain ")
 
 

@@ -109,6 +109,20 @@ def _security_words(command: SecurityCommand) -> str:
     assert_never(command)
 
 
+def setting_lines(impact: Impact) -> Iterator[str]:
+    """Yield what operators had set and is as before again, in the units of the commands."""
+    if not impact.is_compared:
+        yield from wrapped("not known: the state at the head cannot be read")
+        return
+    for each in impact.settings:
+        now, then = each.now or "none", each.then or "none"
+        yield from wrapped(f"BACK   {each.name}: {now} now, {then} then", hanging=7)
+    if impact.settings:
+        yield from wrapped("nothing sets these again: whoever wants one as it is now has to")
+    else:
+        yield from wrapped("all of them are now as they were then")
+
+
 def opinion_lines(
     opinions: Sequence[PluginOpinion] | None, plugins: Sequence[PluginStanding], *, is_new: bool
 ) -> Iterator[str]:

@@ -17,6 +17,7 @@ from sequencer.cli.plan_words import (
     money_lines,
     opinion_lines,
     security_lines,
+    setting_lines,
     settlement_lines,
 )
 from sequencer.cli.quantities import duration, moment
@@ -65,6 +66,7 @@ def describe(
     yield from _headed("WHAT CANNOT BE UNDONE", _irrevocable(plan))
     yield from _headed("WHAT THE SETTLEMENT CHAIN WILL BE TOLD", settlement_lines(plan))
     yield from _headed("KEYS AND GUARDS", security_lines(plan))
+    yield from _headed("MARKETS AND OTHER SETTINGS", setting_lines(impact))
     yield from _headed("WHAT PLUGINS SAY", _opinions(opinions, around))
     yield from _headed("HOW LONG IT TAKES", _lasting(around))
     step = f"perpchain reorg apply {shlex.quote(str(data_dir))} {plan.plan_id.hex()}"

@@ -11,6 +11,7 @@ from sequencer.cli.stored import AsJson, Witness, print_facts
 from sequencer.engine.desk_facts import Facts
 from sequencer.engine.requests import PriceListRequest, PriceSeedRequest
 from sequencer.model.refusals import Refused
+from sequencer.model.rows import Mode
 from sequencer.model.units import parse_units
 
 
@@ -68,16 +69,20 @@ def seed_price(
 def _lines(facts: Facts, seeding: str) -> Facts:
     """Write a line for each market, and the command that names a price where one is lost."""
     markets = msgspec.convert(facts["markets"], list[MarketPrice])
-    return {"mode": facts["mode"], **{each.market: _words(each, seeding) for each in markets}}
+    mode = facts["mode"]
+    halted = mode == Mode.HALTED
+    return {"mode": mode, **{each.market: _words(each, seeding, halted=halted) for each in markets}}
 
 
-def _words(price: MarketPrice, seeding: str) -> str:
+def _words(price: MarketPrice, seeding: str, *, halted: bool) -> str:
     words = "no price"
     if price.age_seconds is not None:
         words = f"{grouped(price.index)}, {price.age_seconds} s old"
     if not price.lost:
         why = ", STALE: what publishers say does not come, or is refused"
         return words + (why if price.stale else "")
+    if halted:
+        return f"{words}, LOST: candidates to name come with blocks, in CANCEL_ONLY"
     if not price.seeds:
         return f"{words}, LOST: no three candidates in a row agree yet; look again in ten seconds"
     named = grouped(price.seeds[-1]).replace(",", "")

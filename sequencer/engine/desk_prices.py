@@ -4,7 +4,8 @@ Promises
 - What is listed to be named is what the chain would take now: a median of candidates that agree.
 
 Laws
-- Candidates come with ticks, and naming one takes a block: NODE_NOT_RUNNING beside a stopped node.
+- Candidates come with ticks, and naming one takes a block: none in HALTED, and NODE_NOT_RUNNING
+  beside a stopped node.
 """
 
 from sequencer.engine.desk_commands import place_of_block, recorded, require_running
@@ -13,7 +14,7 @@ from sequencer.engine.reach import Reach
 from sequencer.exchange.freshness import is_stale
 from sequencer.exchange.index_price import is_lost, seeds_of
 from sequencer.model.commands import SeedPrice
-from sequencer.model.rows import Price
+from sequencer.model.rows import Mode, Price
 from sequencer.model.units import MS_PER_SECOND
 
 
@@ -26,15 +27,18 @@ class Prices:
     def listed(self) -> Facts:
         """List the markets with their index prices in 1e-8, and what may be named for each.
 
+        Ages are those of this moment, for the chain's time stands still while no block is made.
         `age_seconds` is None before the first price. Refusal: NODE_NOT_RUNNING.
         """
-        state = require_running(self._reach).engine.writer.state
-        now_ms, prices = state.system.time_ms, sorted(state.prices.items())
+        engine = require_running(self._reach).engine
+        state, prices = engine.writer.state, sorted(engine.writer.state.prices.items())
+        now_ms = max(self._reach.clock.now_ms(), state.system.time_ms)
+        mode = Mode.HALTED if engine.gate.is_halted(state) else state.system.mode
         markets = [
             {"market": market, "stale": is_stale(state, market), **_facts(price, now_ms)}
             for market, price in prices
         ]
-        return {"mode": state.system.mode.value, "markets": markets}
+        return {"mode": mode.value, "markets": markets}
 
     async def seed(self, command: SeedPrice) -> Facts:
         """Name a market's index price; returns the block that recorded it.

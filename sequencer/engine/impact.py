@@ -18,6 +18,7 @@ from sequencer.chain.block import Block
 from sequencer.chain.exchange_contract import read_event
 from sequencer.chain.exchange_views import margin_figures
 from sequencer.engine.deposit_facts import DepositFacts
+from sequencer.engine.settings_back import SettingChange, changed_settings
 from sequencer.exchange.state import State
 from sequencer.model.commands import (
     RemovePublisher,
@@ -121,6 +122,7 @@ class Impact(msgspec.Struct, frozen=True):
     `is_compared` is False the state at the head cannot be read, and nothing is compared. `lost` are
     the nonces that stay credited although the settlement chain has lost them. `cancels` are the
     orders among `orders_closed` that were not filled. `collateral` is None where not all was read.
+    `settings` go back to what they were, and nothing sets them again.
     """
 
     blocks: int
@@ -142,6 +144,7 @@ class Impact(msgspec.Struct, frozen=True):
     security: Sequence[SecurityCommand]
     lost: Sequence[int] = ()
     collateral: Collateral | None = None
+    settings: Sequence[SettingChange] = ()
 
 
 def measure_impact(
@@ -153,7 +156,7 @@ def measure_impact(
     """
     counted = _count(undone, facts)
     compared = _compared(now, then)
-    accounts, balances, positions, security = compared or (0, (), (), ())
+    accounts, balances, positions, security, settings = compared or (0, (), (), (), ())
     events = counted.events
     return Impact(
         blocks=counted.blocks,
@@ -175,6 +178,7 @@ def measure_impact(
         security=security,
         lost=tuple(facts.unmade(then.deposits)),
         collateral=_collateral(counted, now, then),
+        settings=settings,
     )
 
 
@@ -228,7 +232,13 @@ def _collateral(counted: _Counted, now: State | None, then: State) -> Collateral
     )
 
 
-_Compared = tuple[int, Sequence[BalanceChange], Sequence[PositionChange], Sequence[SecurityCommand]]
+_Compared = tuple[
+    int,
+    Sequence[BalanceChange],
+    Sequence[PositionChange],
+    Sequence[SecurityCommand],
+    Sequence[SettingChange],
+]
 
 
 def _compared(now: State | None, then: State) -> _Compared | None:
@@ -237,7 +247,8 @@ def _compared(now: State | None, then: State) -> _Compared | None:
     try:
         touched = sorted(_touched(now, then))
         changes = tuple(_balances(now, then, touched)), tuple(_positions(now, then, touched))
-        return len(touched), *changes, tuple(_security(now, then))
+        back = tuple(_security(now, then)), changed_settings(now, then)
+        return len(touched), *changes, *back
     except KeyError:  # A market without its price, an account without its market.
         return None
 

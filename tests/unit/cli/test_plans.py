@@ -29,12 +29,13 @@ from sequencer.model.commands import (
     SecurityCommand,
     SetGuard,
     SetOperator,
+    UpdateMarket,
 )
 from sequencer.model.plugins import PluginOpinion, PluginStanding, PluginState
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Guard
 from sequencer.model.units import ONE
-from tests.unit.chain.network import address_of
+from tests.unit.chain.network import MARKET, address_of
 from tests.unit.engine.rolling import Chain
 
 ALICE, KEY = address_of("alice"), 55
@@ -81,6 +82,7 @@ def test_the_page_has_its_parts_in_the_order_in_which_they_are_needed() -> None:
         "WHAT CANNOT BE UNDONE",
         "WHAT THE SETTLEMENT CHAIN WILL BE TOLD",
         "KEYS AND GUARDS",
+        "MARKETS AND OTHER SETTINGS",
         "WHAT PLUGINS SAY",
         "HOW LONG IT TAKES",
     ]
@@ -195,6 +197,25 @@ def test_a_key_of_a_real_chain_is_on_the_page() -> None:
     chain.act(("alice", AddSubkey(ALICE, KEY)), RegisterPublisher("New", 7))
     chain.act(("alice", RevokeSubkey(ALICE, KEY)))
     assert "0: RevokeSubkey of key 0x37" in joined(page_of(chain.plan(5))["KEYS AND GUARDS"])
+
+
+def test_what_operators_had_set_is_on_the_page() -> None:
+    assert joined(page_of(plan_with())["MARKETS AND OTHER SETTINGS"]) == (
+        "all of them are now as they were then"
+    )
+    chain = Chain()
+    parameters = chain.rig.state.markets[MARKET].parameters
+    wrong = msgspec.structs.replace(parameters, maintenance_factor=95_000_000)
+    chain.act(UpdateMarket(wrong), RegisterPublisher("New", 7))
+    words = joined(page_of(chain.plan(4))["MARKETS AND OTHER SETTINGS"])
+    assert words == (
+        f"BACK {MARKET} maintenance_factor: 95000000 now, 50000000 then "
+        "BACK publisher New: 0x7 now, none then "
+        "nothing sets these again: whoever wants one as it is now has to"
+    )
+    unread = msgspec.structs.replace(chain.plan(4).impact, is_compared=False)
+    blind = msgspec.structs.replace(chain.plan(4), impact=unread)
+    assert "not known" in joined(page_of(blind)["MARKETS AND OTHER SETTINGS"])
 
 
 def test_a_page_is_the_same_from_what_came_over_the_wire() -> None:

@@ -68,6 +68,17 @@ async def test_a_price_is_lost_in_a_long_halt_and_named(tmp_path: Path) -> None:
         assert f"{MARKET}  61,030.00, 0 s old\n" in await shown("price", "list", data)
 
 
+async def test_while_the_chain_is_halted_prices_grow_old(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with operated(tmp_path) as rig, serving(rig, data):
+        await reported(rig, 60_010)
+        await stepped(rig, Mode.HALTED)
+        rig.clock.ms += INDEX_LOST_MS_MAX + 1
+        page = await shown("price", "list", data)
+        assert page.startswith("mode          HALTED\n")
+        assert f"60,010.00, {INDEX_LOST_MS_MAX // 1_000} s old, LOST: candidates to name " in page
+
+
 async def test_what_is_no_candidate_is_refused_with_the_next_step(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with operated(tmp_path) as rig, serving(rig, data):

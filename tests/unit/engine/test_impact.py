@@ -19,6 +19,7 @@ from sequencer.engine.impact import (
 )
 from sequencer.engine.lookup import find_block, live_blocks, state_at
 from sequencer.engine.plan import Plan
+from sequencer.engine.settings_back import SettingChange
 from sequencer.exchange.state import ONLY, State, Table
 from sequencer.model.commands import (
     AddSubkey,
@@ -28,14 +29,18 @@ from sequencer.model.commands import (
     RevokeSubkey,
     SecurityCommand,
     SetGuard,
+    SetMarketStatus,
     SetOperator,
+    SetRisk,
     Transfer,
+    UpdateMarket,
 )
 from sequencer.model.events import CloseReason, OrderClosed
 from sequencer.model.halts import HaltCause
+from sequencer.model.markets import MarketStatus
 from sequencer.model.orders import Side
 from sequencer.model.records import Latch
-from sequencer.model.rows import Guard, System
+from sequencer.model.rows import Guard, Risk, System
 from sequencer.model.units import ONE
 from sequencer.starknet.names import selector
 from tests.unit.chain.network import MARKET, address_of, exchange_call, key_of
@@ -282,6 +287,38 @@ def test_what_came_and_went_in_between_is_not_listed() -> None:
     assert chain.plan(6).security == ()
 
 
+def test_settings_that_differ_are_listed_by_name_with_both_values() -> None:
+    chain = prepared()
+    market = chain.rig.state.markets[MARKET].parameters
+    funding = msgspec.structs.replace(market.funding, interest=20_000)
+    chain.act(
+        UpdateMarket(msgspec.structs.replace(market, funding=funding, orders_max=200)),
+        SetRisk(Risk(liquidation_fee=60_000_000)),
+        RegisterPublisher("Delta", key_of(7)),
+        SetMarketStatus(MARKET, MarketStatus.PAUSED),
+    )
+    then, now = str(market.orders_max), hex(key_of(7))
+    assert chain.plan(6).impact.settings == (
+        SettingChange(f"{MARKET} funding interest", "20000", str(market.funding.interest)),
+        SettingChange(f"{MARKET} orders_max", "200", then),
+        SettingChange(f"{MARKET} status", "PAUSED", "ACTIVE"),
+        SettingChange("publisher Delta", now, ""),
+        SettingChange("risk liquidation_fee", "60000000", str(Risk().liquidation_fee)),
+    )
+    chain.back(6)
+    chain.reopen()
+    assert chain.rig.state.markets[MARKET].parameters == market
+    assert "Delta" not in chain.rig.state.publishers
+
+
+def test_settings_that_came_and_went_in_between_are_not_listed() -> None:
+    chain = prepared()
+    market = chain.rig.state.markets[MARKET].parameters
+    chain.act(UpdateMarket(msgspec.structs.replace(market, orders_max=200)))
+    chain.act(UpdateMarket(market))
+    assert chain.plan(6).impact.settings == ()
+
+
 def handed_over() -> tuple[Chain, Plan]:
     chain = Chain()
     chain.act(SetOperator(BOB))
@@ -290,7 +327,7 @@ def handed_over() -> tuple[Chain, Plan]:
 
 def test_an_operator_who_was_handed_over_to_is_so_again() -> None:
     chain, plan = handed_over()
-    assert plan.security == (SetOperator(BOB),)
+    assert (plan.security, plan.impact.settings) == ((SetOperator(BOB),), ())
     chain.apply(plan)
     assert chain.rig.state.system.operator == OPERATOR
     assert chain.head.latch == Latch(1, OrderPolicy.KEEP)
