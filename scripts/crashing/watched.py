@@ -2,7 +2,7 @@
 
 Promises
 - A process that is still there when it is let go of is killed.
-- Ctrl-C reaches it, wherever the tests themselves run.
+- Ctrl-C and the end of a terminal reach it, wherever the tests themselves run.
 """
 
 import os
@@ -98,11 +98,13 @@ class Watched:
 def interruptible() -> Iterator[None]:
     """Start programs as a terminal does.
 
-    A shell has what it runs in the background ignore SIGINT, a program hands that on to each that
-    it starts, and Python leaves it so: whatever is sent to those is lost.
+    A shell has what it runs in the background ignore SIGINT, and nohup SIGHUP; a program hands that
+    on to each that it starts, and Python leaves it so: whatever is sent to those is lost.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    hung_up = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGHUP, hung_up)

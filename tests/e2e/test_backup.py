@@ -16,6 +16,7 @@ import pytest
 
 from devnet.local_cast import make_local_cast
 from scripts.clients.orders import limit_order, shown, units
+from scripts.crashing.watched import interruptible
 from sequencer.config import ADMIN_FILE, SETTLEMENT_FILE, SETTLEMENT_KEY_FILE
 from sequencer.engine.exporting import export_lines
 from sequencer.engine.lookup import find_block
@@ -64,9 +65,10 @@ class Acknowledged(NamedTuple):
 def killed_at(point: str, number: int, *words: object, kind: str = "SIGKILL") -> int:
     """Run a command that gets a signal when it comes to a point for the n-th time."""
     command = [sys.executable, "-c", KILLED_AT, point, str(number), *map(str, words)]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "WITH": kind}, capture_output=True, check=False
-    )
+    with interruptible():
+        done = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, "WITH": kind}, capture_output=True, check=False
+        )
     assert b"Traceback" not in done.stderr, done.stderr.decode()
     assert done.returncode != ExitCode.INPUT, done.stderr.decode()
     return done.returncode

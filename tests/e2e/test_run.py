@@ -135,8 +135,11 @@ def test_one_market_alone_and_another_seed(play: Play, shared: Path, small: Fini
     assert run.summary["rollback"]["root_matches"] is True
 
 
-def test_a_run_that_has_ended_is_proven_again(small: Finished, record: Path) -> None:
-    with RunProcess(*small_options(record), "--data-dir", str(small.data)) as process:
+def test_a_run_that_has_ended_is_proven_again(
+    small: Finished, record: Path, tmp_path: Path
+) -> None:
+    folder = small.copy(tmp_path / "small")
+    with RunProcess(*small_options(record), "--data-dir", str(folder)) as process:
         assert process.end() == 0, process.said
     assert "this run goes on" in process.said
     assert [process.summary[name] for name in COUNTED] == [small.summary[name] for name in COUNTED]

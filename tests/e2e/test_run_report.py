@@ -82,9 +82,9 @@ def test_it_says_what_the_summary_says(small: Finished) -> None:
     assert small.lines[-1].startswith(f"the report is {small.data / REPORT_FILE}")
 
 
-def test_its_open_interest_is_that_of_the_states(small: Finished) -> None:
+def test_its_open_interest_is_that_of_the_states(small: Finished, tmp_path: Path) -> None:
     """It is followed row by row; here every position is added up, live and undone."""
-    store = open_folder(small.data)
+    store = open_folder(small.copy(tmp_path / "small"))
     try:
         view = store.view
         (branch,) = orphaned_branches(view)
