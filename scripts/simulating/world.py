@@ -29,7 +29,7 @@ from scripts.simulating.loop import Deadlock, RunAway, SimulatedLoop, run_simula
 from scripts.simulating.node import Around, wait_for
 from scripts.simulating.people import Market, Post, Trader, publish, steward
 from scripts.simulating.readers import Follower, watch, watch_clients
-from scripts.simulating.records import Records
+from scripts.simulating.records import Records, Sending
 from scripts.simulating.settlement import SettlementChain
 from scripts.simulating.signatures import Signatures
 from scripts.simulating.surroundings import LoopClock
@@ -151,6 +151,8 @@ class World:
         await _cancelled(*people)
         self._check_people(people)
         people.clear()
+        # What insurance has sent lets deposits be credited that wait behind a lost one.
+        await wait_for(lambda: not self._unanswered(), _STOP_SECONDS_MAX, step=0.05)
         await credit_rest(post, self.settlement)
         settler = post.node.settler
         if settler is None:
@@ -201,9 +203,8 @@ class World:
     async def _pull_plug(self, node: Node, running: _Task, people: list[_Task]) -> None:
         """End everything at once, and lose what the disk had not synced."""
         self.records.count("power cut")
-        for sending in self.records.sendings:
-            if sending.answer is None and sending.life == self.life:
-                sending.was_cut = True
+        for sending in self._unanswered():
+            sending.was_cut = True
         self._check_witness(node)
         self.around.kill()
         await _cancelled(running, *people)
@@ -261,6 +262,10 @@ class World:
             words = f"{sending.name} was told of block {sending.answer.height}, the witness was not"
             self.records.require(seen, words)
 
+    def _unanswered(self) -> list[Sending]:
+        sent = (each for each in self.records.sendings if each.life == self.life)
+        return [each for each in sent if each.answer is None]
+
     def _check_people(self, people: list[_Task]) -> None:
         for task in people:
             if not task.done():
@@ -274,8 +279,7 @@ class World:
         if running.done() and not running.cancelled() and (error := running.exception()):
             records.violate(f"the node failed: {_traced(error)}")
             return
-        left = [e for e in records.sendings if e.life == self.life and e.answer is None]
-        for sending in left:
+        for sending in self._unanswered():
             records.violate(f"{sending.name} {type(sending.payload).__name__} is not answered")
         final = node.engine.gate.final()
         self._check_witness(node)
