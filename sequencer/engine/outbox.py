@@ -68,7 +68,7 @@ class Outbox:
     async def _run(self) -> None:
         # A reader that was parked begins again where it stopped: this is another process.
         known = self._views.view.cursor(self._reader.name) or Cursor(0, 0, NO_HASH)
-        cursor = Cursor(known.effect, known.sequence, known.block_hash)
+        cursor = msgspec.structs.replace(known, parked=False)
         finishing = False
         while not finishing:
             await self._news.wait()
@@ -89,7 +89,7 @@ class Outbox:
                 try:
                     await self._reader.deliver(effect, _block_of(effect, view))
                 except OSError:
-                    moved = Cursor(moved.effect, moved.sequence, moved.block_hash, parked=True)
+                    moved = msgspec.structs.replace(moved, parked=True)
                     break
                 moved = Cursor(effect.number, effect.sequence, view.head.block_hash)
         if moved is not cursor:

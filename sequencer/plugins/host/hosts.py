@@ -19,7 +19,6 @@ from sequencer.model.plugins import (
     PluginOpinion,
     PluginStanding,
 )
-from sequencer.model.records import Cursor
 from sequencer.model.refusals import Reason, Refused, shown
 from sequencer.plugins.host.host import Around, Host, acknowledged
 from sequencer.ports import StoreError
@@ -90,7 +89,7 @@ class PluginHosts:
                 continue
             words = f"{ParkCause.PLUGIN_ABSENT.value}: the node was started without it"
             around.say(f"plugin {name} is parked, {words}")
-            parked = Cursor(cursor.effect, cursor.sequence, cursor.block_hash, parked=True)
+            parked = msgspec.structs.replace(cursor, parked=True)
             why = [(HOST_BUCKET, name.encode(), words.encode())]
             move = partial(move_cursor, around.store, reader, parked, why)
             await around.views.change(around.worker, move)
