@@ -192,6 +192,8 @@ class Node:
             delivering = [group.create_task(outbox.run()) for outbox in self._outboxes]
             while await self.engine.run():
                 await self._recover()
+                # Whoever vouched for this store did so after the start, if not before it.
+                await self._park_absent(readers)
                 async with self._changed:
                     self._changed.notify_all()
             self.verification.stop()

@@ -20,7 +20,7 @@ from sequencer.engine.throttle import Throttle
 from sequencer.engine.worker import ThreadWorker
 from sequencer.model.commits import RollbackOrder
 from sequencer.model.halts import ExitCode, HaltCause
-from sequencer.model.records import Copied, Head, Stage
+from sequencer.model.records import Copied, Cursor, Head, Stage
 from sequencer.model.refusals import Reason
 from sequencer.model.rows import Mode
 from sequencer.model.secret import Secret
@@ -176,6 +176,25 @@ async def test_a_copy_goes_on_where_the_chain_was_copied(tmp_path: Path) -> None
     with closing(open_folder(tmp_path / "new")) as store:
         assert store.acknowledged
         assert not recover(store, full=True).halts
+
+
+async def test_a_copy_lets_go_of_readers_that_stayed_with_the_chain(tmp_path: Path) -> None:
+    async with operated(tmp_path) as rig:
+        await rig.blocks(3)
+        told = Cursor(1, 1, rig.node.store.head.block_hash)
+        await rig.node.worker.run(lambda: rig.node.store.advance_cursor("pipe", told))
+        await copied(rig, tmp_path / "new")
+    async with going_on(tmp_path / "new", None) as rig:
+        await rig.desk.mode(Mode.CANCEL_ONLY, "restored", 0, 0)
+        await rig.halt()
+        plan = await rig.plan(2)
+        await rig.desk.apply(plan.plan_id.hex(), ORDER)
+        view = rig.node.views.view
+        journal, reader = view.journal(plan.plan_id), view.cursor("pipe")
+    assert journal is not None
+    assert journal.stage is Stage.DONE
+    assert reader is not None
+    assert reader.parked
 
 
 async def test_a_copy_during_a_rollback_comes_up_as_after_a_crash(
