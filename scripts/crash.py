@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.campaigning.options import add_options, left_of
 from scripts.campaigning.results import RELEASE, Recorder
+from scripts.campaigning.stopping import stoppable
 from scripts.crashing.campaign import (
     KILLED,
     PARTS_RELEASE,
@@ -137,4 +138,4 @@ def _conclude(tallies: Sequence[Tally], places_min: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stoppable(main))

@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.campaigning.options import add_options, left_of
 from scripts.campaigning.results import RELEASE, Found, Recorder
+from scripts.campaigning.stopping import stoppable
 from scripts.fuzzing.campaign import REQUESTS_SEED, REQUESTS_WHOLE, SEEDS_RELEASE, Campaign
 from scripts.fuzzing.native_core import INPUTS_WHOLE, NativeCampaign, Progress
 from scripts.fuzzing.targets import TARGETS, serving
@@ -131,4 +132,4 @@ def _report(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stoppable(main))

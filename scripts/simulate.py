@@ -47,6 +47,7 @@ from scripts.campaigning.seeded import (
     run_seeded,
 )
 from scripts.campaigning.seeds import Seeded
+from scripts.campaigning.stopping import stoppable
 from scripts.money.devnets import ABSENT
 from scripts.planting.hunting import ended, try_patches
 from scripts.simulating.world import run_seed
@@ -154,4 +155,4 @@ def _say_one(seed: int, counts: dict[str, int], violated: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stoppable(main))

@@ -4,16 +4,15 @@ Laws
 - A silent test is a failed test: what is wanted and never came about in a whole campaign fails it.
 """
 
-import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
 from scripts.campaigning.results import Found
+from scripts.campaigning.stopping import work_many
 
 _CHUNK_SEEDS = 20
 """Seeds that share a devnet, or a store: to make one takes as long as several of them."""
@@ -74,11 +73,8 @@ class Tally(msgspec.Struct):
 def play_many(play: Play, seeds: Sequence[int], jobs: int) -> Iterator[Outcome]:
     """Play seeds in so many processes; outcomes come in the order of the seeds."""
     chunks = [seeds[at : at + _CHUNK_SEEDS] for at in range(0, len(seeds), _CHUNK_SEEDS)]
-    # A process of its own from the start: what is replaced by name there is not replaced here.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        for outcomes in pool.map(play, chunks):
-            yield from outcomes
+    for outcomes in work_many(play, chunks, jobs):
+        yield from outcomes
 
 
 def in_processes(play: Play) -> PlayMany:

@@ -60,6 +60,8 @@ def _run_and_exit(work: Callable[[], int | None]) -> NoReturn:
     try:
         allow_tracing()
         code = work() or 0
+    except (KeyboardInterrupt, BrokenPipeError):
+        pass  # Whoever presses Ctrl-C stops all of them, and one says so.
     except BaseException:
         traceback.print_exc()
     finally:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 
+from scripts.campaigning.stopping import STOPPED
 from scripts.planting.campaign import (
     SEEDS_MAX,
     Ended,
@@ -29,8 +30,6 @@ from scripts.planting.patches import (
     apply_patch,
     read_patch,
 )
-
-_STOPPED = 130
 
 _say = partial(print, flush=True)
 
@@ -115,4 +114,4 @@ def ended(work: Callable[[], int]) -> int:
         return 2
     except (KeyboardInterrupt, Ended):
         print("stopped; no copy of the tree is left", file=sys.stderr)
-        return _STOPPED
+        return STOPPED

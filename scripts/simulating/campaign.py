@@ -1,16 +1,13 @@
 """Many seeds in some processes, and what has to come about in them."""
 
-import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 
 from scripts.campaigning import seeds as campaigning
+from scripts.campaigning.stopping import work_many
 from scripts.simulating.world import Outcome, run_seed
 
 SEEDS_WHOLE, SEEDS_RELEASE = 1_000, 10_000
 """Seeds of a sample, in which every overlap has to have come about, and of a release."""
-
-_CHUNK_SEEDS = 4
 
 _TORN = tuple(
     f"power cut in {place} at {point}"
@@ -87,10 +84,7 @@ def run_seeds(seeds: Iterable[int], jobs: int) -> Iterator[Outcome]:
     if jobs <= 1:
         yield from map(run_seed, seeds)
         return
-    # A process of its own from the start: what is replaced by name there is not replaced here.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        yield from pool.map(run_seed, seeds, chunksize=_CHUNK_SEEDS)
+    yield from work_many(run_seed, seeds, jobs)
 
 
 def play(seeds: Sequence[int], jobs: int) -> Iterator[campaigning.Outcome]:
