@@ -5,9 +5,14 @@ Promises
 - It works for every account that takes one STARK-curve key.
 """
 
-from starknet_py.net.client_models import ResourceBoundsMapping
+from starknet_py.net.client_models import (
+    ResourceBoundsMapping,
+    SierraContractClass,
+    SierraEntryPoint,
+)
 from starknet_py.net.models.transaction import (
     AccountTransaction,
+    DeclareV3,
     DeployAccountV3,
     InvokeV3,
 )
@@ -17,6 +22,7 @@ from starknet_py.utils.typed_data import TypedData
 from sequencer.starknet import transactions
 from sequencer.starknet.felt import Felt
 from sequencer.starknet.felt_hash import public_key, sign
+from sequencer.starknet.names import EntryPoint, SierraClass, sierra_class_hash
 from sequencer.starknet.transactions import ResourceBound, Terms, transaction_hash
 
 
@@ -50,7 +56,8 @@ class StarkSigner(BaseSigner):
             return transaction_hash(_invoke(transaction), self._chain_id, query)
         if isinstance(transaction, DeployAccountV3):
             return transaction_hash(_deploy_account(transaction), self._chain_id, query)
-        # A declaration hashes a whole class; the library already holds it in the form it needs.
+        if isinstance(transaction, DeclareV3):
+            return transaction_hash(_declare(transaction), self._chain_id, query)
         return transaction.calculate_hash(self._chain_id)
 
 
@@ -73,7 +80,33 @@ def _deploy_account(transaction: DeployAccountV3) -> transactions.DeployAccountV
     )
 
 
-def _terms(transaction: InvokeV3 | DeployAccountV3) -> Terms:
+def _declare(transaction: DeclareV3) -> transactions.DeclareV3:
+    return transactions.DeclareV3(
+        sender=transaction.sender_address,
+        class_hash=sierra_class_hash(_sierra(transaction.contract_class)),
+        compiled_class_hash=transaction.compiled_class_hash,
+        terms=_terms(transaction),
+        account_deployment_data=transaction.account_deployment_data,
+    )
+
+
+def _sierra(declared: SierraContractClass) -> SierraClass:
+    points = declared.entry_points_by_type
+    return SierraClass(
+        version=declared.contract_class_version,
+        program=declared.sierra_program,
+        external=_entry_points(points.external),
+        l1_handler=_entry_points(points.l1_handler),
+        constructor=_entry_points(points.constructor),
+        abi=declared.abi or "",
+    )
+
+
+def _entry_points(points: list[SierraEntryPoint]) -> list[EntryPoint]:
+    return [(point.selector, point.function_idx) for point in points]
+
+
+def _terms(transaction: InvokeV3 | DeployAccountV3 | DeclareV3) -> Terms:
     return Terms(
         nonce=transaction.nonce,
         bounds=_bounds(transaction.resource_bounds),

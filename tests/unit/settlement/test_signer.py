@@ -42,7 +42,9 @@ CLASS = SierraContractClass(
     contract_class_version="0.1.0",
     sierra_program=[1, 2, 3],
     entry_points_by_type=SierraEntryPointsByType(
-        constructor=[], external=[SierraEntryPoint(function_idx=0, selector=4)], l1_handler=[]
+        constructor=[SierraEntryPoint(function_idx=2, selector=5)],
+        external=[SierraEntryPoint(function_idx=0, selector=4)],
+        l1_handler=[SierraEntryPoint(function_idx=1, selector=6)],
     ),
     abi="[]",
 )
