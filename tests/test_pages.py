@@ -41,8 +41,9 @@ def names() -> Names:
 def found(text: str) -> list[tuple[int, str]]:
     page = Page("docs/sample.md", text)
     pages = {**read_pages(), page.path: page}
-    findings = check_pages({page.path: page}, names()) if not text else check_pages(pages, names())
-    return [(each.line, each.rule) for each in findings if each.path == page.path]
+    return [
+        (each.line, each.rule) for each in check_pages(pages, names()) if each.path == page.path
+    ]
 
 
 def test_what_pages_name_is_there() -> None:

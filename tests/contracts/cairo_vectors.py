@@ -9,19 +9,18 @@ from itertools import accumulate
 import msgspec
 
 from contracts.artifacts import FOLDER
+from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.settlement.proofs import withdrawal_slot
 from sequencer.starknet.deposits import deposit_message, next_chain_hash
 from sequencer.starknet.felt import Felt, encode_short_string
 from sequencer.starknet.felt_hash import pedersen, poseidon_array
 from sequencer.starknet.state import ContractLeaf, contract_leaf_hash, state_root
 from sequencer.starknet.transactions import transaction_hash
-from sequencer.starknet.trie import no_nodes, root_of, update
 from sequencer.starknet.trie_node import Binary, Node
-from sequencer.starknet.trie_proof import prove
 from sequencer.starknet.version import STATE_ROOT_ALWAYS_COMBINED
+from tests.proven_trie import ProvenTrie
 
 VECTORS = FOLDER / "tests" / "settlement" / "money" / "vectors.cairo"
-HEIGHT = 251
 
 CHAIN_ID = encode_short_string("PERPCHAIN")
 EXCHANGE = 0x5C0FFEE5C0FFEE5C0FFEE5C0FFEE5C0FFEE5C0FFEE5C0FFEE5C0FFEE5C0FFE0
@@ -40,37 +39,17 @@ ACCOUNT_MAX = 2**251 - 257
 DEPOSITS = ((encode_short_string("trader"), 1), (ACCOUNT_MAX, 10**15), (1, 77_000_000))
 
 
-class Trie(msgspec.Struct, frozen=True):
-    """A trie in memory: its nodes by position, and its root."""
-
-    nodes: Mapping[tuple[int, int], bytes]
-    root: Felt
-
-
 class World(msgspec.Struct, frozen=True):
     """A state of the appchain: the exchange's storage, its neighbour's, and all contracts."""
 
-    exchange: Trie
-    neighbour: Trie
-    contracts: Trie
+    exchange: ProvenTrie
+    neighbour: ProvenTrie
+    contracts: ProvenTrie
 
     @property
     def state_root(self) -> Felt:
         """Return what is posted."""
         return state_root(self.contracts.root, CLASSES_ROOT, STATE_ROOT_ALWAYS_COMBINED)
-
-
-def build_trie(leaves: Mapping[int, Felt]) -> Trie:
-    """Build a trie from its leaves."""
-    done = update(no_nodes, leaves, HEIGHT, pedersen)
-    nodes = {position: node for position, node in done.changes.items() if node is not None}
-    assert root_of(nodes.get, HEIGHT, pedersen) == done.root
-    return Trie(nodes, done.root)
-
-
-def path_to(trie: Trie, key: int) -> list[Node]:
-    """Return the nodes from the root down that prove a key's value, or its absence."""
-    return list(prove(trie.nodes.get, [key], HEIGHT, pedersen).values())
 
 
 def withdrawal_leaf(withdrawal_id: Felt, recipient: Felt, amount: int) -> Felt:
@@ -88,17 +67,17 @@ def build_world(withdrawals: Mapping[Felt, tuple[Felt, int]]) -> World:
         for each, (recipient, amount) in withdrawals.items()
     }
     others = {withdrawal_slot(ABSENT_ID): withdrawal_leaf(ABSENT_ID, RECIPIENT, AMOUNT)}
-    storage, neighbour = build_trie(slots), build_trie(slots | others)
+    storage, neighbour = ProvenTrie(slots), ProvenTrie(slots | others)
     leaves = {
         # The last node of the exchange's path is a branch.
         EXCHANGE: leaf_of(storage),
         EXCHANGE ^ 1: leaf_of(neighbour),
-        **{pedersen(place, place) % 2**HEIGHT: place for place in range(1, 30)},
+        **{pedersen(place, place) % 2**TRIE_HEIGHT_MAX: place for place in range(1, 30)},
     }
-    return World(storage, neighbour, build_trie(leaves))
+    return World(storage, neighbour, ProvenTrie(leaves))
 
 
-def leaf_of(storage: Trie) -> Felt:
+def leaf_of(storage: ProvenTrie) -> Felt:
     """Return the leaf of a contract with this storage."""
     return contract_leaf_hash(
         ContractLeaf(class_hash=CLASS_HASH, storage_root=storage.root, nonce=EXCHANGE_NONCE)
@@ -137,10 +116,10 @@ def render() -> str:
         **{f"DEPOSIT_HASH_{place}": value for place, value in enumerate(deposit_hashes(messages))},
     }
     paths = {
-        "present": path_to(world.exchange, withdrawal_slot(PRESENT_ID)),
-        "absent": path_to(world.exchange, withdrawal_slot(ABSENT_ID)),
-        "of_neighbour": path_to(world.neighbour, withdrawal_slot(ABSENT_ID)),
-        "contract": path_to(world.contracts, EXCHANGE),
+        "present": world.exchange.path(withdrawal_slot(PRESENT_ID)),
+        "absent": world.exchange.path(withdrawal_slot(ABSENT_ID)),
+        "of_neighbour": world.neighbour.path(withdrawal_slot(ABSENT_ID)),
+        "contract": world.contracts.path(EXCHANGE),
     }
     lines = [line for name, value in numbers.items() for line in _constant(name, value)]
     functions = [line for name, nodes in paths.items() for line in _function(name, nodes)]

@@ -13,6 +13,7 @@ from starknet_py.net.http_client import RpcHttpClient
 
 from contracts.artifacts import load_artifact
 from devnet.embedded.predeployed import DEPLOYERS
+from scripts.money.devnets import l1_message
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.starknet.felt import encode_short_string
 from sequencer.starknet.names import contract_address, selector
@@ -26,7 +27,6 @@ CHAIN_ID = encode_short_string("PERPCHAIN_TEST")
 L1_BRIDGE = 0xE7
 _SALTS = count(1)
 _SPELLED = re.compile(r"\('([^']*)'\)")
-_L1_FEE = 0x123456789
 
 
 def root(block: int) -> int:
@@ -127,15 +127,8 @@ class World:
 
     async def message(self, sender: int, *payload: int) -> tuple[list[list[int]], str]:
         """Send `deposit_from_l1` as a bridge does; returns its events, and its refusal."""
-        parameters = {
-            "l1_contract_address": hex(sender),
-            "l2_contract_address": hex(self.contract),
-            "entry_point_selector": hex(selector("deposit_from_l1")),
-            "payload": [hex(felt) for felt in payload],
-            "paid_fee_on_l1": hex(_L1_FEE),
-            "nonce": hex(next(_SALTS)),
-        }
-        told = await self._rpc.call("postmanSendMessageToL2", parameters)
+        message = l1_message(sender, self.contract, payload, next(_SALTS))
+        told = await self._rpc.call("postmanSendMessageToL2", message)
         hash_ = int(told["transaction_hash"], 16)
         receipt = await self.devnet.client.get_transaction_receipt(hash_)
         return events_of(receipt, self.contract), refusal_of(receipt)

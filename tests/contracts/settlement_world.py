@@ -87,21 +87,21 @@ async def refused(code: str, call: Awaitable[Sent]) -> None:
 class SettableClock:
     """A clock that stands still until it is set."""
 
-    def __init__(self, milliseconds: int = 1_700_000_000_000) -> None:
-        self.milliseconds = milliseconds
+    def __init__(self) -> None:
+        self.milliseconds = 1_700_000_000_000
 
     def now_ms(self) -> int:
         return self.milliseconds
 
 
-def simulated_genesis(delay: int, at: int) -> ContractState:
-    posts = (TimedPost(GENESIS, at),)
-    return ContractState(owner=OWNER, operator=OPERATOR, finality_delay=delay, posts=posts)
+def simulated_genesis(clock: SettableClock) -> ContractState:
+    posts = (TimedPost(GENESIS, clock.now_ms() // 1000),)
+    return ContractState(owner=OWNER, operator=OPERATOR, finality_delay=DELAY, posts=posts)
 
 
-def simulated_world(delay: int) -> World:
+def simulated_world() -> World:
     clock = SettableClock()
-    chain = SimulatedChain(simulated_genesis(delay, clock.now_ms() // 1000), clock)
+    chain = SimulatedChain(simulated_genesis(clock), clock)
     owner, operator, stranger = (
         SimulatedSettlement(chain, caller) for caller in (OWNER, OPERATOR, STRANGER)
     )
@@ -141,8 +141,8 @@ async def deployed(
 
 
 @asynccontextmanager
-async def real_world(url: str, delay: int) -> AsyncIterator[World]:
-    address = await deployed(url, delay, next(SALTS))
+async def real_world(url: str) -> AsyncIterator[World]:
+    address = await deployed(url, DELAY, next(SALTS))
     accounts = await predeployed_accounts(url)
     clients = [StarknetSettlement(access(url, account), address) for account in accounts]
     owner, operator, stranger = clients

@@ -1,3 +1,5 @@
+"""The compiled contracts are of these sources, by these tools, under these hashes."""
+
 import json
 
 import pytest

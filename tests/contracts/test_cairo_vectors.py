@@ -1,3 +1,6 @@
+"""The numbers in the unit tests in Cairo are those of our own Python."""
+
+from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.settlement.proofs import withdrawal_slot
 from sequencer.starknet.felt_hash import pedersen
 from sequencer.starknet.trie_node import Binary, node_hash
@@ -6,14 +9,12 @@ from tests.contracts.cairo_vectors import (
     ABSENT_ID,
     AMOUNT,
     EXCHANGE,
-    HEIGHT,
     PRESENT_ID,
     RECIPIENT,
     VECTORS,
     WITHDRAWALS,
     build_world,
     leaf_of,
-    path_to,
     render,
     withdrawal_leaf,
 )
@@ -28,12 +29,12 @@ def test_the_vectors_prove_what_they_say() -> None:
 
     def proven(withdrawal_id: int) -> int:
         slot = withdrawal_slot(withdrawal_id)
-        nodes = {node_hash(node, pedersen): node for node in path_to(world.exchange, slot)}
-        return proven_value(world.exchange.root, slot, nodes, HEIGHT, pedersen)
+        nodes = {node_hash(node, pedersen): node for node in world.exchange.path(slot)}
+        return proven_value(world.exchange.root, slot, nodes, TRIE_HEIGHT_MAX, pedersen)
 
     assert proven(PRESENT_ID) == withdrawal_leaf(PRESENT_ID, RECIPIENT, AMOUNT)
     assert proven(ABSENT_ID) == 0
-    last = path_to(world.contracts, EXCHANGE)[-1]
+    last = world.contracts.path(EXCHANGE)[-1]
     assert isinstance(last, Binary)
     assert last.left == leaf_of(world.exchange)
     assert last.right == leaf_of(world.neighbour)

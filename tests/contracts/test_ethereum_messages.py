@@ -1,15 +1,13 @@
 """Deposits of an Ethereum in memory, handed over to the contract on a devnet, through reorgs."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import count
 
 import pytest
 from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.http_client import RpcHttpClient
 
 from devnet.starknet_devnet import predeployed_accounts
-from scripts.money.devnets import REAL
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.model.settlement import SettlementError, SettlementProblem
 from sequencer.settlement.connection import StarknetAccess
@@ -18,19 +16,12 @@ from sequencer.settlement.ethereum_messages import SettlementMessages
 from sequencer.settlement.ethereum_relay import L1_DEPOSIT_UNMADE, DepositRelay, DepositUnmade
 from sequencer.settlement.ethereum_watcher import DepositWatcher
 from sequencer.settlement.money import Payment, Purse
-from tests.contracts.devnet import BACKENDS, NEEDS_DEVNET, running
-from tests.contracts.settlement_world import CHAIN_ID, classes
+from tests.contracts.devnet import NEEDS_DEVNET, REAL
+from tests.contracts.settlement_world import CHAIN_ID, SALTS, access, classes
 from tests.unit.settlement.ethereum_world import EthereumWorld, ethereum_world
 
 DEPTH = 3
 ACCOUNT = 0xACC
-SALTS = count(0x1E6)
-
-
-@pytest.fixture(scope="module", params=BACKENDS)
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("devnet") / "log", request.param) as address:
-        yield address
 
 
 class Leg:
@@ -69,10 +60,10 @@ async def ethereum_leg(url: str) -> AsyncIterator[Leg]:
         drill=True,
         l1_bridge=world.lock.address,
     )
-    access = StarknetAccess(url, owner.address, owner.private_key)
-    contract = await deploy_settlement(access, classes(), constructor, next(SALTS))
+    purse_access = access(url, owner)
+    contract = await deploy_settlement(purse_access, classes(), constructor, next(SALTS))
     await world.deployer.call(world.contract.functions.setSettlement(contract))
-    leg = Leg(world, access, contract)
+    leg = Leg(world, purse_access, contract)
     try:
         yield leg
     finally:

@@ -67,9 +67,9 @@ def without_times(standing: Standing) -> tuple[int, Post, Post, int, bool]:
 @pytest.mark.parametrize("seed", range(3))
 async def test_contract_and_simulation_answer_alike(url: str, seed: int) -> None:
     choose = random.Random(seed)
-    model = simulated_world(DELAY)
+    model = simulated_world()
     accepted = 0
-    async with real_world(url, DELAY) as world:
+    async with real_world(url) as world:
         for _ in range(CALLS):
             if choose.random() < 0.2:
                 seconds = choose.choice(TIME_STEPS)

@@ -35,9 +35,9 @@ def place(request: pytest.FixtureRequest, chain_on: Callable[[str], str]) -> str
 @pytest.fixture
 async def world(place: str) -> AsyncIterator[World]:
     if not place:
-        yield simulated_world(DELAY)
+        yield simulated_world()
         return
-    async with real_world(place, DELAY) as made:
+    async with real_world(place) as made:
         yield made
 
 

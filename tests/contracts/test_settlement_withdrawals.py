@@ -9,12 +9,15 @@ from collections.abc import Callable, Sequence
 import pytest
 from msgspec.structs import replace
 
+from scripts.simulating.cast import CHAIN_ID
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.model.refusals import Refused
+from sequencer.model.settlement import Post
 from sequencer.settlement.proofs import Claim, WithdrawalProof, proof_calldata, require_proof
 from sequencer.starknet.trie_node import Binary, Edge, Node
 from tests.contracts.contract_world import DAY, DELAY, World, event
 from tests.contracts.owing_node import AMOUNTS, RECIPIENT, Owing, owing
+from tests.proven_trie import flipped
 
 SEED = 20_260_101
 BENT = 24
@@ -53,17 +56,22 @@ def with_proof(claim: Claim, proof: WithdrawalProof) -> Claim:
     return replace(claim, proof=proof)
 
 
-async def settled(world: World, owed: Owing, *, final: bool = True) -> None:
-    """Deploy a contract for the node's chain, its blocks posted, with money to pay from."""
-    first = owed.genesis
+async def begun(world: World, first: Post, **changes: int) -> None:
+    """Deploy a contract for the node's chain that begins at a block, with nothing to pay from."""
     await world.deploy(
         state_root=first.state_root,
         block_number=first.height,
         block_hash=first.block_hash,
-        chain_id=owed.claims[0].chain_id,
+        chain_id=CHAIN_ID,
+        **changes,
     )
+
+
+async def settled(world: World, owed: Owing, *, final: bool = True) -> None:
+    """Deploy a contract for the node's chain, its blocks posted, with money to pay from."""
+    before = owed.genesis
+    await begun(world, before)
     await world.token_done(world.stranger, "mint", world.contract, sum(AMOUNTS), 0)
-    before = first
     for post in (owed.early, owed.late):
         await world.done(
             world.operator,
@@ -205,21 +213,6 @@ async def test_paths_of_a_wrong_length_or_shape(world: World, owed: Owing) -> No
     assert await paid(world) == 0
 
 
-def flipped(node: Node, choose: random.Random) -> Node:
-    """Change one bit of a node."""
-    bit = 1 << choose.randrange(250)
-    if isinstance(node, Binary):
-        left = choose.random() < 0.5
-        return Binary(node.left ^ bit, node.right) if left else Binary(node.left, node.right ^ bit)
-    match choose.randrange(3):
-        case 0:
-            return replace(node, child=node.child ^ bit)
-        case 1:
-            return replace(node, path=node.path ^ 1)
-        case _:
-            return replace(node, length=node.length ^ 1 << choose.randrange(8))
-
-
 async def test_one_changed_bit_is_refused(world: World, owed: Owing) -> None:
     await settled(world, owed)
     choose, by = random.Random(SEED), world.stranger
@@ -248,23 +241,12 @@ async def test_a_contract_without_the_money_pays_later(world: World, owed: Owing
         await world.done(world.stranger, "withdraw", *arguments(claim))
     # Somebody else's contract of the same chain pays nothing that this one has paid from.
     poor = World(str(world.devnet.client.url), [world.owner, world.operator, world.stranger])
-    await settled_without_money(poor, owed)
+    await begun(poor, owed.late)
     await poor.refused("BALANCE_INSUFFICIENT", poor.stranger, "withdraw", *arguments(big))
     assert await poor.view("is_paid", big.withdrawal_id) == [0]
     await poor.token_done(poor.stranger, "mint", poor.contract, big.amount, 0)
     await poor.done(poor.stranger, "withdraw", *arguments(big))
     assert (await poor.balance(poor.contract), await paid(poor)) == (0, big.amount)
-
-
-async def settled_without_money(world: World, owed: Owing) -> None:
-    """Deploy a contract that begins at the last block, which is final, with nothing to pay."""
-    late = owed.late
-    await world.deploy(
-        state_root=late.state_root,
-        block_number=late.height,
-        block_hash=late.block_hash,
-        chain_id=owed.claims[0].chain_id,
-    )
 
 
 async def test_the_owner_pauses_withdrawals_for_a_while(world: World, owed: Owing) -> None:
@@ -299,13 +281,7 @@ async def test_the_owner_pauses_withdrawals_for_a_while(world: World, owed: Owin
 
 
 async def test_a_contract_for_another_exchange_pays_nothing(world: World, owed: Owing) -> None:
-    late = owed.late
-    await world.deploy(
-        state_root=late.state_root,
-        block_number=late.height,
-        block_hash=late.block_hash,
-        exchange=EXCHANGE_ADDRESS ^ 1,
-    )
+    await begun(world, owed.late, exchange=EXCHANGE_ADDRESS ^ 1)
     await world.token_done(world.stranger, "mint", world.contract, sum(AMOUNTS), 0)
     claim = replace(owed.claims[0], exchange=EXCHANGE_ADDRESS ^ 1)
     assert refusal(claim)

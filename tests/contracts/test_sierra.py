@@ -1,3 +1,5 @@
+"""Sierra programs as felts: packed as a compiler does, repaired in branch targets alone."""
+
 import pytest
 
 from contracts.sierra import (
@@ -13,12 +15,10 @@ from contracts.sierra import (
 VERSIONS = [1, 6, 0, 2, 8, 2]
 
 
-def program(
-    *, target: int, constant: int = FALL_THROUGH_32, args: tuple[int, ...] = ()
-) -> list[int]:
+def program(*, target: int, args: tuple[int, ...] = ()) -> list[int]:
     """A type and a libfunc with arguments, one call with two branches, a return, a function."""
-    types = [2, 0xFE17, 0, 0xC0457, 2 | 7 << 128, 1, 0, 2, constant]
-    libfuncs = [1, 0xADD, 1, 2, constant]
+    types = [2, 0xFE17, 0, 0xC0457, 2 | 7 << 128, 1, 0, 2, FALL_THROUGH_32]
+    libfuncs = [1, 0xADD, 1, 2, FALL_THROUGH_32]
     statements = [2, 0, 0, len(args), *args, 2, target, 1, FALL_THROUGH_32, 1, 0, 1, 1, 0]
     functions = [1, 1, 0, 2, 0, 0, 5, 0]
     return types + libfuncs + statements + functions

@@ -15,8 +15,8 @@ from starknet_py.net.client_models import Call
 from starknet_py.net.full_node_client import FullNodeClient
 
 from devnet import starknet_devnet
+from devnet.embedded.predeployed import ACCOUNTS
 from devnet.embedded.predeployed import CHAIN_ID as DEVNET_CHAIN_ID
-from devnet.embedded.starting import start_embedded
 from devnet.starknet_devnet import (
     DevnetFailed,
     RunningDevnet,
@@ -30,7 +30,7 @@ from sequencer.settlement.connection import Patience
 from sequencer.settlement.signer import StarkSigner
 from sequencer.settlement.starknet import StarknetSettlement
 from sequencer.starknet.names import selector
-from tests.contracts.devnet import BINARY, NEEDS_DEVNET, REAL, send
+from tests.contracts.devnet import BINARY, EMBEDDED, NEEDS_DEVNET, REAL, send
 from tests.contracts.settlement_world import GENESIS, SALTS, access, deployed, post
 
 pytestmark = NEEDS_DEVNET
@@ -53,19 +53,16 @@ def keys(url: str) -> list[tuple[int, int]]:
     return [(account.address, account.private_key.value) for account in accounts]
 
 
-def test_it_starts_and_is_stopped_once_and_again(devnet: RunningDevnet) -> None:
+def test_it_starts_and_what_was_written_down_stops_it_once_and_again(
+    devnet: RunningDevnet,
+) -> None:
     assert is_running(devnet)
     assert os.getpgid(devnet.pid) == devnet.pid
-    stop_devnet(devnet)
-    assert not is_running(devnet)
-    assert not Path(f"/proc/{devnet.pid}").exists()
-    stop_devnet(devnet)
-
-
-def test_what_was_written_down_stops_it(devnet: RunningDevnet) -> None:
     written = msgspec.json.encode(devnet)
     stop_devnet(msgspec.json.decode(written, type=RunningDevnet))
     assert not is_running(devnet)
+    assert not Path(f"/proc/{devnet.pid}").exists()
+    stop_devnet(devnet)
 
 
 def test_a_stubborn_one_is_killed(devnet: RunningDevnet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,13 +73,11 @@ def test_a_stubborn_one_is_killed(devnet: RunningDevnet, monkeypatch: pytest.Mon
     assert not is_running(devnet)
 
 
-def test_the_seed_decides_the_accounts(
-    devnet: RunningDevnet, chain_on: Callable[[str], str], tmp_path: Path
-) -> None:
+def test_the_seed_decides_the_accounts(chain_on: Callable[[str], str], tmp_path: Path) -> None:
+    predeployed = [(each.address, each.private_key) for each in ACCOUNTS[:3]]
     other = start(tmp_path / "other", seed=2)
     try:
-        assert len(keys(devnet.url)) == 3
-        assert keys(chain_on(REAL)) == keys(devnet.url) != keys(other.url)
+        assert keys(chain_on(REAL)) == predeployed != keys(other.url)
     finally:
         stop_devnet(other)
 
@@ -95,19 +90,16 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         start(tmp_path / "log", port=taken.getsockname()[1])
 
 
-async def test_the_embedded_one_says_the_same(devnet: RunningDevnet, tmp_path: Path) -> None:
-    embedded = start_embedded(tmp_path, tmp_path / "embedded.log")
-    try:
-        assert await told(embedded.url) == await told(devnet.url)
-    finally:
-        stop_devnet(embedded)
+async def test_the_embedded_one_says_the_same(chain_on: Callable[[str], str]) -> None:
+    salt = next(SALTS)
+    assert await told(chain_on(EMBEDDED), salt) == await told(chain_on(REAL), salt)
 
 
-async def told(url: str) -> list[object]:
+async def told(url: str, salt: int) -> list[object]:
     """Say who is there, where contracts get to stand, and how a call is refused."""
     owner, operator, stranger = await predeployed_accounts(url)
     keys = [(each.address, each.private_key.value) for each in (owner, operator, stranger)]
-    address = await deployed(url, 0, 1)
+    address = await deployed(url, 0, salt)
     account = Account(
         address=owner.address,
         client=FullNodeClient(url),

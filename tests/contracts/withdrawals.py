@@ -1,12 +1,11 @@
 """An appchain's state that owes withdrawals, by our own tries: roots, claims and proofs of it."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
-from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.settlement.proofs import (
     Claim,
     WithdrawalProof,
@@ -14,13 +13,11 @@ from sequencer.settlement.proofs import (
     withdrawal_slot,
 )
 from sequencer.starknet.felt import ADDRESS_BOUND, FELT_PRIME
-from sequencer.starknet.felt_hash import pedersen, poseidon_array
+from sequencer.starknet.felt_hash import poseidon_array
 from sequencer.starknet.state import ContractLeaf, contract_leaf_hash, state_root
-from sequencer.starknet.trie import Changes, no_nodes, update
-from sequencer.starknet.trie_node import Node
-from sequencer.starknet.trie_proof import prove
 from sequencer.starknet.version import parse_version
 from tests.contracts.settlement_world import CHAIN_ID
+from tests.proven_trie import ProvenTrie
 
 VERSION = parse_version("0.14.0")
 
@@ -38,19 +35,6 @@ class Withdrawn(msgspec.Struct, frozen=True):
         return {withdrawal_slot(self.withdrawal_id): value}
 
 
-class Trie:
-    """A trie over leaves, which can prove them."""
-
-    def __init__(self, leaves: Mapping[int, int]) -> None:
-        made = update(no_nodes, leaves, TRIE_HEIGHT_MAX, pedersen)
-        self.root = made.root
-        self._nodes: Changes = made.changes
-
-    def nodes(self, key: int) -> list[Node]:
-        """Return the nodes that prove a key, from the root down."""
-        return [*prove(self._nodes.get, (key,), TRIE_HEIGHT_MAX, pedersen).values()]
-
-
 class OwingState:
     """A state in which the exchange owes withdrawals, among other slots and contracts."""
 
@@ -61,26 +45,26 @@ class OwingState:
         for each in owed:
             slots |= each.slots()
         self.height = height
-        self.storage = Trie(slots)
+        self.storage = ProvenTrie(slots)
         self.classes_root = choose.randrange(FELT_PRIME)
         self.leaf = ContractLeaf(choose.randrange(FELT_PRIME), self.storage.root, 0)
         others = {
             choose.randrange(ADDRESS_BOUND): choose.randrange(1, FELT_PRIME) for _ in range(20)
         }
         leaves = others | {EXCHANGE_ADDRESS: contract_leaf_hash(self.leaf)}
-        self.contracts = Trie(leaves)
+        self.contracts = ProvenTrie(leaves)
         self.root = state_root(self.contracts.root, self.classes_root, VERSION)
 
     def proof(self, withdrawal_id: int) -> WithdrawalProof:
         """Prove a withdrawal."""
         slot = withdrawal_slot(withdrawal_id)
-        contracts = self.contracts.nodes(EXCHANGE_ADDRESS)
+        contracts = self.contracts.path(EXCHANGE_ADDRESS)
         return WithdrawalProof(
             classes_root=self.classes_root,
             class_hash=self.leaf.class_hash,
             nonce=self.leaf.nonce,
             contract_nodes=ordered_path(self.contracts.root, EXCHANGE_ADDRESS, contracts),
-            storage_nodes=ordered_path(self.storage.root, slot, self.storage.nodes(slot)),
+            storage_nodes=ordered_path(self.storage.root, slot, self.storage.path(slot)),
         )
 
     def claim(self, owed: Withdrawn, contract: int = 0xC0) -> Claim:

@@ -3,10 +3,8 @@ that hundreds of times, also with a real devnet. What is wrong on purpose is fou
 """
 
 import json
-import subprocess
-import sys
 
-from scripts.crashing.nodes import ROOT
+from tests.crash.programs import told_by
 
 _PROGRAM = """
 import json
@@ -50,11 +48,8 @@ _REOPENED: Script = [("reopen", []), ("stop", [])]
 
 def played(script: Script, change: str = "", seconds: float = 30.0) -> tuple[list[int], str]:
     """Play windows in a process of its own, which forks: kills in each, and what was wrong."""
-    command = [sys.executable, "-c", _PROGRAM, json.dumps(script), change, str(seconds)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    kills, words = json.loads(done.stdout.splitlines()[-1])
-    return kills, words
+    kills, wrong = told_by(_PROGRAM, json.dumps(script), change, str(seconds))
+    return kills, wrong
 
 
 def test_what_was_under_way_is_finished_or_was_never_begun() -> None:

@@ -1,15 +1,13 @@
 """The harness can fail: a store or an engine that is wrong on purpose is found out by it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
-from scripts.crashing.nodes import ROOT
 from scripts.crashing.sides import Simulated
 from scripts.crashing.stories import first_post
 from sequencer.model.settlement import Post
 from sequencer.settlement.contract_rules import UpdateState
+from tests.crash.programs import told_by
 
 _CHANGES = {
     "nothing": ("batch.written", "pass"),
@@ -82,14 +80,7 @@ print(json.dumps(found))
 
 
 def test_what_is_wrong_is_found() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, json.dumps(_CHANGES)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = json.loads(done.stdout)
+    found = told_by(_PROGRAM, json.dumps(_CHANGES))
     assert all(was_killed for was_killed, _ in found.values())
     right, witness, head, early = (words for _, words in found.values())
     assert right == ""

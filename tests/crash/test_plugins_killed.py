@@ -3,16 +3,13 @@ times. What is wrong on purpose is found out.
 """
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from scripts.crashing.nodes import ROOT
 from scripts.crashing.plugins import MUST
+from tests.crash.programs import crash, told_by
 
-_SEED = "3"
 _FIGURES = re.compile(r"plugins +(\d+) runs +(\d+) points +(\d+) killed")
 _PROGRAM = """
 import json
@@ -56,37 +53,19 @@ def played(
 
     `change` is executed in each node, and plugins of `path` are used for some of ours.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, json.dumps(script), change, json.dumps(uses or {})],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{ROOT}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    kills, words = json.loads(done.stdout.splitlines()[-1])
-    return kills, words
+    words = (json.dumps(script), change, json.dumps(uses or {}))
+    kills, wrong = told_by(_PROGRAM, *words, path=path)
+    return kills, wrong
 
 
 def test_what_plugins_hold_is_what_the_chain_says_after_ten_kills() -> None:
-    command = [sys.executable, "scripts/crash.py", "--only", "plugins", "--points", "10"]
-    done = subprocess.run(
-        [*command, "--seed", _SEED],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert ", 0 violations" in done.stdout
-    found = _FIGURES.search(done.stdout)
+    printed = crash("--only", "plugins", "--points", "10", "--seed", "3")
+    found = _FIGURES.search(printed)
     assert found is not None
     _, points, killed = map(int, found.groups())
     assert killed >= points >= 10
     for name in MUST:
-        assert re.search(rf"\b{name} [1-9]", done.stdout), done.stdout
+        assert re.search(rf"\b{name} [1-9]", printed), printed
 
 
 def test_a_place_that_moves_before_the_plugin_is_told_is_found() -> None:

@@ -1,6 +1,5 @@
 """Writes beside the blocks that the disk does not take: they end a node like any other."""
 
-import shutil
 import signal
 from pathlib import Path
 
@@ -71,4 +70,3 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
         assert process.wait() in (ExitCode.WRITE_FAILED, ExitCode.WRITER_REPLACED)
     assert {answer.status for answer in talk.answers} == {"refused"}
     assert "Traceback" not in (tmp_path / SAID).read_text()
-    shutil.rmtree(tmp_path / "moved")

@@ -33,10 +33,10 @@ def second_exit(folder: Path) -> int:
     return code
 
 
-def exchange(talk: Talk, nonces: dict[str, int], count: int = 3) -> list[str]:
-    """Send lines and return how they were answered."""
+def exchange(talk: Talk, nonces: dict[str, int]) -> list[str]:
+    """Send three lines and return how they were answered."""
     before = len(talk.answers)
-    talk.send(load(nonces, count))
+    talk.send(load(nonces, 3))
     assert talk.until(lambda: len(talk.answers) >= talk.sent)
     return [answer.status for answer in talk.answers[before:]]
 
@@ -81,7 +81,7 @@ def test_a_node_that_was_replaced_ends_at_once_and_commits_nothing(
             process.send_signal(signal.SIGCONT)
         talk.send(load(nonces, 3))
         assert process.wait(_SECONDS_MAX) == ExitCode.WRITER_REPLACED
-        talk.listen(1.0)
+        talk.drain()
     assert len(talk.applied()) == 3
     refused = {answer.code for answer in talk.answers} - {""}
     assert refused <= {Reason.OUTCOME_UNKNOWN, Reason.HALTED, Reason.SHUTTING_DOWN}

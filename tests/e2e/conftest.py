@@ -1,4 +1,7 @@
-"""Runs that several tests look at: each is played once for all workers of a test run. And nodes."""
+"""What whole programs are tested on: runs that were played, stores, nodes, devnets.
+
+A run is played once for all workers of a test run.
+"""
 
 import fcntl
 from collections.abc import Callable, Iterator
@@ -10,8 +13,13 @@ import msgspec
 import pytest
 
 from scripts.crashing.runs import MAIN, SMALL, RunProcess, cut_record, small_options
+from tests.contracts.devnet import running
+from tests.e2e.abortable_chain import Chain
+from tests.e2e.devnet_process import ClientDevnet, client_devnet
 from tests.e2e.finished_run import Finished
 from tests.e2e.node_process import Start, starting, write_node_files
+from tests.e2e.played_store import copy_store, played
+from tests.unit.engine.desks import process_as_before
 
 Play = Callable[[str, str, tuple[str, ...]], Finished]
 """Plays a program with options under a name; the second time it is there already."""
@@ -63,6 +71,34 @@ def record(shared: Path) -> Path:
 def small(play: Play, record: Path) -> Finished:
     """Give a small run that has ended."""
     return play("small", SMALL + MAIN, small_options(record))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give a stopped node's folder, alone with its witness in the test's own."""
+    origin, _ = played()
+    return copy_store(origin, tmp_path / "chain")
+
+
+@pytest.fixture
+def process() -> Iterator[None]:
+    """Leave the process as it was before a node was in it."""
+    with process_as_before():
+        yield
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Iterator[Chain]:
+    """Give a starknet-devnet's chain, where that is installed: tests that ask for it are marked."""
+    with running(tmp_path / "devnet.log") as url:
+        yield Chain(url)
+
+
+@pytest.fixture(scope="module")
+def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientDevnet]:
+    """Give a devnet that all tests of a module share, whatever they do to it."""
+    with client_devnet(tmp_path_factory.mktemp("devnet")) as devnet:
+        yield devnet
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from starknet_py.hash.address import compute_address
@@ -18,14 +18,17 @@ from starknet_py.net.http_client import RpcHttpClient
 from starknet_py.net.signer.key_pair import KeyPair
 
 from sequencer.starknet.names import selector
+from tests.contracts.devnet import NEEDS_DEVNET
+from tests.e2e.commands import run, shown
 from tests.e2e.local_devnet import PATIENCE_SECONDS, LocalDevnet
-from tests.e2e.test_store_commands import run, shown
 
 NO_FEES = ResourceBoundsMapping(*[ResourceBounds(0, 0)] * 3)
 """What a transaction costs here."""
 
 CHECK_SECONDS = 0.05
 """How often a client looks whether its transaction is in a block."""
+
+Test = TypeVar("Test", bound=Callable[..., object])
 
 _OPTIONS = ("--settlement", "none", "--accounts", "4", "--block-time", "20ms")
 _NOT_YET = ("MODE_NOT_READY", "ROOT_UNVERIFIED")
@@ -138,6 +141,13 @@ def client_devnet(folder: Path, *options: str, change: str = "") -> Iterator[Cli
         assert devnet.process.poll() is None, devnet.log
         assert devnet.end() == 0, devnet.log
     assert "Traceback" not in "\n".join(devnet.log)
+
+
+def needs_devnet(test: Test) -> Test:
+    """Mark a test that runs on a real devnet."""
+    for mark in NEEDS_DEVNET:
+        test = mark(test)
+    return test
 
 
 def code_of(caught: pytest.ExceptionInfo[ClientError]) -> int:

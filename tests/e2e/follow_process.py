@@ -3,11 +3,9 @@
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,12 @@ import msgspec
 from starknet_py.net.client_errors import ClientError
 from starknet_py.net.http_client import RpcHttpClient
 
-from sequencer.__main__ import main
 from sequencer.chain.block import Block
 from sequencer.plugins.follow.reading import read_remote
 from sequencer.plugins.follow.store import FollowStore
 from sequencer.starknet.transactions import transaction_hash
-from tests.e2e.local_devnet import PATIENCE_SECONDS, ROOT
+from tests.e2e.local_devnet import PATIENCE_SECONDS
+from tests.e2e.prepared import prepared
 from tests.ledger_plugin import (
     LINES_FILE,
     blocks_of_calls,
@@ -35,11 +33,6 @@ _TOGETHER = 16
 _NO_CONTRACT = 20
 
 
-_PREPARED = get_context("forkserver")
-_PREPARED.set_forkserver_preload(["__main__", "sequencer.__main__", "sequencer.plugins.follow"])
-"""Forks followers that have everything imported: that takes longer than most of what they do."""
-
-
 class FollowProcess:
     """`perpchain follow` with a ledger, what it keeps in `folder`."""
 
@@ -48,8 +41,7 @@ class FollowProcess:
         words = ["follow", url, "--data-dir", str(folder)]
         words += ["--plugin", "tests.ledger_plugin:Ledger", "--json", *options]
         self._said = [folder.with_suffix(f".{name}") for name in ("out", "error")]
-        self._process = _PREPARED.Process(target=_follow, args=(words, self._said))
-        self._process.start()
+        self._process = prepared(words, self._said)
 
     def end(self, number: signal.Signals | None = signal.SIGTERM) -> tuple[int | None, str, str]:
         """Tell it to stop, or wait until it does; returns its code and what it printed."""
@@ -66,15 +58,6 @@ class FollowProcess:
         assert "Traceback" not in error
         said: dict[str, Any] = msgspec.json.decode(out)
         return said
-
-
-def _follow(words: Sequence[str], said: Sequence[Path]) -> None:
-    """Be the command from here on."""
-    os.chdir(ROOT)
-    for number, path in enumerate(said, start=1):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    sys.argv = ["perpchain", *words]
-    main()
 
 
 @contextmanager

@@ -16,7 +16,6 @@ import pytest
 
 from devnet.local_cast import make_local_cast
 from scripts.clients.orders import limit_order, shown, units
-from scripts.crashing.watched import interruptible
 from sequencer.config import ADMIN_FILE, SETTLEMENT_FILE, SETTLEMENT_KEY_FILE
 from sequencer.engine.exporting import export_lines
 from sequencer.engine.lookup import find_block
@@ -26,32 +25,16 @@ from sequencer.starknet.felt import as_bytes, format_hash
 from sequencer.starknet.felt_hash import sign
 from sequencer.starknet.messages import order_hash
 from sequencer.storage.folder import open_folder
+from tests.e2e.commands import left, run
+from tests.e2e.commands import shown as told_by
 from tests.e2e.local_devnet import PATIENCE_SECONDS, ROOT, LocalDevnet, seen
 from tests.e2e.node_process import Process, Start, starting
-from tests.e2e.test_store_commands import run
-from tests.e2e.test_store_commands import shown as told_by
+from tests.e2e.played_store import copy_store
+from tests.e2e.prepared import INTERRUPTED, killed_at, prepared, signal_at
 
 SEED = 11
 ORDERS = 30
 BASE = ("--seed", str(SEED), "--accounts", "2", "--bots", "--block-time", "20ms")
-KILLED_AT = """
-import os, signal, sys
-from sequencer.storage import copying, reached
-
-copying.BACKUP_BATCH_BYTES = 20_000
-point, left = sys.argv[1], int(sys.argv[2])
-sys.argv = ["perpchain", *sys.argv[3:]]
-
-def count(name):
-    global left
-    left -= name == point
-    if left == 0:
-        os.kill(os.getpid(), getattr(signal, os.environ["WITH"]))
-
-reached.on_reached = count
-from sequencer.__main__ import main
-main()
-"""
 
 
 class Acknowledged(NamedTuple):
@@ -60,22 +43,6 @@ class Acknowledged(NamedTuple):
     order: int
     height: int
     block: str
-
-
-def killed_at(point: str, number: int, *words: object, kind: str = "SIGKILL") -> int:
-    """Run a command that gets a signal when it comes to a point for the n-th time."""
-    command = [sys.executable, "-c", KILLED_AT, point, str(number), *map(str, words)]
-    with interruptible():
-        done = subprocess.run(
-            command, cwd=ROOT, env={**os.environ, "WITH": kind}, capture_output=True, check=False
-        )
-    assert b"Traceback" not in done.stderr, done.stderr.decode()
-    assert done.returncode != ExitCode.INPUT, done.stderr.decode()
-    return done.returncode
-
-
-def left(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 class Trader:
@@ -232,77 +199,79 @@ def refused_start(data: Path) -> str:
     return done.stderr.decode()
 
 
-@pytest.fixture
-def chain(tmp_path: Path) -> Path:
-    """Give a folder whose node is stopped."""
-    with LocalDevnet(
-        tmp_path, *BASE, "--settlement", "none", "--data-dir", str(tmp_path / "devnet")
-    ) as devnet:
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of a devnet that was stopped."""
+    folder = tmp_path_factory.mktemp("origin")
+    data = folder / "devnet"
+    with LocalDevnet(folder, *BASE, "--settlement", "none", "--data-dir", str(data)) as devnet:
         assert devnet.logged("mode=OPEN"), devnet.log
         assert devnet.end() == 0
-    return tmp_path / "devnet"
+    return data
+
+
+@pytest.fixture
+def stopped(origin: Path, tmp_path: Path) -> Path:
+    """Give a folder whose node is stopped."""
+    return copy_store(origin, tmp_path / "devnet")
 
 
 def test_a_command_that_dies_beside_a_stopped_node_leaves_no_chain(
-    chain: Path, tmp_path: Path
+    stopped: Path, tmp_path: Path
 ) -> None:
     before = left(tmp_path)
     points = [("copy.written", 1), ("copy.written", 2), ("database.made", 1)]
     points += [("folder.whole", 1), ("folder.whole", 2), ("folder.placed", 1)]
     for point, number in points:
-        assert killed_at(point, number, "backup", chain, tmp_path / "copy") == -signal.SIGKILL
+        assert killed_at(point, number, "backup", stopped, tmp_path / "copy") == -signal.SIGKILL
         assert left(tmp_path) == sorted([*before, "copy.partial"]), point
         assert run("verify", tmp_path / "copy.partial").exit_code == ExitCode.STORE_UNUSABLE
     # In its place already: nothing is missing but the last sync.
-    assert killed_at("folder.placed", 2, "backup", chain, tmp_path / "copy") == -signal.SIGKILL
+    assert killed_at("folder.placed", 2, "backup", stopped, tmp_path / "copy") == -signal.SIGKILL
     assert run("verify", "--full", tmp_path / "copy").exit_code == 0
-    assert run("backup", chain, tmp_path / "copy").exit_code == 2
-    told = told_by("backup", chain, tmp_path / "other")
+    assert run("backup", stopped, tmp_path / "copy").exit_code == 2
+    told = told_by("backup", stopped, tmp_path / "other")
     assert told["checked"] == "ok"
-    assert run("verify", chain).exit_code == 0
+    assert run("verify", stopped).exit_code == 0
 
 
-@pytest.mark.parametrize(("point", "number"), [("copy.written", 1), ("folder.whole", 1)])
+@pytest.mark.parametrize("point", ["copy.written", "folder.whole"])
 def test_a_node_that_dies_with_it_leaves_no_copy_and_loses_nothing(
-    chain: Path, tmp_path: Path, start: Start, point: str, number: int
+    stopped: Path, tmp_path: Path, start: Start, point: str
 ) -> None:
     before = left(tmp_path)
-    command = [sys.executable, "-c", KILLED_AT, point, str(number), "node", str(chain)]
-    command += ["--operator-key", str(tmp_path / "key")]
-    node = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "WITH": "SIGKILL"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+    node = prepared(
+        ["node", stopped, "--operator-key", tmp_path / "key"],
+        [Path(os.devnull)] * 2,
+        signal_at(point, 1, signal.SIGKILL),
     )
     try:
-        assert seen((chain / ADMIN_FILE).exists)
-        done = run("backup", chain, tmp_path / "copy")
-        assert node.wait(PATIENCE_SECONDS) == -signal.SIGKILL
+        assert seen((stopped / ADMIN_FILE).exists)
+        done = run("backup", stopped, tmp_path / "copy")
+        node.join(PATIENCE_SECONDS)
+        assert node.exitcode == -signal.SIGKILL
     finally:
         node.kill()
-        node.wait()
+        node.join()
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.stderr
     assert "OUTCOME_UNKNOWN" in done.stderr
     assert left(tmp_path) == before
-    assert run("verify", chain).exit_code == 0
-    again = start(chain)
-    assert told_by("backup", chain, tmp_path / "copy")["checked"] == "ok"
+    assert run("verify", stopped).exit_code == 0
+    again = start(stopped)
+    assert told_by("backup", stopped, tmp_path / "copy")["checked"] == "ok"
     assert again.end() == ExitCode.STOPPED
 
 
-def test_whatever_ends_the_command_leaves_nothing(chain: Path, tmp_path: Path) -> None:
+def test_whatever_ends_the_command_leaves_nothing(stopped: Path, tmp_path: Path) -> None:
     before = left(tmp_path)
     for point, kind in (
-        ("copy.written", "SIGINT"),
-        ("folder.whole", "SIGINT"),
-        ("copy.written", "SIGTERM"),
-        ("folder.whole", "SIGHUP"),
+        ("copy.written", signal.SIGINT),
+        ("folder.whole", signal.SIGINT),
+        ("copy.written", signal.SIGTERM),
+        ("folder.whole", signal.SIGHUP),
     ):
-        code = killed_at(point, 1, "backup", chain, tmp_path / "copy", kind=kind)
-        assert code not in (0, -getattr(signal, kind))
+        code = killed_at(point, 1, "backup", stopped, tmp_path / "copy", kind=kind)
+        assert code == INTERRUPTED
         assert left(tmp_path) == before
 
 
@@ -325,7 +294,7 @@ async def test_a_running_node_forgets_a_backup_that_nobody_waits_for(tmp_path: P
             assert asking.returncode != 0
             assert not copy.exists()
         # The node is not busy for long with what was left, and the next one takes it away.
-        await asyncio.to_thread(seen, lambda: run("backup", data, copy).exit_code == 0)
+        assert await asyncio.to_thread(seen, lambda: run("backup", data, copy).exit_code == 0)
         assert left(tmp_path) == ["copy", "devnet", "devnet.witness"]
         devnet.strike(signal.SIGKILL)
         devnet.process.wait()

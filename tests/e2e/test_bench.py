@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from devnet.starknet_devnet import find_binary
 from scripts.bench import main
+from tests.e2e.devnet_process import needs_devnet
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -156,8 +156,7 @@ def test_settlement_is_skipped_by_name_without_a_devnet(
     assert all("make devnet-real" in why for _, _, why in skipped)
 
 
-@pytest.mark.devnet
-@pytest.mark.skipif(find_binary() is None, reason="needs starknet-devnet: make devnet-real")
+@needs_devnet
 def test_settlement_is_measured_on_a_devnet() -> None:
     done = run("--quick", "--json", "--only", *ON_A_REAL_DEVNET)
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,5 @@
 """Money that goes out: a withdrawal to the contract itself, and what is kept to prove one by."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,17 +11,12 @@ from scripts.money.devnets import EMBEDDED, devnet_at
 from scripts.simulating.cast import GAMBLERS
 from sequencer.model.commands import Withdraw
 from sequencer.model.units import QUOTE_PER_TOKEN
-from tests.e2e.test_settlement_gone import both
-from tests.unit.engine.desks import process_as_before
+from tests.e2e.two_chains import both
+
+pytestmark = pytest.mark.usefixtures("process")
 
 AMOUNTS = (5, 7)
 RECIPIENT = 0xB0B
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    with process_as_before():
-        yield
 
 
 async def test_a_withdrawal_to_the_contract_is_paid_and_left_over(tmp_path: Path) -> None:

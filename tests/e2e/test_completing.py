@@ -8,33 +8,33 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import test_store_commands
+from tests.e2e.commands import shown
 from tests.e2e.node_process import PATIENCE_SECONDS, Start
-from tests.e2e.test_store_commands import shown
-
-folder = test_store_commands.folder
 
 PROGRAM = str(Path(sys.executable).with_name("perpchain"))
 
 
-def completed(*words: object) -> list[str]:
-    """Return what bash is told to offer for the last word."""
-    environment = {
-        **os.environ,
-        "_PERPCHAIN_COMPLETE": "complete_bash",
-        "COMP_WORDS": " ".join(map(str, ("perpchain", *words))),
-        "COMP_CWORD": str(len(words)),
-    }
+def program(**environment: str) -> str:
+    """Run the program as a shell does that asks it for something."""
     done = subprocess.run(
         [PROGRAM],
-        env=environment,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.split()
+    return done.stdout
+
+
+def completed(*words: object) -> list[str]:
+    """Return what bash is told to offer for the last word."""
+    typed = " ".join(map(str, ("perpchain", *words)))
+    told = program(
+        _PERPCHAIN_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=str(len(words))
+    )
+    return told.split()
 
 
 @pytest.mark.parametrize(
@@ -86,26 +86,13 @@ def test_labels_are_those_of_the_node_that_runs(start: Start, data: Path) -> Non
     ("shell", "words"), [("bash", "complete -o"), ("zsh", "#compdef"), ("fish", "complete --co")]
 )
 def test_each_shell_gets_a_script(shell: str, words: str) -> None:
-    environment = {**os.environ, "_PERPCHAIN_COMPLETE": f"source_{shell}"}
-    done = subprocess.run(
-        [PROGRAM],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert words in done.stdout
+    assert words in program(_PERPCHAIN_COMPLETE=f"source_{shell}")
 
 
 def test_bash_has_it_once_it_is_installed(tmp_path: Path) -> None:
     """Install it from bash as somebody types it, and press the key in a new one."""
-    environment = {
-        **os.environ,
-        "HOME": str(tmp_path),
-        "PATH": f"{Path(PROGRAM).parent}:/usr/bin:/bin",
-    }
+    path = f"{Path(PROGRAM).parent}:/usr/bin:/bin"
+    environment = os.environ | {"HOME": str(tmp_path), "PATH": path}
 
     def bash(script: str) -> str:
         # Two commands: bash would become a lone one, and then no shell has typed it.

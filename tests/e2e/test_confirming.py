@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import test_store_commands as stored
+from tests.e2e.commands import run, shown
+from tests.e2e.played_store import BLOCKS
 from tests.e2e.terminal import CONTROL_D, Typist, typed
-from tests.e2e.test_store_commands import BLOCKS, run, shown
 
 TARGET = 10
-folder = stored.folder
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ import pytest
 
 from devnet.starknet_devnet import RunningDevnet, is_running
 from tests.contracts.devnet import NEEDS_DEVNET, running
+from tests.e2e.commands import run
+from tests.e2e.devnet_process import eventually
 from tests.e2e.local_devnet import PATIENCE_SECONDS, ROOT, LocalDevnet, seen
-from tests.e2e.test_store_commands import run
 from tests.unit.engine.desks import process_as_before
 
 ALONE = ("--settlement", "none", "--accounts", "2")
@@ -50,10 +51,12 @@ async def test_it_opens_by_itself_pays_and_trades(tmp_path: Path) -> None:
         paid = await devnet.call("perp_faucet", {"account": "0x1234", "amount": "2500.5"})
         assert (await devnet.call("perp_getAccount", ["0x1234"]))["account"]["cash"] == "2500.5"
         assert paid["height"] > 0
-        held = False
-        while not held:
+
+        async def is_traded() -> bool:
             figures = (await devnet.call("perp_getMarkets"))["markets"]
-            held = any(each["open_interest"] != "0" for each in figures)
+            return any(each["open_interest"] != "0" for each in figures)
+
+        await eventually(is_traded)
         assert devnet.end() == 0
     assert "Traceback" not in "\n".join(devnet.log)
     assert is_empty(tmp_path)

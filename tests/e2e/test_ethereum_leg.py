@@ -2,12 +2,9 @@
 
 import asyncio
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -16,11 +13,12 @@ from devnet.ethereum_node import ETHEREUM_FILE
 from devnet.starknet_devnet import DEVNET_FILE, RunningDevnet, is_running
 from sequencer.settlement.ethereum import connect_ethereum, disconnect_ethereum
 from sequencer.settlement.ethereum_relay import L1_DEPOSIT_UNMADE
-from tests.contracts.devnet import BINARY, NEEDS_DEVNET
+from tests.contracts.devnet import NEEDS_DEVNET
+from tests.e2e.commands import run, shown
+from tests.e2e.devnet_process import needs_devnet
 from tests.e2e.ethereum_chains import EthereumUser, anvil_binary
-from tests.e2e.local_devnet import LOOK_SECONDS, PATIENCE_SECONDS, ROOT, LocalDevnet, seen
-from tests.e2e.test_store_commands import run
-from tests.e2e.user_scripts import finished
+from tests.e2e.local_devnet import LOOK_SECONDS, PATIENCE_SECONDS, LocalDevnet, seen
+from tests.e2e.user_scripts import called, finished
 
 REAL = ("--settlement", "devnet")
 OPTIONS = ("--ethereum", "--accounts", "1", "--balance", "1")
@@ -82,17 +80,6 @@ async def blocks_later(devnet: LocalDevnet, count: int) -> None:
             height = await devnet.call("starknet_blockNumber")
 
 
-def withdraw(*words: object) -> dict[str, Any]:
-    """Run `perpchain withdraw` to its end."""
-    command = [sys.executable, "-m", "sequencer", "withdraw", *map(str, words), "--json"]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = msgspec.json.decode(done.stdout)
-    return told
-
-
 @pytest.mark.parametrize(
     ("backend", "number"),
     [("embedded", signal.SIGKILL), pytest.param("devnet", signal.SIGTERM, marks=NEEDS_DEVNET)],
@@ -110,15 +97,16 @@ async def test_a_deposit_on_ethereum_is_credited_and_withdrawn_to_the_settlement
         await until_cash(devnet, account["address"], "251")
         place = devnet.facts["data_dir"]
         who = ("--account", account["address"], "--key-file", key)
-        asked = withdraw("request", place, *who, "--recipient", RECIPIENT, "--amount", "200")
+        amount = ("--recipient", RECIPIENT, "--amount", "200")
+        asked = await asyncio.to_thread(shown, "withdraw", "request", place, *who, *amount)
         assert await cash(devnet, account["address"]) == "51"
-        claimed = withdraw("claim", place, asked["withdrawal_id"], "--wait", "--advance")
+        claim = ("claim", place, asked["withdrawal_id"], "--wait", "--advance")
+        claimed = await asyncio.to_thread(shown, "withdraw", *claim)
         assert claimed["recipient_has"] == "200.000000"
         assert await user.token.balance(devnet.line(1)["ethereum_lock"]) == 250_000_000
 
 
-@pytest.mark.devnet
-@pytest.mark.skipif(BINARY is None, reason="needs starknet-devnet: make devnet-real")
+@needs_devnet
 async def test_deposits_that_ethereum_loses(tmp_path: Path) -> None:
     """Before its depth one never comes; after it, it is named, and nothing more comes."""
     async with three_layers(tmp_path, *REAL, "--ethereum-depth", "20") as (devnet, user):
@@ -150,7 +138,8 @@ async def test_the_script_shows_the_leg_and_a_named_folder_keeps_it(tmp_path: Pa
         done = await finished("ethereum_deposit", *where, *appchain)
         assert (done.returncode, done.stderr) == (0, "")
         assert "credited: the account has 101 USDC" in done.stdout
-        done = await finished("ethereum_deposit", *where, "--amount", "2000000000", *appchain)
+        much = (*where, "--amount", "2000000000", *appchain)
+        done = await asyncio.to_thread(called, "ethereum_deposit", *much)
         assert done.returncode == 2
         assert "AMOUNT_TOO_LARGE" in done.stderr
         assert "Traceback" not in done.stderr

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from starknet_py.net.signer.key_pair import KeyPair
 
+from tests.e2e.commands import run
 from tests.e2e.devnet_process import NO_FEES, ClientDevnet, client_devnet
 from tests.e2e.follow_process import (
     call_lines,
@@ -15,7 +16,6 @@ from tests.e2e.follow_process import (
     until,
     until_told,
 )
-from tests.e2e.test_store_commands import run
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ from sequencer.config import ADMIN_FILE, TOKEN_FILE
 from sequencer.model.halts import ExitCode
 from sequencer.model.refusals import Reason
 from sequencer.storage.operator_log import LOG_FILE
+from tests.e2e.commands import refused, run, shown
 from tests.e2e.node_process import Start, write_node_files
-from tests.e2e.test_operator_commands import mode, refused
-from tests.e2e.test_store_commands import run, shown
 from tests.unit.chain.network import MARKET, address_of
 
 
@@ -69,7 +68,7 @@ def test_what_is_no_name_is_told_with_all_of_them(data: Path, words: tuple[str, 
 
 def test_the_log_lives_through_a_kill_and_names_what_was_changed(start: Start, data: Path) -> None:
     node = start()
-    mode(data, "cancel-only")
+    shown("mode", data, "cancel-only")
     node.end(signal.SIGKILL)
     with (data / LOG_FILE).open("ab") as file:
         file.write(b'{"number":3,"prev')
@@ -105,9 +104,9 @@ def test_a_log_that_cannot_be_written_refuses_changes_and_tells_how_things_stand
     assert Reason.OPERATOR_LOG_FAILED in refused("mode", data, "post-only")
     assert shown("status", data)["mode"] == "CANCEL_ONLY"
     assert "perpchain_operator_log_unwritten_total 1.0" in scraped(data)
-    assert mode(data, "halted", "--reason", "x")["mode"] == "HALTED"
+    assert shown("mode", data, "halted", "--reason", "x")["mode"] == "HALTED"
     assert "perpchain_operator_log_unwritten_total 2.0" in scraped(data)
     (data / LOG_FILE).rmdir()
-    assert mode(data, "cancel-only", "--reason", "x")["mode"] == "CANCEL_ONLY"
+    assert shown("mode", data, "cancel-only", "--reason", "x")["mode"] == "CANCEL_ONLY"
     missing = refused("inspect", "operator-log", data / "absent", code=ExitCode.STORE_UNUSABLE)
     assert "No such file" in missing

@@ -2,28 +2,19 @@
 
 import signal
 import time
-from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
 from random import Random
 
-import pytest
-
-from tests.contracts.devnet import NEEDS_DEVNET, running
+from tests.contracts.devnet import NEEDS_DEVNET
+from tests.e2e.abortable_chain import Chain
 from tests.e2e.follow_process import follow_process, until
 from tests.e2e.history_compared import FILE, asked, live_views, require_blocks
-from tests.e2e.test_follow_devnet import Chain
 
 pytestmark = NEEDS_DEVNET
 
 HISTORY = ("--plugin", "history")
 ACCOUNT = 0x100
-
-
-@pytest.fixture
-async def chain(tmp_path: Path) -> AsyncIterator[Chain]:
-    with running(tmp_path / "devnet.log") as url:
-        yield Chain(url)
 
 
 async def _until_told(chain: Chain, path: Path) -> None:

@@ -1,13 +1,11 @@
 """`perpchain import`: a chain made of an export, whole or not at all, whenever it is killed."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from shutil import copyfile, copytree
 
 import pytest
 from typer.testing import CliRunner
@@ -17,21 +15,12 @@ from sequencer.cli import imported
 from sequencer.cli.application import application
 from sequencer.engine import importing
 from sequencer.model.halts import ExitCode
+from tests.e2e.commands import left, run, shown
 from tests.e2e.finished_run import Finished
 from tests.e2e.node_process import starting, write_node_files
-from tests.e2e.test_backup import killed_at, left
-from tests.e2e.test_store_commands import BLOCKS, played, run, shown
+from tests.e2e.played_store import BLOCKS
+from tests.e2e.prepared import INTERRUPTED, killed_at
 from tests.tidy.source import ROOT
-
-INTERRUPTED = 130
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    copy, (origin, _) = tmp_path / "chain", played()
-    copytree(origin, copy)
-    copyfile(f"{origin}.witness", f"{copy}.witness")
-    return copy
 
 
 @pytest.fixture
@@ -131,7 +120,7 @@ def without(at: int) -> Callable[[list[bytes]], list[bytes]]:
 
 
 def changed(at: int) -> Callable[[list[bytes]], list[bytes]]:
-    """Change one digit of the last receipt's fee or hash: it stays well-formed."""
+    """Change one digit of a block's state root: it stays well-formed."""
 
     def change(lines: list[bytes]) -> list[bytes]:
         line = bytearray(lines[at])
@@ -224,15 +213,13 @@ def test_one_that_is_killed_behind_the_last_step_is_whole(
 
 def test_ctrl_c_and_a_full_disk_leave_nothing(file: Path, tmp_path: Path) -> None:
     before = left(tmp_path)
-    for kind in ("SIGINT", "SIGTERM", "SIGHUP"):
+    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         code = killed_at("batch.written", 9, "import", file, tmp_path / "made", kind=kind)
         assert code == INTERRUPTED
         assert left(tmp_path) == before
     command = [sys.executable, "-m", "sequencer", "import", str(file), str(tmp_path / "made")]
     limited = ["bash", "-c", 'trap "" XFSZ; ulimit -f 40; exec "$@"', "bash", *command]
-    done = subprocess.run(
-        limited, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(limited, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (ExitCode.STORE_UNUSABLE, 1), done.stderr
     assert "WRITE_FAILED" in done.stderr
     assert left(tmp_path) == before

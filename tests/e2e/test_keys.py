@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,16 +11,10 @@ from starknet_py.net.client_models import Call
 from typer.testing import Result
 
 from sequencer.starknet.names import selector
-from tests.e2e.devnet_process import ClientDevnet, client_devnet
-from tests.e2e.test_store_commands import run, shown
+from tests.e2e.commands import run, shown
+from tests.e2e.devnet_process import ClientDevnet
 
 WALLETS = [Account.from_key(number.to_bytes(32, "big")) for number in (0xE7, 0xE8, 0xE9)]
-
-
-@pytest.fixture(scope="module")
-def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientDevnet]:
-    with client_devnet(tmp_path_factory.mktemp("devnet")) as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import signal
-import socket
-import subprocess
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Iterator
@@ -21,14 +19,11 @@ from scripts.crashing.watched import interruptible
 from sequencer.config import read_settlement
 from sequencer.starknet.felt import format_felt
 from tests.contracts.devnet import NEEDS_DEVNET
+from tests.e2e.commands import run, shown
 from tests.e2e.devnet_process import ClientDevnet, client_devnet, eventually
-from tests.e2e.local_devnet import ROOT
-from tests.e2e.test_store_commands import run, shown
 from tests.e2e.user_scripts import ran
 
 REAL = pytest.param("starknet-devnet", marks=NEEDS_DEVNET)
-SCRIPTS = ("deposit_money", "withdraw_money")
-LINES_MAX = 80
 SEED = 5
 RECIPIENT = "0x5e5e"
 
@@ -152,19 +147,8 @@ def test_what_the_exchange_and_the_contracts_refuse(mover: Mover) -> None:
     line = refused("AMOUNT_INVALID", *deposit, mover.account, "--amount", "1000000000.1")
     assert "at most 1,000,000,000 USDC" in line
     refused("ACCOUNT_INVALID", *deposit, "0x0", "--amount", "1", "--mint")
-    line = refused_line("withdraw", "prove", mover.devnet.http, "0x1", *absent(mover))
-    assert "SETTLEMENT_CONTRACT_ABSENT" in line
-
-
-def absent(mover: Mover) -> tuple[str, ...]:
-    return "--settlement-url", mover.url, "--contract", "0x55"
-
-
-def refused_line(*arguments: object) -> str:
-    done = run(*arguments)
-    assert done.exit_code == 2, done.output
-    (line,) = done.stderr.splitlines()
-    return line
+    absent = ("--settlement-url", mover.url, "--contract", "0x55")
+    refused("SETTLEMENT_CONTRACT_ABSENT", "withdraw", "prove", mover.devnet.http, "0x1", *absent)
 
 
 def test_the_scripts_move_money(mover: Mover) -> None:
@@ -256,23 +240,3 @@ async def test_a_lost_deposit_is_unmade_by_insurance(tmp_path: Path) -> None:
         assert told["nonce"] == 0
         assert not await is_lost()
         await devnet.reopen()
-
-
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_nobody_there_is_one_line(name: str) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        done = ran(name, url, "0x5", "--url", url)
-    assert_one_line(done, "perpchain devnet")
-
-
-def assert_one_line(done: subprocess.CompletedProcess[str], words: str) -> None:
-    assert (done.returncode, done.stdout) == (2, ""), done
-    (line,) = done.stderr.splitlines()
-    assert words in line
-
-
-def test_each_script_is_short() -> None:
-    files = [ROOT / "scripts" / f"{name}.py" for name in SCRIPTS]
-    assert all(len(file.read_text().splitlines()) < LINES_MAX for file in files)

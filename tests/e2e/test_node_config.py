@@ -1,8 +1,6 @@
 """`perpchain node --config`: the same node from a file, and the command line wins."""
 
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import aiohttp
@@ -10,20 +8,8 @@ import msgspec
 import pytest
 
 from devnet.keys import devnet_key
+from tests.e2e.configured_node import FILE, start
 from tests.e2e.local_devnet import PATIENCE_SECONDS, ROOT, seen
-
-FILE = """
-data_dir = "chain"
-genesis = "genesis.json"
-operator_key = "operator.key"
-block_interval_ms = 20
-[api]
-port = {port}
-[admin]
-port = -1
-[limits]
-connections_max = 50
-"""
 
 
 @pytest.fixture
@@ -32,19 +18,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "operator.key").write_text(hex(devnet_key("operator")))
     (tmp_path / "node.toml").write_text(FILE.format(port=0))
     return tmp_path
-
-
-def start(folder: Path, *options: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "sequencer", "node", "--config", str(folder / "node.toml")]
-    log = (folder / "log").open("wb")
-    with log:
-        return subprocess.Popen(
-            [*command, *options],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-        )
 
 
 def logged(folder: Path) -> list[dict[str, object]]:

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,22 +20,13 @@ from sequencer.model.secret import Secret
 from sequencer.serve import serve
 from sequencer.storage.folder import open_folder
 from sequencer.storage.halt_note import HALT_FILE
+from tests.e2e.commands import refused, run, shown
 from tests.e2e.node_process import PATIENCE_SECONDS, Start
 from tests.e2e.terminal import typed
-from tests.e2e.test_store_commands import run, shown
 from tests.unit.chain.network import PRIVATE
 from tests.unit.engine.builders import genesis_text
-from tests.unit.engine.desks import process_as_before
 
 TOO_HIGH = {"operate": {"type": "SetMode", "mode": "OPEN"}}
-
-
-def refused(*arguments: object, code: int = 2) -> str:
-    """Expect one line that says why, and return it."""
-    done = run(*arguments)
-    assert done.exit_code == code, done.stdout + done.stderr
-    assert (done.stderr.count("\n"), done.stdout) == (1, "")
-    return done.stderr
 
 
 def mode(data: Path, name: str, *more: object) -> dict[str, object]:
@@ -288,13 +278,7 @@ def test_a_node_that_is_stopped_by_a_signal_answers_nobody(
     assert node.end() == ExitCode.STOPPED
 
 
-@pytest.fixture
-def _as_before() -> Iterator[None]:
-    with process_as_before():
-        yield
-
-
-@pytest.mark.usefixtures("_as_before")
+@pytest.mark.usefixtures("process")
 def test_a_bug_in_a_command_ends_the_node(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(_: Desk) -> Facts:
         raise TypeError("planted")

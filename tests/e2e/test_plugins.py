@@ -12,10 +12,10 @@ import pytest
 
 from devnet.keys import devnet_key
 from sequencer.model.plugins import PLUGINS_FOLDER
-from tests.e2e import local_devnet, test_node_config
+from tests.e2e import configured_node, local_devnet
+from tests.e2e.commands import run, shown
 from tests.e2e.devnet_process import ClientDevnet, client_devnet
 from tests.e2e.local_devnet import PATIENCE_SECONDS, ROOT, LocalDevnet, seen
-from tests.e2e.test_store_commands import run, shown
 from tests.strategies import Unchecked
 
 _OPTIONS = ("--settlement", "none", "--accounts", "2", "--block-time", "20ms")
@@ -70,7 +70,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(ROOT / "devnet" / "genesis.json", tmp_path)
     (tmp_path / "operator.key").write_text(hex(devnet_key("operator")))
     monkeypatch.setattr(local_devnet, "ROOT", tmp_path)
-    monkeypatch.setattr(test_node_config, "ROOT", tmp_path)
+    monkeypatch.setattr(configured_node, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -195,10 +195,10 @@ async def halted_and_rolled_back(started: ClientDevnet, folder: Path) -> None:
 
 
 def test_a_node_with_plugins_in_its_file(elsewhere: Path) -> None:
-    text = test_node_config.FILE.format(port=0).replace('"chain"', '"data"')
+    text = configured_node.FILE.format(port=0).replace('"chain"', '"data"')
     text += '[[plugins]]\nuse = "watch:Watch"\nname = "mine"\n[[plugins]]\nuse = "watch:Stuck"\n'
     (elsewhere / "node.toml").write_text(text)
-    node = test_node_config.start(elsewhere, "--json-logs", "--plugin", "watch:Broken")
+    node = configured_node.start(elsewhere, "--json-logs", "--plugin", "watch:Broken")
     try:
         log = elsewhere / "log"
         assert seen(lambda: "plugin broken is parked, PLUGIN_RAISED" in log.read_text())
@@ -219,7 +219,7 @@ def test_a_plugin_that_cannot_be_named_is_one_line(elsewhere: Path) -> None:
     (elsewhere / "node.toml").write_text(
         'data_dir = "data"\noperator_key = "operator.key"\n[[plugins]]\nuse = "a:B"\nname = "."\n'
     )
-    node: subprocess.Popen[bytes] = test_node_config.start(elsewhere)
+    node: subprocess.Popen[bytes] = configured_node.start(elsewhere)
     assert node.wait(PATIENCE_SECONDS) == 2
     (line,) = (elsewhere / "log").read_text().splitlines()
     assert line.startswith("perpchain node: PLUGIN_INVALID: a name is 1 to 64 letters")

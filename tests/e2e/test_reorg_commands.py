@@ -1,12 +1,9 @@
 """reorg and checkpoint on a played store, as somebody types them, and the node afterwards."""
 
 import asyncio
-import gc
 import json
 import os
 import signal
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +24,13 @@ from sequencer.starknet.felt import as_bytes
 from sequencer.starknet.transactions import InvokeV3
 from sequencer.storage.folder import open_folder
 from sequencer.storage.plan_folder import PLANS_FOLDER
-from tests.e2e import test_store_commands as stored
-from tests.e2e.test_operator_commands import refused
-from tests.e2e.test_store_commands import BLOCKS, another_receipt, change, run, shown
+from tests.e2e.commands import refused, run, shown
+from tests.e2e.played_store import BLOCKS, another_receipt, change
 from tests.properties.chain_script import Script
 from tests.unit.chain.network import PRIVATE, START_MS, address_of
 from tests.unit.storage.builders import rollback
 
 SEED = 5
-folder = stored.folder
 
 
 def plan_of(folder: Path, to: object, *more: object) -> str:
@@ -271,13 +266,8 @@ class Conversation(LinePipes):
 
 
 @pytest.fixture
-def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Take back what a node sets for its whole process."""
+def _near_clock(process: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sequencer.engine.clock.SystemClock.now_ms", NearClock.now_ms)
-    interval = sys.getswitchinterval()
-    yield
-    gc.unfreeze()
-    sys.setswitchinterval(interval)
 
 
 def undone_order(folder: Path, target: int) -> SignedOrder:
@@ -312,7 +302,7 @@ def started(
     return pipes, said
 
 
-@pytest.mark.usefixtures("_as_before")
+@pytest.mark.usefixtures("_near_clock")
 def test_a_node_comes_up_halted_and_goes_on_with_a_recorded_reopening(folder: Path) -> None:
     target = BLOCKS - 6
     order = {"order": msgspec.to_builtins(undone_order(folder, target))}
@@ -364,7 +354,7 @@ def require_reopened(folder: Path, height: int) -> None:
     store.close()
 
 
-@pytest.mark.usefixtures("_as_before")
+@pytest.mark.usefixtures("_near_clock")
 def test_a_node_that_only_looked_leaves_the_undo_possible(folder: Path) -> None:
     apply(folder, plan_of(folder, 20))
     pipes, said = started(folder, operate("SetMode", mode="OPEN"))
@@ -379,7 +369,7 @@ def test_a_node_that_only_looked_leaves_the_undo_possible(folder: Path) -> None:
     assert run("verify", "--full", folder).exit_code == 0
 
 
-@pytest.mark.usefixtures("_as_before")
+@pytest.mark.usefixtures("_near_clock")
 def test_a_chain_that_was_handed_over_is_handed_over_again(folder: Path) -> None:
     reviewed = operate("SetMode", mode="CANCEL_ONLY")
     pipes = started(folder, operate("SetOperator", operator=hex(address_of("bob"))))[0]

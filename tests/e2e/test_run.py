@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from devnet.proof import EXPORT_FILE
+from scripts import verify_chain
 from scripts.crashing.runs import MAIN, SMALL, RunProcess, cut_record, small_options
 from scripts.crashing.watched import ROOT
 from sequencer.cli.quantities import decimal
 from sequencer.feeds.recorded import read_recording
 from tests.e2e.conftest import Play
 from tests.e2e.finished_run import Finished
-from tests.e2e.test_run_report import commands_of, read_report
+from tests.e2e.report_reader import commands_of, read_report
 
 HEAD_ROOT = "0x432bb218fb9f72691c4026d7850012e74601f2d8876c36d88fab6be4177f3f5"
 SMALL_HEAD_ROOT = "0x1584f4d9e2493b68d5a9ce8885e2885c81aa0f7c8a963b481ffe444afd24d7f"
@@ -127,9 +128,8 @@ def test_without_an_incident_the_whole_record_is_traded(play: Play, record: Path
     assert run.summary["refused_orders"] == 0
 
 
-def test_one_market_alone_and_another_seed(play: Play, shared: Path, small: Finished) -> None:
-    folder = shared / "one market"
-    record = folder if folder.exists() else cut_record(folder, bases=["ETH"])
+def test_one_market_alone_and_another_seed(play: Play, tmp_path: Path) -> None:
+    record = cut_record(tmp_path / "record", bases=["ETH"])
     run = play("eth", SMALL + MAIN, (*small_options(record), "--seed", "7"))
     assert list(run.summary["volume"]) == ["ETH-USD-PERP"]
     assert run.summary["rollback"]["root_matches"] is True
@@ -151,49 +151,60 @@ BLOCK_LINE = b'\n{"header":'
 """How each line of a block begins, with the end of the one before it."""
 
 
-def verify(path: Path, *heights: str, hashes: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "scripts/verify_chain.py", str(path), *heights]
-    environment = os.environ | {"PERPCHAIN_HASHES": hashes}
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+def refused(path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Verify a file that does not hold; returns the code, and the line that says why."""
+    code = verify_chain.main([str(path)])
+    (line,) = capsys.readouterr().err.splitlines()
+    return code, line
 
 
 @pytest.mark.parametrize("hashes", ["", "wheels"])
 def test_another_program_verifies_the_export(small: Finished, hashes: str) -> None:
     """With the native core, where it is installed, and without: every block hash is the same."""
-    done = verify(small.data / EXPORT_FILE, hashes=hashes)
+    done = subprocess.run(
+        [sys.executable, "scripts/verify_chain.py", str(small.data / EXPORT_FILE)],
+        cwd=ROOT,
+        env=os.environ | {"PERPCHAIN_HASHES": hashes},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert f"{small.summary['blocks']} blocks executed again" in done.stdout
     assert SMALL_HEAD_ROOT in done.stdout
 
 
-@pytest.mark.parametrize("place", [22, -2], ids=["early", "last"])
-def test_it_names_a_block_that_was_changed(small: Finished, tmp_path: Path, place: int) -> None:
+@pytest.mark.parametrize(
+    ("place", "words"), [(22, "SIGNATURE_INVALID"), (-2, "the receipt")], ids=["early", "last"]
+)
+def test_it_names_a_block_that_was_changed(
+    small: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str], place: int, words: str
+) -> None:
     lines = small.export.splitlines(keepends=True)
     line = bytearray(lines[place])
     at = line.index(b"0x", len(line) // 2) + 2
     line[at] = ord("1") if line[at] != ord("1") else ord("2")
     path = tmp_path / "changed.jsonl"
     path.write_bytes(b"".join([*lines[:place], bytes(line)]))
-    done = verify(path)
-    assert done.returncode in (1, 2)
-    assert done.stderr.count("\n") == 1
-    assert "BLOCK_DIFFERS" in done.stderr or "EXPORT_MALFORMED" in done.stderr
+    code, said = refused(path, capsys)
+    assert (code, f"BLOCK_DIFFERS: {words}" in said) == (1, True), said
 
 
-def test_it_names_a_block_that_is_missing(small: Finished, tmp_path: Path) -> None:
+def test_it_names_a_block_that_is_missing(
+    small: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines = small.export.splitlines(keepends=True)
     path = tmp_path / "cut.jsonl"
     first = next(at for at, line in enumerate(lines) if (b"\n" + line).startswith(BLOCK_LINE))
     path.write_bytes(b"".join([*lines[: first + 2], *lines[first + 3 : first + 5]]))
-    done = verify(path)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "BLOCK_DIFFERS" in done.stderr
+    code, line = refused(path, capsys)
+    assert (code, "BLOCK_DIFFERS" in line) == (1, True)
 
 
 @pytest.mark.parametrize("kind", ["empty", "no genesis", "cut", "letters", "missing"])
-def test_it_names_a_file_that_cannot_be_read(small: Finished, tmp_path: Path, kind: str) -> None:
+def test_it_names_a_file_that_cannot_be_read(
+    small: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
     lines = small.export.splitlines(keepends=True)
     contents = {
         "empty": b"",
@@ -204,6 +215,5 @@ def test_it_names_a_file_that_cannot_be_read(small: Finished, tmp_path: Path, ki
     path = tmp_path / "garbage.jsonl"
     if kind in contents:
         path.write_bytes(contents[kind])
-    done = verify(path)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert str(path) in done.stderr
+    code, line = refused(path, capsys)
+    assert (code, str(path) in line) == (2, True)

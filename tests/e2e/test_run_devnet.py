@@ -23,8 +23,9 @@ from sequencer.settlement.starknet import StarknetSettlement
 from sequencer.starknet.names import selector
 from tests.contracts.devnet import NEEDS_DEVNET
 from tests.e2e.conftest import Play
+from tests.e2e.devnet_process import needs_devnet
 from tests.e2e.finished_run import Finished
-from tests.e2e.test_run_report import read_report
+from tests.e2e.report_reader import read_report
 
 HEAD_ROOT = "0x6a3d84b69bcce6c63db48792130cc993049fb18dd3bb0ee8ad531d857b24c79"
 DEPOSITS = 52
@@ -39,6 +40,7 @@ import signal
 import devnet.funding
 import sequencer.settlement.money
 from sequencer.settlement.money import Purse
+from tests.e2e.devnet_process import needs_devnet
 
 devnet.funding.DEPOSITS_TOGETHER = sequencer.settlement.money.DEPOSITS_TOGETHER = {TOGETHER}
 deposit, sent = Purse.deposit, 0
@@ -147,15 +149,15 @@ def test_money_comes_in_and_goes_out(settled: Finished) -> None:
         assert words in text
 
 
-@pytest.mark.parametrize("choice", [pytest.param(DEVNET, marks=NEEDS_DEVNET)])
+@needs_devnet
 def test_blocks_are_the_same_where_cairo_is_executed(
-    settled: Finished, record: Path, tmp_path: Path, choice: str
+    settled: Finished, record: Path, tmp_path: Path
 ) -> None:
     data = tmp_path / "chain"
-    with RunProcess(*small_options(record, choice), "--data-dir", str(data)) as process:
+    with RunProcess(*small_options(record, DEVNET), "--data-dir", str(data)) as process:
         assert process.end() == 0, process.said
     summary = process.summary
-    assert (summary["settlement_backend"], summary["cairo_executed"]) == (choice, True)
+    assert (summary["settlement_backend"], summary["cairo_executed"]) == (DEVNET, True)
     require_all_of_it(summary, process.lines)
     assert Finished(data, summary, process.lines).export == settled.export
     assert not (data / DEVNET_FILE).exists()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from scripts.crashing.runs import MAIN, SMALL, RunProcess, small_options
 from tests.e2e.finished_run import Finished
-from tests.e2e.test_run_report import read_report
+from tests.e2e.report_reader import read_report
 
 PLANTED = """
 import devnet.run

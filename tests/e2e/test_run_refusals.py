@@ -16,6 +16,7 @@ from scripts.crashing.runs import RunProcess, cut_record, small_options
 from sequencer.cli.application import application
 from sequencer.config import CACHE_VARIABLE
 from sequencer.model.halts import ExitCode
+from tests.e2e.commands import left
 from tests.e2e.finished_run import Finished
 
 REFUSED = "perpchain run: "
@@ -50,10 +51,6 @@ def refusal(*options: str, code: int = USAGE) -> str:
     return line.removeprefix(REFUSED)
 
 
-def left_in(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()]
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -66,14 +63,14 @@ def left_in(folder: Path) -> list[str]:
 )
 def test_options_that_are_none(temporary: Path, options: tuple[str, ...], words: str) -> None:
     assert any(words in line for line in invoke(*options, code=USAGE))
-    assert left_in(temporary) == []
+    assert left(temporary) == []
 
 
 def test_a_refusal_is_on_standard_error(temporary: Path) -> None:
     done = CliRunner().invoke(application, ["run", "--settlement", "nonsense"])
     assert (done.exit_code, done.stdout) == (USAGE, "")
     assert done.stderr.startswith(f"{REFUSED}SETTLEMENT_ABSENT: 'nonsense' is none of auto")
-    assert left_in(temporary) == []
+    assert left(temporary) == []
 
 
 def garbage(folder: Path) -> None:
@@ -113,7 +110,7 @@ def test_a_record_that_is_none(
     line = refusal(*small_options(harmed))
     assert line.startswith(("MARKET_DATA_INVALID: ", "FILE_UNREADABLE: "))
     assert words in line
-    assert left_in(temporary) == []
+    assert left(temporary) == []
     data = tmp_path / "chain"
     assert refusal(*small_options(harmed), "--data-dir", str(data)) == line
     assert not data.exists()
@@ -149,7 +146,7 @@ def test_a_settlement_chain_that_is_none(
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     line = refusal(*small_options(record, settlement))
     assert line.startswith(f"SETTLEMENT_ABSENT: {words}")
-    assert left_in(temporary) == []
+    assert left(temporary) == []
 
 
 def test_a_folder_that_holds_something_else(record: Path, tmp_path: Path) -> None:
@@ -158,7 +155,7 @@ def test_a_folder_that_holds_something_else(record: Path, tmp_path: Path) -> Non
     (folder / "one").write_text("mine")
     line = refusal(*small_options(record), "--data-dir", str(folder))
     assert line == f"RUN_DIFFERS: {folder} holds something that no run began"
-    assert left_in(folder) == ["one"]
+    assert left(folder) == ["one"]
 
 
 def test_a_folder_that_cannot_be_written(record: Path, tmp_path: Path) -> None:
@@ -193,7 +190,7 @@ def test_notes_of_a_run_that_are_damaged(
     assert line.startswith(f"RUN_DIFFERS: {data / RUN_FILE}: ")
 
 
-def test_a_run_that_runs(record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_runs(record: Path, tmp_path: Path) -> None:
     options = (*small_options(record), "--data-dir", str(tmp_path / "chain"))
     with RunProcess(*options) as first:
         assert first.until("block     1"), first.said

@@ -6,7 +6,6 @@ import shlex
 import signal
 import subprocess
 import sys
-from html import unescape
 from pathlib import Path
 
 from devnet.proof import EXPORT_FILE
@@ -16,31 +15,10 @@ from scripts.crashing.watched import ROOT
 from sequencer.engine.lookup import state_at
 from sequencer.storage.folder import open_folder
 from tests.e2e.finished_run import Finished
-from tests.unit.devnet.report_facts import Strict
+from tests.e2e.report_reader import REPORT_FILE, commands_of, read_report
 
-REPORT_FILE = "report.html"
 _MEASURED = ("How long it took", "Check it yourself", "The summary, whole")
 PATIENCE_SECONDS = 120
-
-
-def read_report(file: Path) -> tuple[str, str]:
-    """Read a report strictly; returns its markup and what a reader sees."""
-    page = file.read_text()
-    strict = Strict(page)
-    assert strict.problems == []
-    assert not re.search(r"https?:|url\(", page.partition("Check it yourself")[0])
-    return page, strict.text
-
-
-def commands_of(page: str) -> list[tuple[str, str]]:
-    """Return the commands as they are printed, each with the last line that it has to say."""
-    return [
-        (unescape(command), unescape(expected))
-        for command, expected in re.findall(
-            r"<pre><code>([^<]+)</code></pre>(?:<p[^>]*>Its last line has to be: ([^<]+)</p>)?",
-            page,
-        )
-    ]
 
 
 def typed(command: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,8 @@ import pytest
 from devnet.run_folder import RUN_FILE
 from scripts.crashing.runs import MAIN, SMALL, RunProcess, small_options
 from tests.e2e.finished_run import Finished
-from tests.e2e.test_run_report import REPORT_FILE
+from tests.e2e.local_devnet import seen
+from tests.e2e.report_reader import REPORT_FILE
 
 INTERRUPTED = 130
 SLOW_KEYS = """
@@ -28,15 +29,19 @@ def go_on(small: Finished, record: Path, data: Path) -> None:
     assert Finished(data, process.summary, process.lines).export == small.export
 
 
-def is_alone(group: int) -> bool:
-    """Whether nothing of a process group is left; a script that ends needs a moment."""
-    for _ in range(100):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.05)
-    return False
+def commands_in(group: int) -> list[bytes]:
+    """List the commands of the processes of a group; one that has ended has none."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.getpgid(int(each.name)) == group:
+                found.append((each / "cmdline").read_bytes())
+    return [command for command in found if command]
+
+
+def is_over(group: int) -> bool:
+    """Wait until nothing of a process group runs any more; a script that ends needs a moment."""
+    return seen(lambda: commands_in(group) == [])
 
 
 @pytest.mark.parametrize(
@@ -57,7 +62,7 @@ def test_it_stops_at_the_end_of_a_block_and_goes_on(
         for number in numbers:
             os.killpg(process.process.pid, number)
         assert process.end() == INTERRUPTED, process.said
-        assert is_alone(process.process.pid)
+        assert is_over(process.process.pid)
     assert process.lines[-1] == (
         "stopped at the end of a block, before there is a report; the same command goes on"
     )
@@ -74,10 +79,12 @@ def test_it_stops_within_the_proof(
     data = small.copy(tmp_path / "chain")
     with RunProcess(*small_options(record), "--data-dir", str(data)) as process:
         assert process.until("the proof"), process.said
-        time.sleep(0.5)
-        os.killpg(process.process.pid, number)
+        # The second program executes the export by now.
+        group = process.process.pid
+        assert seen(lambda: any(b"verify_chain" in each for each in commands_in(group)))
+        os.killpg(group, number)
         assert process.end() == INTERRUPTED, process.said
-        assert is_alone(process.process.pid)
+        assert is_over(group)
     assert "Traceback" not in process.said
     assert "DIFFERS" not in process.said
 
@@ -89,7 +96,7 @@ def test_it_stops_before_there_is_a_chain_and_leaves_nothing(record: Path, tmp_p
         assert process.until("a new run in"), process.said
         os.killpg(process.process.pid, signal.SIGINT)
         assert process.end() == INTERRUPTED, process.said
-        assert is_alone(process.process.pid)
+        assert is_over(process.process.pid)
     assert "Traceback" not in process.said
     assert [*tmp_path.iterdir()] == []
 

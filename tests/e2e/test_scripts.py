@@ -16,39 +16,36 @@ from aiohttp import ClientSession, web
 from scripts.clients.holdings import account_proof, proven, storage_proof
 from scripts.clients.orders import shown, units
 from scripts.clients.proofs import Unproven, block_hash
-from tests.contracts.devnet import BINARY
-from tests.e2e.devnet_process import ClientDevnet, client_devnet
+from tests.e2e.devnet_process import ClientDevnet, needs_devnet
 from tests.e2e.local_devnet import ROOT, LocalDevnet
-from tests.e2e.user_scripts import called, finished, ran, traded, traders_of
+from tests.e2e.user_scripts import called, finished, traded, traders_of
 from tests.strategies import Unchecked
 
 LINES_MAX = 80
 NAMES = ("fund_and_trade", "verify_account", "watch_and_reconcile")
+MOVING = ("deposit_money", "withdraw_money")
+"""Those that have a settlement chain, too: tests of money run them."""
+
 MARKET = "BTC-USD-PERP"
 FLIPS_SEED = 20_240_808
 
 
-@pytest.fixture(scope="module")
-def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientDevnet]:
-    with client_devnet(tmp_path_factory.mktemp("devnet")) as running:
-        yield running
-
-
 def test_each_file_is_short() -> None:
-    files = [ROOT / "scripts" / f"{name}.py" for name in NAMES]
+    files = [ROOT / "scripts" / f"{name}.py" for name in (*NAMES, *MOVING)]
     files += sorted((ROOT / "scripts" / "clients").glob("*.py"))
     lengths = {file.name: len(file.read_text().splitlines()) for file in files}
-    assert len(lengths) > len(NAMES)
+    assert len(lengths) > len(NAMES) + len(MOVING)
     assert {name: count for name, count in lengths.items() if count >= LINES_MAX} == {}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *MOVING])
 def test_nobody_there_is_one_line(name: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        require_one_line(ran(name, *arguments(name), "--url", url), "perpchain devnet")
-    require_one_line(called(name, *arguments(name), "--url", "nonsense"), "perpchain devnet")
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        for url in (nobody, "nonsense"):
+            given = (url, "0x5") if name in MOVING else arguments(name)
+            require_one_line(called(name, *given, "--url", url), "perpchain devnet")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -239,8 +236,7 @@ async def test_a_node_that_lies_is_found_out(
     assert words in done.stdout
 
 
-@pytest.mark.devnet
-@pytest.mark.skipif(BINARY is None, reason="needs starknet-devnet: make devnet-real")
+@needs_devnet
 async def test_what_was_posted_is_compared(tmp_path: Path) -> None:
     with LocalDevnet(tmp_path, "--settlement", "devnet") as devnet:
         url, posted = str(devnet.facts["http"]), devnet.line(1)

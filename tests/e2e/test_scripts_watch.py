@@ -8,9 +8,9 @@ from pathlib import Path
 
 from scripts.clients.ledger import Head, Ledger, Trade
 from scripts.crashing.watched import Watched
+from tests.e2e.commands import shown
 from tests.e2e.devnet_process import ClientDevnet, client_devnet
 from tests.e2e.local_devnet import PATIENCE_SECONDS, LocalDevnet
-from tests.e2e.test_store_commands import shown
 from tests.e2e.user_scripts import command, traded
 
 MARKET = "BTC-USD-PERP"

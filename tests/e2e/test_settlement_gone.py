@@ -4,88 +4,31 @@ Law: whatever becomes of it, nothing is lost or doubled once it is there again.
 """
 
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from scripts.money.appchain import (
-    INSURANCE,
-    Appchain,
-    begin,
-    copy_of,
-    facts_of,
-    going_on,
-    real_cast,
-    refusal_of,
-    until,
-)
-from scripts.money.checks import check_all
+from scripts.money.appchain import INSURANCE, facts_of, going_on, real_cast, refusal_of, until
 from scripts.money.devnets import EMBEDDED, devnet_at
-from scripts.money.history import History
-from scripts.money.settlement import SettlementChain, contract_on
+from scripts.money.settlement import contract_on
 from scripts.simulating.cast import GAMBLERS, Cast
 from sequencer.model.commands import OrderPolicy, SetMode, UnmakeDeposit
 from sequencer.model.halts import HaltCause
 from sequencer.model.refusals import Reason
 from sequencer.model.rows import Mode
 from sequencer.settlement.money import Payment
-from tests.unit.engine.desks import process_as_before
+from tests.e2e.two_chains import SALT, Both, both
+
+pytestmark = pytest.mark.usefixtures("process")
 
 DOWN_SECONDS = 4
-SALT = 1
 NAMED = "SETTLEMENT_UNREACHABLE"
 UNMADE = HaltCause.DEPOSIT_UNMADE.value
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    with process_as_before():
-        yield
 
 
 @pytest.fixture
 def cast() -> Cast:
     return real_cast()
-
-
-class Both:
-    """Both chains of a test."""
-
-    def __init__(self, chain: Appchain, settlement: SettlementChain) -> None:
-        self.chain = chain
-        self.settlement = settlement
-
-    async def deposit(self, *amounts: int) -> None:
-        account = self.chain.cast.addresses[GAMBLERS[0]]
-        await self.settlement.deposit([Payment(account, amount) for amount in amounts])
-
-    async def credited(self, count: int) -> None:
-        """Have so many deposits credited, and no more."""
-        facts = self.chain.node.deposits
-        await until(lambda: facts.count == count, f"{count} deposits are known")
-        await self.chain.block()
-        assert len(self.chain.state.deposits) == count
-
-    async def settled(self) -> None:
-        settler = self.chain.node.settler
-        assert settler is not None
-        await self.chain.stored()
-        await until(lambda: settler.status().is_idle, "it is posted")
-
-    async def told(self) -> tuple[str, str, str]:
-        """Return what the status says of settlement, of deposits, and of those that are lost."""
-        facts = await self.chain.desk.status()
-        return (
-            str(facts["settlement"]),
-            str(facts.get("deposits", "")),
-            str(facts["deposits_unmade"]),
-        )
-
-    async def check(self) -> None:
-        await self.settled()
-        await check_all(self.chain, self.settlement, History(0, self.settlement))
 
 
 def _answers(url: str) -> bool:
@@ -96,20 +39,6 @@ def _answers(url: str) -> bool:
     except OSError:
         return False
     return True
-
-
-@asynccontextmanager
-async def both(cast: Cast, url: str, folder: Path) -> AsyncIterator[Both]:
-    """Run a node on a new chain that posts to a new contract."""
-    begun = folder / "begun"
-    begun.mkdir()
-    await begin(cast, begun)
-    copy_of(begun, folder / "chain")
-    async with (
-        contract_on(url, EMBEDDED, facts_of(begun), SALT) as settlement,
-        going_on(cast, folder / "chain", settlement.node) as chain,
-    ):
-        yield Both(chain, settlement)
 
 
 async def test_it_is_down_for_a_while(cast: Cast, tmp_path: Path) -> None:

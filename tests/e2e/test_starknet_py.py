@@ -1,7 +1,6 @@
 """starknet-py as people use it: accounts, contracts, events, classes, messages, orders."""
 
 import json
-from collections.abc import Iterator
 from functools import cache
 
 import lark
@@ -29,7 +28,6 @@ from tests.e2e.devnet_process import (
     CHECK_SECONDS,
     NO_FEES,
     ClientDevnet,
-    client_devnet,
     code_of,
 )
 from tests.e2e.verify_storage_proof import proven_slots
@@ -41,12 +39,6 @@ from tests.unit.chain.network import MARKET
 ONE = 1_000_000
 TRANSFERRED = "perpchain::Transferred"
 VALID = int.from_bytes(b"VALID", "big")
-
-
-@pytest.fixture(scope="module")
-def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientDevnet]:
-    with client_devnet(tmp_path_factory.mktemp("devnet")) as running:
-        yield running
 
 
 async def accepted(devnet: ClientDevnet, transaction_hash: int) -> TransactionReceiptWithBlockInfo:

@@ -1,7 +1,6 @@
 """starknet-py's WebSocket client: every coroutine, and two clients through two rollbacks."""
 
 import asyncio
-from collections.abc import Iterator
 from inspect import getmembers, iscoroutinefunction
 from itertools import pairwise
 from typing import Any
@@ -20,19 +19,12 @@ from tests.e2e.devnet_process import (
     CHECK_SECONDS,
     NO_FEES,
     ClientDevnet,
-    client_devnet,
 )
 from tests.e2e.listening import Heard, connected
 from tests.strategies import Unchecked
 
 ONE = 1_000_000
 PRE_CONFIRMED = TransactionFinalityStatusWithoutL1.PRE_CONFIRMED
-
-
-@pytest.fixture(scope="module")
-def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientDevnet]:
-    with client_devnet(tmp_path_factory.mktemp("devnet")) as running:
-        yield running
 
 
 async def pay(devnet: ClientDevnet, tip: int = 0) -> int:

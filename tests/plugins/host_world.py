@@ -28,7 +28,7 @@ from tests.unit.engine.rolling import Chain
 
 _T = TypeVar("_T")
 PROBE = "tests.plugins.probe:Probe"
-QUICK = HostLimits(call_seconds_max=1)
+QUICK, PATIENT = HostLimits(call_seconds_max=1), HostLimits(call_seconds_max=60)
 PATIENCE_SECONDS = 30
 LOOK_SECONDS = 0.01
 ORDERS = ("park", "unpark", "rebuild")

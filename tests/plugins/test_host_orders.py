@@ -8,9 +8,9 @@ import pytest
 
 from sequencer.model.plugins import PluginState
 from sequencer.model.refusals import Reason, Refused
-from sequencer.plugins.host.host import HostLimits
 from tests.plugins.host_world import (
     ORDERS,
+    PATIENT,
     hosted,
     opinions,
     order,
@@ -21,8 +21,6 @@ from tests.plugins.host_world import (
 )
 from tests.strategies import refused
 from tests.unit.engine.builders import HeldWorker, turns
-
-PATIENT = HostLimits(call_seconds_max=60)
 
 
 async def test_a_parked_plugin_goes_on_where_it_was_parked(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from sequencer.ports import StoreError
 from sequencer.storage.simulated import Fault
 from tests.plugins.host_world import (
     ORDERS,
+    PATIENT,
     children,
     hosted,
     opinions,
@@ -25,9 +26,8 @@ from tests.plugins.host_world import (
     until,
 )
 from tests.strategies import Unchecked
+from tests.unit.engine.builders import turns
 from tests.unit.engine.rolling import Chain
-
-PATIENT = HostLimits(call_seconds_max=60)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ async def test_a_store_that_nobody_vouches_for_tells_nothing_until_somebody_does
     async with hosted(Chain(disk), tmp_path, probe()) as rig:
         assert not rig.chain.store.acknowledged
         rig.hosts.wake()
-        await asyncio.sleep(0)
+        await turns()
         assert children() == []
         assert rig.said == []
         rig.chain.store.acknowledge()

@@ -51,27 +51,12 @@ from tests.unit.chain.network import (
     genesis_json,
     key_of,
 )
+from tests.unit.engine.builders import FreeSpace, OperatorKey
 
 CHAIN_ID = encode_short_string("PERPCHAIN_TEST")
 KEEPING = Keeping(trie_blocks=40, row_blocks=50, effects=20, checkpoint_blocks=16)
 TRADERS = ("alice", "bob")
 WINDOW_MS = 20_000
-
-
-class Operator:
-    """The operator of the test network."""
-
-    address = address_of("op")
-
-    def sign(self, message_hash: Felt) -> tuple[Felt, Felt]:
-        return sign(PRIVATE["op"], message_hash)
-
-
-class PlentyOfSpace:
-    """A disk that is never full."""
-
-    def free_bytes(self) -> int:
-        return 2**50
 
 
 class Script:
@@ -181,7 +166,7 @@ class Instance:
             begin_chain(store, msgspec.json.encode(genesis_json()).decode())
         self.recovered = recover(store)
         number = self.recovered.header.number + 1
-        self.producer = Producer(self.recovered.state, number, CHAIN_ID, Operator())
+        self.producer = Producer(self.recovered.state, number, CHAIN_ID, OperatorKey())
         self.sealer = Sealer(store, TrieCache(lambda: store.view))
         self.reports = Reports(lambda: store.view)
         self.gate = Gate(note, self.recovered.halts)
@@ -189,7 +174,7 @@ class Instance:
             self.producer,
             self.gate,
             lambda: store.view,
-            PlentyOfSpace(),
+            FreeSpace(),
             DepositFacts(lambda: store.view),
         )
         self.extras: dict[int, Extras] = {}

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from starknet_py.abi.v2 import parser_transformer
 from starknet_py.abi.v2.model import Abi
 from starknet_py.abi.v2.parser import AbiParser
 from starknet_py.abi.v2.schemas import ContractAbiEntrySchema
@@ -24,14 +25,21 @@ from sequencer.model.orders import Side
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Guard, Mode, ModeCause
 from sequencer.starknet.felt import FELT_PRIME, encode_short_string
+from tests.strategies import refused
 from tests.unit.chain.network import MARKET, Network, address_of, exchange_call
 
 
 @cache
 def parsed(name: str) -> Abi:
-    """Parse the ABI of a native contract; that of the exchange takes starknet-py seconds."""
+    """Parse the ABI of a native contract.
+
+    starknet-py makes a parser of its grammar anew for each type: here it is made once.
+    """
     (contract,) = (native for native in NATIVES if native.name == name)
-    return AbiParser(json.loads(contract.sierra.abi)).parse()
+    lark = vars(parser_transformer)["lark"]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(lark, "Lark", cache(lark.Lark))
+        return AbiParser(json.loads(contract.sierra.abi)).parse()
 
 
 def functions_of(name: str) -> dict[str, Any]:
@@ -110,17 +118,14 @@ def test_an_order_is_encoded_alike() -> None:
 
 @pytest.mark.parametrize("entry", EXCHANGE.entry_points.values(), ids=lambda entry: entry.name)
 def test_calldata_is_read_strictly(entry: Any) -> None:  # noqa: ANN401
+    nothing: tuple[Any, ...] = ((),) if entry.inputs else ()
     malformed: tuple[Any, ...] = (
-        *((), (FELT_PRIME,), (2**250,) * 3, (-1,)),
+        *((FELT_PRIME,), (2**250,) * 3, (-1,)),
         *((1,) * 200, ("x",), (True,)),
     )
-    for wrong in malformed:
-        reason = None
-        try:
+    for wrong in nothing + malformed:
+        with refused(Reason.CALLDATA_MALFORMED):
             read_all(entry.inputs, wrong)
-        except Refused as refused:
-            reason = refused.reason
-        assert reason in (None, Reason.CALLDATA_MALFORMED)
 
 
 def test_numbers_outside_their_type_are_refused() -> None:

@@ -9,12 +9,11 @@ Laws
   states was taken away since.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeAlias
 
 import pytest
 
-from sequencer.chain.stored import decode_body
 from sequencer.engine.deliveries import (
     Position,
     Step,
@@ -30,9 +29,9 @@ from sequencer.model.records import BlockRecord, History, Stage
 from sequencer.ports import ChainView, StoreProblem, StoreRefused
 from sequencer.starknet.state import StateDiff
 from sequencer.storage.chain_store import ChainStore
-from tests.properties.wanderer import ENTRIES, Wanderer, wandered
+from tests.properties.wanderer import Wanderer, wandered
+from tests.unit.engine.following import ENTRIES, READER, diff_of, steps_from
 
-READER = "plugin:follower"
 NONCE, CLASS = -1, -2
 
 Heard: TypeAlias = tuple[int, int, str, bytes, int]
@@ -46,12 +45,6 @@ def heard(step: Step) -> Heard:
     block_hash = b"" if step.block is None else step.block.block_hash
     reorg_id = 0 if step.reorg is None else step.reorg.reorg_id
     return step.sequence, step.number, step.kind.value, block_hash, reorg_id
-
-
-def steps_from(view: ChainView, position: Position) -> Iterator[Step]:
-    while (step := next_step(view, position)) is not None:
-        yield step
-        position = step.after
 
 
 class Kept:
@@ -188,10 +181,6 @@ def test_what_is_applied_and_not_reverted_is_the_live_chain(seed: int) -> None:
     # No two commits have one block: where somebody stands is exact by the hash.
     assert len(set(made)) == len(made)
     assert {"back", "undo"} <= set(wanderer.done)
-
-
-def diff_of(view: ChainView, block: BlockRecord) -> StateDiff:
-    return decode_body(view.body(block)).diff
 
 
 def with_diff(values: Values, diff: StateDiff) -> Values:

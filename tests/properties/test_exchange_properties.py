@@ -49,7 +49,7 @@ def snapshot(world: World) -> dict[str, dict[Any, Any]]:
     return {table.value: dict(rows) for table, rows in world.state.rows.items()}
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
+@settings(derandomize=True, max_examples=150)
 @given(st.lists(ACTION, max_size=60))
 def test_laws_hold_and_a_journal_undoes_everything(actions: list[Action]) -> None:
     world = World()

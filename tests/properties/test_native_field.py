@@ -3,12 +3,12 @@
 import os
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import chain, pairwise
 from random import Random
 
 import pytest
 
-from sequencer.starknet.felt import FELT_BYTES, FELT_PRIME
+from sequencer.starknet.felt import FELT_BYTES, FELT_PRIME, pack_felts
 from sequencer.starknet.native import NATIVE
 
 if NATIVE is None:
@@ -60,10 +60,6 @@ def of_wheel(kind: str, inputs: list[tuple[int, ...]]) -> bytes:
     return bytes.fromhex(done.stdout)
 
 
-def encoded(inputs: list[tuple[int, ...]]) -> bytes:
-    return b"".join(felt.to_bytes(FELT_BYTES, "big") for each in inputs for felt in each)
-
-
 def random_felt(random: Random) -> int:
     """Make a felt: any at all, one at an edge, or one whose limbs are often all ones or zeros."""
     match random.randrange(4):
@@ -80,7 +76,7 @@ def test_pairs_have_the_bytes_of_the_wheel() -> None:
     random = Random(SEED)
     pairs: list[tuple[int, ...]] = [(left, right) for left in EDGES for right in EDGES]
     pairs += [(random_felt(random), random_felt(random)) for _ in range(PAIRS - len(pairs))]
-    assert CORE.poseidon_many(encoded(pairs)) == of_wheel("pair", pairs)
+    assert CORE.poseidon_many(pack_felts(chain.from_iterable(pairs))) == of_wheel("pair", pairs)
 
 
 def test_arrays_of_every_length_have_the_bytes_of_the_wheel() -> None:
@@ -88,13 +84,15 @@ def test_arrays_of_every_length_have_the_bytes_of_the_wheel() -> None:
     sizes = [at % (ARRAY_FELTS_MAX + 1) for at in range(ARRAYS)]
     arrays = [tuple(random_felt(random) for _ in range(size)) for size in sizes]
     arrays += [(edge,) * size for edge in EDGES for size in range(5)]
-    hashes = CORE.poseidon_arrays([len(array) for array in arrays], encoded(arrays))
+    hashes = CORE.poseidon_arrays(
+        [len(array) for array in arrays], pack_felts(chain.from_iterable(arrays))
+    )
     assert hashes == of_wheel("array", arrays)
 
 
 def test_what_an_array_is_padded_with_makes_no_two_arrays_alike() -> None:
     arrays = [(), (0,), (1,), (0, 0), (1, 0), (0, 1), (1, 1), (1, 0, 0), (0, 0, 0)]
     sizes = [len(array) for array in arrays]
-    hashes = CORE.poseidon_arrays(sizes, encoded([tuple(array) for array in arrays]))
+    hashes = CORE.poseidon_arrays(sizes, pack_felts(chain.from_iterable(arrays)))
     ends = range(0, len(hashes) + 1, FELT_BYTES)
     assert len({hashes[start:end] for start, end in pairwise(ends)}) == len(arrays)

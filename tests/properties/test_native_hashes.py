@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from random import Random
 
 import pytest
 import starknet_pathfinder_crypto as wheel  # type: ignore[import-untyped]
 
-from sequencer.starknet.felt import FELT_PRIME
+from sequencer.starknet.felt import FELT_PRIME, pack_felts
 from sequencer.starknet.felt_hash import CURVE_ORDER
 from sequencer.starknet.native import NATIVE
 from tests.reference_trie import build
@@ -25,10 +26,6 @@ if NATIVE is None:
     pytest.skip("the native core is not installed", allow_module_level=True)
 
 CORE = NATIVE
-
-
-def encoded(*felts: int) -> bytes:
-    return b"".join(felt.to_bytes(32, "big") for felt in felts)
 
 
 def decoded(data: bytes) -> list[int]:
@@ -58,14 +55,14 @@ def split(values: list[int], sizes: list[int]) -> list[list[int]]:
 
 def test_pairs_are_those_of_the_wheels() -> None:
     pairs = random_pairs(1)
-    data = encoded(*(felt for pair in pairs for felt in pair))
+    data = pack_felts(chain.from_iterable(pairs))
     assert decoded(CORE.pedersen_many(data)) == [wheel.pedersen_hash(*pair) for pair in pairs]
     assert decoded(CORE.poseidon_many(data)) == [wheel.poseidon_hash(*pair) for pair in pairs]
 
 
 def test_a_pair_is_the_same_alone_and_in_every_batch() -> None:
     pairs = random_pairs(2)[-100:]
-    data = encoded(*(felt for pair in pairs for felt in pair))
+    data = pack_felts(chain.from_iterable(pairs))
     for many in (CORE.pedersen_many, CORE.poseidon_many):
         hashes = many(data)
         assert b"".join(many(data[at : at + 64]) for at in range(0, len(data), 64)) == hashes
@@ -80,7 +77,7 @@ def test_folds_are_those_of_the_wheels() -> None:
         folded = felts[0]
         for felt in felts[1:]:
             folded = wheel.pedersen_hash(folded, felt)
-        assert decoded(CORE.pedersen_fold(encoded(*felts))) == [folded]
+        assert decoded(CORE.pedersen_fold(pack_felts(felts))) == [folded]
 
 
 def test_arrays_are_those_of_the_wheels() -> None:
@@ -89,7 +86,7 @@ def test_arrays_are_those_of_the_wheels() -> None:
     for some in (sizes, sizes[:2000], sizes[:9], [0], [1], [2], [0, 0, 3], [301]):
         felts = random_felts(random, sum(some))
         expected = [wheel.poseidon_hash_many(array) for array in split(felts, some)]
-        assert decoded(CORE.poseidon_arrays(some, encoded(*felts))) == expected
+        assert decoded(CORE.poseidon_arrays(some, pack_felts(felts))) == expected
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33, 63, 64, 65, 129])
@@ -101,12 +98,12 @@ def test_roots_of_lists_follow_the_definition(count: int) -> None:
             for _ in range(count)
         ]
         root, _ = build(dict(enumerate(leaves)), 64, wheel.poseidon_hash)
-        assert decoded(CORE.list_root(encoded(*leaves))) == [root]
+        assert decoded(CORE.list_root(pack_felts(leaves))) == [root]
 
 
 def test_hashes_are_the_same_in_every_thread() -> None:
     pairs = random_pairs(5)[-2000:]
-    data = encoded(*(felt for pair in pairs for felt in pair))
+    data = pack_felts(chain.from_iterable(pairs))
     calls: list[Callable[[bytes], bytes]] = [CORE.pedersen_many, CORE.poseidon_many] * 8
     with ThreadPoolExecutor(max_workers=4) as pool:
         answers = list(pool.map(lambda call: call(data), calls))
@@ -146,11 +143,11 @@ def test_felts_of_the_prime_or_more_are_malformed(
 ) -> None:
     for place in range(40):
         with pytest.raises(ValueError, match="below the prime"):
-            call(encoded(*(felt if at == place else 1 for at in range(40))))
+            call(pack_felts(felt if at == place else 1 for at in range(40)))
 
 
 def test_arrays_have_just_the_felts_that_they_say() -> None:
-    data = encoded(1, 2, 3)
+    data = pack_felts((1, 2, 3))
     for sizes in ([2], [], [2, 2], [4], [2**63, 1], [1, 1, 2]):
         with pytest.raises(ValueError, match="arrays"):
             CORE.poseidon_arrays(sizes, data)

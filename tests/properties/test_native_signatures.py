@@ -8,12 +8,10 @@ import pytest
 
 from sequencer.starknet import felt_hash
 from sequencer.starknet.felt import FELT_PRIME
-from sequencer.starknet.felt_hash import CURVE_ORDER, public_key, sign, verify, verify_many
+from sequencer.starknet.felt_hash import CURVE_ORDER, public_key, verify, verify_many
 from sequencer.starknet.native import NATIVE
+from tests.properties.claims import Claim, opposite_points, replaced, valid_claim
 from tests.strategies import Unchecked
-
-Claim = tuple[int, int, int, int]
-"""Public key, message hash, r, s."""
 
 EDGES = (
     *(0, 1, 2, CURVE_ORDER - 1, CURVE_ORDER, CURVE_ORDER + 1),
@@ -36,21 +34,8 @@ def wheel_verdicts(claims: list[Claim]) -> list[bool]:
         return verify_many(claims)
 
 
-def valid_claim(random: Random, private_key: int) -> Claim:
-    message_hash = random.randrange(1, 2**251)
-    return (public_key(private_key), message_hash, *sign(private_key, message_hash))
-
-
-def replaced(claim: Unchecked, index: int, value: Unchecked) -> Unchecked:
-    return (*claim[:index], value, *claim[index + 1 :])
-
-
-def opposite_points(random: Random) -> Iterator[Claim]:
-    """Make r = +-z/d: the two points that a verifier adds are equal or opposite."""
-    private_key, message_hash = random.randrange(1, CURVE_ORDER), random.randrange(1, 2**251)
-    quotient = message_hash * pow(private_key, -1, CURVE_ORDER) % CURVE_ORDER
-    for r in (quotient, CURVE_ORDER - quotient):
-        yield (public_key(private_key), message_hash, r, random.randrange(1, CURVE_ORDER))
+def signed_by(private_key: int, random: Random) -> Claim:
+    return valid_claim(private_key, random.randrange(1, 2**251))
 
 
 def doubled_points(random: Random) -> Iterator[Claim]:
@@ -71,9 +56,10 @@ def doubled_points(random: Random) -> Iterator[Claim]:
 
 def degenerate_claims(random: Random) -> Iterator[Claim]:
     for _ in range(10):
-        yield from opposite_points(random)
+        private_key, s = (random.randrange(1, CURVE_ORDER) for _ in range(2))
+        claim = signed_by(private_key, random)
+        yield from opposite_points(private_key, claim[1], s)
         yield from doubled_points(random)
-        claim = valid_claim(random, random.randrange(1, CURVE_ORDER))
         yield claim
         yield replaced(claim, 0, random.randrange(FELT_PRIME))
         yield replaced(claim, 3, CURVE_ORDER - claim[3])
@@ -87,7 +73,7 @@ def random_claims(random: Random) -> Iterator[Claim]:
     """Make claims that are in range for the most part of those, which is what takes time."""
     keys = [random.randrange(1, CURVE_ORDER) for _ in range(SIGNERS)]
     while True:
-        claim = valid_claim(random, random.choice(keys))
+        claim = signed_by(random.choice(keys), random)
         yield claim
         yield replaced(claim, random.randrange(4), random.randrange(2**251))
         for _ in range(10):
@@ -117,7 +103,7 @@ def test_degenerate_claims_in_batches_spoil_nothing_beside_them() -> None:
     random = Random(4)
     claims = list(degenerate_claims(random))
     expected = wheel_verdicts(claims)
-    good = valid_claim(random, 1234567)
+    good = signed_by(1234567, random)
     for start in range(0, len(claims), 7):
         batch = [good, *claims[start : start + 7], good]
         assert verify_many(batch) == [True, *expected[start : start + 7], True]
@@ -147,14 +133,14 @@ def test_points_that_double_are_judged_by_the_lesser_root_as_the_wheels_do() -> 
 
 @pytest.mark.parametrize("value", BEYOND, ids=repr)
 def test_what_is_no_felt_is_false_and_spoils_nothing(value: Unchecked) -> None:
-    good = valid_claim(Random(7), 77)
+    good = signed_by(77, Random(7))
     for index in range(4):
         assert verify_many([good, replaced(good, index, value), good]) == [True, False, True]
 
 
 def test_more_signers_than_tables_are_all_recognised() -> None:
     random = Random(8)
-    claims = [valid_claim(random, private_key) for private_key in range(1, MORE_THAN_TABLES)]
+    claims = [signed_by(private_key, random) for private_key in range(1, MORE_THAN_TABLES)]
     changed = [replaced(claim, 1, claim[1] ^ 1) for claim in claims]
     for _sight in range(3):
         assert all(verify_many(claims))

@@ -5,6 +5,7 @@ from random import Random
 import pytest
 from fast_stark_crypto import lib as wheel
 
+from sequencer.starknet.felt import as_bytes
 from sequencer.starknet.felt_hash import CURVE_ORDER
 from sequencer.starknet.native import NATIVE
 
@@ -18,10 +19,6 @@ if NATIVE is None:
 CORE = NATIVE
 
 
-def encoded(number: int) -> bytes:
-    return number.to_bytes(32, "big")
-
-
 def test_public_keys_are_those_of_the_wheels() -> None:
     random = Random(1)
     keys = [*range(1, 300), *(CURVE_ORDER - key for key in range(1, 300))]
@@ -30,7 +27,7 @@ def test_public_keys_are_those_of_the_wheels() -> None:
     keys += [int.from_bytes(bytes((digit,)) * 31, "big") for digit in range(1, 256)]
     keys += [random.randrange(1, CURVE_ORDER) for _ in range(INPUTS - len(keys))]
     for key in keys:
-        assert CORE.public_key(encoded(key)) == encoded(wheel.get_public_key(key)), hex(key)
+        assert CORE.public_key(as_bytes(key)) == as_bytes(wheel.get_public_key(key)), hex(key)
 
 
 def test_signatures_are_those_of_the_wheels() -> None:
@@ -42,29 +39,29 @@ def test_signatures_are_those_of_the_wheels() -> None:
     ]
     for key, hash_ in pairs:
         r, s = wheel.sign(key, hash_)
-        assert CORE.sign(encoded(key), encoded(hash_)) == encoded(r) + encoded(s), (key, hash_)
+        assert CORE.sign(as_bytes(key), as_bytes(hash_)) == as_bytes(r) + as_bytes(s), (key, hash_)
 
 
 @pytest.mark.parametrize("key", [0, CURVE_ORDER, CURVE_ORDER + 1, 2**252, 2**256 - 1], ids=hex)
 def test_other_private_keys_are_malformed(key: int) -> None:
     with pytest.raises(ValueError, match="private key"):
-        CORE.public_key(encoded(key))
+        CORE.public_key(as_bytes(key))
     with pytest.raises(ValueError, match="private key"):
-        CORE.sign(encoded(key), encoded(1))
+        CORE.sign(as_bytes(key), as_bytes(1))
 
 
 @pytest.mark.parametrize("hash_", [0, 2**251, CURVE_ORDER - 1, 2**252, 2**256 - 1], ids=hex)
 def test_other_message_hashes_are_malformed(hash_: int) -> None:
     with pytest.raises(ValueError, match="message hash"):
-        CORE.sign(encoded(1), encoded(hash_))
+        CORE.sign(as_bytes(1), as_bytes(hash_))
 
 
 @pytest.mark.parametrize("size", [0, 1, 31, 33, 64])
 def test_other_lengths_are_malformed(size: int) -> None:
-    data = encoded(1) * 3
+    data = as_bytes(1) * 3
     with pytest.raises(ValueError, match="private key"):
         CORE.public_key(data[:size])
     with pytest.raises(ValueError, match="private key"):
-        CORE.sign(data[:size], encoded(1))
+        CORE.sign(data[:size], as_bytes(1))
     with pytest.raises(ValueError, match="message hash"):
-        CORE.sign(encoded(1), data[:size])
+        CORE.sign(as_bytes(1), data[:size])

@@ -6,12 +6,13 @@ reads. What one of them refuses, the other refuses too.
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from random import Random
 
 import pytest
 
 from sequencer.model.refusals import Reason, Refused
-from sequencer.starknet.felt import FELT_PRIME, Felt
+from sequencer.starknet.felt import FELT_PRIME, Felt, pack_felts
 from sequencer.starknet.felt_hash import Blake2s, Hash, pedersen, poseidon
 from sequencer.starknet.native import NATIVE
 from sequencer.starknet.trie import Changes, Position, Reader, no_nodes, update
@@ -36,8 +37,7 @@ Leaves = dict[int, Felt]
 
 
 def encoded(leaves: Mapping[int, Felt]) -> bytes:
-    ordered = sorted(leaves.items())
-    return b"".join(felt.to_bytes(32, "big") for leaf in ordered for felt in leaf)
+    return pack_felts(chain.from_iterable(sorted(leaves.items())))
 
 
 def natively(read: Reader, leaves: Leaves, height: int, name: str) -> tuple[Felt, Changes]:

@@ -166,7 +166,7 @@ def hashes_of(view: ChainView) -> list[bytes]:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_what_is_executed_again_has_the_same_blocks(seed: int) -> None:
-    """The fourth instance: as three others in `test_determinism`, but rolled back on the way."""
+    """The third instance: as the two of `test_determinism`, but rolled back on the way."""
     _, uninterrupted = await grown(seed, BLOCKS)
     disk, script = SimulatedDisk(), Script(seed)
     instance, extras = started(disk), dict[int, Extras]()

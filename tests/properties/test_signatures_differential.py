@@ -17,12 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sequencer.starknet.felt import FELT_PRIME
-from sequencer.starknet.felt_hash import CURVE_ORDER, public_key, sign, verify
+from sequencer.starknet.felt_hash import CURVE_ORDER, sign, verify
 from sequencer.starknet.messages import price_report_hash
+from tests.properties.claims import Claim, opposite_points, replaced, valid_claim
 from tests.strategies import Unchecked, signable_hashes
-
-Claim = tuple[int, int, int, int]
-"""Public key, message hash, r, s."""
 
 EDGES = (
     -1,
@@ -72,21 +70,6 @@ def is_on_curve(x: int) -> bool:
     return square == 0 or pow(square, FELT_PRIME // 2, FELT_PRIME) == 1
 
 
-def valid_claim(private_key: int, message_hash: int) -> Claim:
-    return (public_key(private_key), message_hash, *sign(private_key, message_hash))
-
-
-def replaced(claim: Claim, index: int, value: Unchecked) -> Unchecked:
-    return (*claim[:index], value, *claim[index + 1 :])
-
-
-def opposite_points(private_key: int, message_hash: int, s: int) -> Iterator[Claim]:
-    """Make r = +-z/d: the two points that a verifier adds are equal or opposite."""
-    quotient = message_hash * pow(private_key, -1, CURVE_ORDER) % CURVE_ORDER
-    for r in (quotient, CURVE_ORDER - quotient):
-        yield (public_key(private_key), message_hash, r, s)
-
-
 def degenerate_claims(random: Random) -> Iterator[Claim]:
     for _ in range(12):
         private_key = random.randrange(1, CURVE_ORDER)
@@ -108,7 +91,7 @@ def degenerate_claims(random: Random) -> Iterator[Claim]:
             yield replaced(claim, index, claim[index] ^ 1 << random.randrange(256))
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
+@settings(derandomize=True, max_examples=150)
 @given(private_keys, signable_hashes)
 def test_valid_signatures_pass_here_and_there(private_key: int, message_hash: int) -> None:
     claim = valid_claim(private_key, message_hash)
@@ -116,7 +99,7 @@ def test_valid_signatures_pass_here_and_there(private_key: int, message_hash: in
     assert oracle(*claim) is True
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, max_examples=300)
 @given(private_keys, signable_hashes, st.integers(0, 3), st.integers(0, 255))
 def test_one_flipped_bit_is_noticed(private_key: int, z: int, index: int, bit: int) -> None:
     claim = valid_claim(private_key, z)
@@ -125,21 +108,21 @@ def test_one_flipped_bit_is_noticed(private_key: int, z: int, index: int, bit: i
     assert oracle(*flipped) is False
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, max_examples=200)
 @given(private_keys, signable_hashes, st.integers(1, CURVE_ORDER - 1))
 def test_equal_and_opposite_points_get_the_same_verdict(private_key: int, z: int, s: int) -> None:
     for claim in opposite_points(private_key, z, s):
         assert verify(*claim) is oracle(*claim) is False
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, max_examples=200)
 @given(st.integers(0, FELT_PRIME - 1), signable_hashes)
 def test_any_number_as_key_gets_the_same_verdict(key: int, message_hash: int) -> None:
     r, s = sign(1, message_hash)
     assert verify(key, message_hash, r, s) is oracle(key, message_hash, r, s)
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, max_examples=300)
 @given(*[st.one_of(st.sampled_from(EDGES), st.integers(0, 2**252))] * 4)
 def test_any_numbers_get_the_same_verdict(key: int, z: int, r: int, s: int) -> None:
     assert verify(key, z, r, s) is oracle(key, z, r, s)

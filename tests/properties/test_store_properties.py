@@ -297,7 +297,7 @@ class LevelMachine(StoreMachine):
 
 
 TestSimulatedStore = StoreMachine.TestCase
-TestSimulatedStore.settings = settings(max_examples=250, stateful_step_count=30, deadline=None)
+TestSimulatedStore.settings = settings(max_examples=250, stateful_step_count=30)
 
 TestLevelStore = LevelMachine.TestCase
-TestLevelStore.settings = settings(max_examples=10, stateful_step_count=30, deadline=None)
+TestLevelStore.settings = settings(max_examples=10, stateful_step_count=30)

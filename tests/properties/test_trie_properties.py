@@ -19,6 +19,7 @@ edge has a length.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from random import Random
 
 import msgspec
@@ -47,6 +48,7 @@ every_trie = pytest.mark.parametrize(
 )
 
 
+@cache
 def keys_of(height: int) -> st.SearchStrategy[int]:
     """Draw neighbours, common prefixes, extremes and anything else."""
     top = (1 << height) - 1
@@ -67,20 +69,24 @@ values = st.one_of(
 )
 
 
+@cache
 def batches_of(height: int) -> st.SearchStrategy[list[Leaves]]:
     return st.lists(st.dictionaries(keys_of(height), values, max_size=7), min_size=1, max_size=4)
+
+
+@cache
+def leaves_of(height: int, least: int, most: int) -> st.SearchStrategy[Leaves]:
+    return st.dictionaries(keys_of(height), values, min_size=least, max_size=most)
 
 
 def present(leaves: Mapping[int, Felt]) -> Leaves:
     return {key: value for key, value in leaves.items() if value}
 
 
-def over_cases(
-    name: str, height: int, check: Callable[[st.DataObject], None], share: int = 1
-) -> None:
+def over_cases(name: str, check: Callable[[st.DataObject], None], share: int = 1) -> None:
     """Run a check on drawn data, as often as the hash is fast."""
 
-    @settings(derandomize=True, deadline=None, max_examples=EXAMPLES[name] // share, database=None)
+    @settings(derandomize=True, max_examples=EXAMPLES[name] // share)
     @given(st.data())
     def run(data: st.DataObject) -> None:
         check(data)
@@ -104,7 +110,7 @@ def test_batches_give_the_trie_built_anew(name: str, height: int) -> None:
             assert nodes == expected_nodes
             assert root_of(nodes.get, height, hash_pair) == expected_root
 
-    over_cases(name, height, check)
+    over_cases(name, check)
 
 
 @pytest.mark.parametrize("name", ["poseidon", "blake2s"])
@@ -132,7 +138,7 @@ def test_one_by_one_in_any_order_and_over_detours(name: str, height: int) -> Non
     hash_pair = HASHES[name]
 
     def check(data: st.DataObject) -> None:
-        batch = data.draw(st.dictionaries(keys_of(height), values, min_size=1, max_size=6))
+        batch = data.draw(leaves_of(height, 1, 6))
         at_once = update(no_nodes, batch, height, hash_pair)
         detour = {key: (value + 1) % FELT_PRIME for key, value in batch.items()}
         steps = [*data.draw(st.permutations(sorted(detour.items()))), *batch.items()]
@@ -147,7 +153,7 @@ def test_one_by_one_in_any_order_and_over_detours(name: str, height: int) -> Non
         assert emptied.root == 0
         assert apply(nodes, emptied.changes) == {}
 
-    over_cases(name, height, check)
+    over_cases(name, check)
 
 
 def verdict(
@@ -165,7 +171,7 @@ def test_honest_proofs_tell_the_truth(name: str, height: int) -> None:
     hash_pair = HASHES[name]
 
     def check(data: st.DataObject) -> None:
-        leaves = present(data.draw(st.dictionaries(keys_of(height), values, max_size=8)))
+        leaves = present(data.draw(leaves_of(height, 0, 8)))
         root, nodes = build(leaves, height, hash_pair)
         asked = [*leaves, *data.draw(st.lists(keys_of(height), min_size=1, max_size=5))]
         together = prove(nodes.get, asked, height, hash_pair)
@@ -181,7 +187,7 @@ def test_honest_proofs_tell_the_truth(name: str, height: int) -> None:
                 without = {at: node for at, node in together.items() if at != needed}
                 assert verdict(root, key, without, height, hash_pair) is None
 
-    over_cases(name, height, check, share=2)
+    over_cases(name, check, share=2)
 
 
 def flipped_nodes(node: Node, bits: tuple[int, ...]) -> Iterator[Node]:
@@ -224,14 +230,14 @@ def test_no_changed_bit_of_a_walked_node_proves_anything(name: str, height: int)
     hash_pair = HASHES[name]
 
     def check(data: st.DataObject) -> None:
-        leaves = present(data.draw(st.dictionaries(keys_of(height), values, max_size=6)))
+        leaves = present(data.draw(leaves_of(height, 0, 6)))
         root, nodes = build(leaves, height, hash_pair)
         key = data.draw(st.one_of(st.sampled_from([*leaves, 0]), keys_of(height)))
         proof = prove(nodes.get, [key], height, hash_pair)
         drawn = data.draw(st.integers(0, 255))
         assert_no_changed_node_survives(root, key, proof, height, hash_pair, (*SOME_BITS, drawn))
 
-    over_cases(name, height, check, share=4)
+    over_cases(name, check, share=4)
 
 
 @pytest.mark.parametrize("key", [5, 6, 2**250, 2**251 - 1], ids=hex)
@@ -250,7 +256,7 @@ def test_another_root_or_key_proves_nothing_wrong(name: str, height: int) -> Non
     hash_pair = HASHES[name]
 
     def check(data: st.DataObject) -> None:
-        leaves = present(data.draw(st.dictionaries(keys_of(height), values, max_size=6)))
+        leaves = present(data.draw(leaves_of(height, 0, 6)))
         root, nodes = build(leaves, height, hash_pair)
         asked = [*leaves, *data.draw(st.lists(keys_of(height), min_size=1, max_size=2))]
         proof = prove(nodes.get, asked, height, hash_pair)
@@ -266,7 +272,7 @@ def test_another_root_or_key_proves_nothing_wrong(name: str, height: int) -> Non
                 answer = verdict(root, near, proof, height, hash_pair)
                 assert answer is None or answer == leaves.get(near, 0)
 
-    over_cases(name, height, check, share=4)
+    over_cases(name, check, share=4)
 
 
 @every_trie
@@ -274,10 +280,7 @@ def test_nodes_of_another_trie_prove_nothing_wrong(name: str, height: int) -> No
     hash_pair = HASHES[name]
 
     def check(data: st.DataObject) -> None:
-        first, second = (
-            present(data.draw(st.dictionaries(keys_of(height), values, min_size=1, max_size=6)))
-            for _ in range(2)
-        )
+        first, second = (present(data.draw(leaves_of(height, 1, 6))) for _ in range(2))
         root, nodes = build(first, height, hash_pair)
         _, others = build(second, height, hash_pair)
         asked = [*first, *second, *data.draw(st.lists(keys_of(height), max_size=2))]
@@ -291,7 +294,7 @@ def test_nodes_of_another_trie_prove_nothing_wrong(name: str, height: int) -> No
                 answer = verdict(root, key, mixed | {at: node}, height, hash_pair)
                 assert answer is None or answer == first.get(key, 0)
 
-    over_cases(name, height, check, share=4)
+    over_cases(name, check, share=4)
 
 
 def test_the_empty_trie_proves_absence_alone() -> None:

@@ -3,6 +3,7 @@
 import re
 import string
 from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import pytest
@@ -62,35 +63,52 @@ VALUES_1 = {
 VALUES = (VALUES_0, VALUES_1)
 
 
-def kinds(revision: int, structs: list[str]) -> st.SearchStrategy[str]:
+@cache
+def kinds(revision: int, structs: tuple[str, ...]) -> st.SearchStrategy[str]:
     """Draw value types at any depth of arrays, structs at depth 0 and 1."""
     values = st.sampled_from(sorted(VALUES[revision]))
     deep = st.tuples(values, st.sampled_from(["", "", "*", "**"])).map("".join)
-    known = structs + sorted(PRESETS if revision == 1 else {})
+    known = [*structs, *sorted(PRESETS if revision == 1 else {})]
     if not known:
         return deep
     return deep | st.tuples(st.sampled_from(known), st.sampled_from(["", "*"])).map("".join)
 
 
-@st.composite
-def fields(draw: st.DrawFn, revision: int, structs: list[str], enums: list[str]) -> Fields:
+@cache
+def names(least: int, most: int) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.text(LETTERS, max_size=8), min_size=least, max_size=most, unique=True)
+
+
+@cache
+def field_kinds(
+    revision: int, structs: tuple[str, ...], enums: tuple[str, ...]
+) -> st.SearchStrategy[dict[str, str]]:
     choices = [kinds(revision, structs).map(lambda kind: {"type": kind})]
     leaves = kinds(revision, structs).filter(lambda kind: not kind.endswith("*"))
     choices.append(leaves.map(lambda kind: {"type": "merkletree", "contains": kind}))
     if enums:
         chosen = st.sampled_from(enums)
         choices.append(chosen.map(lambda name: {"type": "enum", "contains": name}))
-    names = draw(st.lists(st.text(LETTERS, max_size=8), max_size=5, unique=True))
-    return [{"name": name, **draw(st.one_of(choices))} for name in names]
+    return st.one_of(choices)
 
 
-@st.composite
-def variants(draw: st.DrawFn, structs: list[str]) -> Fields:
-    names = draw(st.lists(st.text(LETTERS, max_size=8), min_size=1, max_size=3, unique=True))
+@cache
+def variant_kinds(structs: tuple[str, ...]) -> st.SearchStrategy[list[str]]:
     # An array of a struct that stands nowhere else is a dangling type to starknet-py.
     sound = kinds(1, structs).filter(lambda kind: kind.removesuffix("*") not in structs)
-    several = st.lists(sound | st.sampled_from(structs) if structs else sound, max_size=3)
-    return [{"name": name, "type": f"({','.join(draw(several))})"} for name in names]
+    return st.lists(sound | st.sampled_from(structs) if structs else sound, max_size=3)
+
+
+def fields(
+    draw: st.DrawFn, revision: int, structs: tuple[str, ...], enums: tuple[str, ...]
+) -> Fields:
+    kind = field_kinds(revision, structs, enums)
+    return [{"name": name, **draw(kind)} for name in draw(names(0, 5))]
+
+
+def variants(draw: st.DrawFn, structs: tuple[str, ...]) -> Fields:
+    several = variant_kinds(structs)
+    return [{"name": name, "type": f"({','.join(draw(several))})"} for name in draw(names(1, 3))]
 
 
 def needed(types: Json, name: str) -> set[str]:
@@ -99,25 +117,25 @@ def needed(types: Json, name: str) -> set[str]:
     return {name}.union(*(needed(types, part) for part in below & types.keys()))
 
 
-@st.composite
-def values(draw: st.DrawFn, types: Json, revision: int, kind: str) -> object:
+def values(draw: st.DrawFn, types: Json, revision: int, kind: str, least: int = 0) -> object:
+    """Draw a value of a kind; an array has `least` values or some more."""
     if kind.endswith("*"):
-        return draw(st.lists(values(types, revision, kind[:-1]), max_size=3))
+        count = draw(st.integers(least, 3 if least == 0 else 5))
+        return [values(draw, types, revision, kind[:-1]) for _ in range(count)]
     if kind not in types:
         return draw(VALUES[revision][kind])
     message: dict[str, object] = {}
     for field in types[kind]:
         inner = field.get("contains", "")
         if field["type"] == "merkletree":
-            leaf = values(types, revision, inner)
-            message[field["name"]] = draw(st.lists(leaf, min_size=1, max_size=5))
+            message[field["name"]] = values(draw, types, revision, f"{inner}*", least=1)
         elif field["type"] == "enum":
             variant = draw(st.sampled_from(types[inner]))
             parts = [part for part in variant["type"][1:-1].split(",") if part]
-            chosen = [draw(values(types, revision, part)) for part in parts]
+            chosen = [values(draw, types, revision, part) for part in parts]
             message[field["name"]] = {variant["name"]: chosen}
         else:
-            message[field["name"]] = draw(values(types, revision, field["type"]))
+            message[field["name"]] = values(draw, types, revision, field["type"])
     return message
 
 
@@ -126,14 +144,15 @@ def typed_data(draw: st.DrawFn, revision: int) -> Json:
     types: Json = {}
     enums: list[str] = []
     for name in draw(st.permutations(["Mu", "alpha 2", "Zeta", "beta"])):
-        structs = [known for known in types if known not in enums]
+        structs = tuple(known for known in types if known not in enums)
         if revision == 1 and len(types) < 3 and draw(st.booleans()):
-            types[name] = draw(variants(structs))
+            types[name] = variants(draw, structs)
             enums.append(name)
         else:
-            types[name] = draw(fields(revision, structs, enums))
+            types[name] = fields(draw, revision, structs, tuple(enums))
     primary = next(reversed(types))
-    message = draw(values({**(PRESETS if revision == 1 else {}), **types}, revision, primary))
+    known = {**(PRESETS if revision == 1 else {}), **types}
+    message = values(draw, known, revision, primary)
     domain: Json = {
         "name": draw(WORDS),
         "version": draw(FELTS.map(str)),
@@ -160,7 +179,7 @@ SHAPES = (
 def test_hashes_are_those_of_starknet_py(revision: int) -> None:
     seen: list[str] = []
 
-    @settings(derandomize=True, deadline=None, max_examples=200)
+    @settings(derandomize=True, max_examples=200)
     @given(data=typed_data(revision), account=st.integers(0, FELT_PRIME - 1))
     def compare(data: Json, account: int) -> None:
         reference = Reference.from_dict(deepcopy(data))

@@ -336,7 +336,7 @@ JSON = st.recursive(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, max_examples=300)
 @given(data=JSON, account=JSON)
 def test_any_json_is_refused(data: object, account: object) -> None:
     assert refuses(data, account)
@@ -349,7 +349,7 @@ LIKELY = st.sampled_from([0, 1, "0x8", "true", "word", True, "felt", "felt*", "u
 def test_any_change_is_refused_or_hashed_as_by_starknet_py() -> None:
     agreed: list[Json] = []
 
-    @settings(derandomize=True, deadline=None, max_examples=1_000)
+    @settings(derandomize=True, max_examples=1_000)
     @given(data=st.sampled_from([EVERYTHING, OLD]), changes=st.data())
     def compare(data: Json, changes: st.DataObject) -> None:
         for _change in range(changes.draw(st.sampled_from([1, 1, 2, 3]))):

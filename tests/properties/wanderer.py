@@ -24,10 +24,8 @@ from sequencer.starknet.transactions import (
     transaction_hash,
 )
 from tests.unit.chain.network import PRIVATE, address_of, key_of
+from tests.unit.engine.following import ENTRIES
 from tests.unit.engine.rolling import Act, Chain, deposit
-
-ENTRIES = 10**6
-"""More rows of the outbox than there are."""
 
 
 class Wanderer:

@@ -16,18 +16,10 @@ from tests.strategies import Unchecked
 from tests.unit.api.starknet_rpc.executing import ALICE, sent
 from tests.unit.api.starknet_rpc.executing import World as Signing
 from tests.unit.engine.builders import until
-from tests.unit.engine.desks import ORDER, process_as_before
-
-pytestmark = pytest.mark.usefixtures("process")
+from tests.unit.engine.desks import ORDER
 
 ALICE_AT = format_felt(ALICE)
 ADD = "starknet_addInvokeTransaction"
-
-
-@pytest.fixture
-def process() -> object:
-    with process_as_before():
-        yield
 
 
 @asynccontextmanager

@@ -12,18 +12,9 @@ from sequencer.starknet.felt import format_felt
 from tests.simulation.api_world import Client, Traders, answering
 from tests.unit.chain.network import MARKET, address_of
 from tests.unit.engine.builders import until
-from tests.unit.engine.desks import process_as_before
-
-pytestmark = pytest.mark.usefixtures("process")
 
 ALICE = format_felt(address_of("alice"))
 _Fields = dict[str, Any]
-
-
-@pytest.fixture
-def process() -> object:
-    with process_as_before():
-        yield
 
 
 class Follower:

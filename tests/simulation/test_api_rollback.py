@@ -21,20 +21,11 @@ from tests.simulation.api_world import Client, Failed, Traders, answering
 from tests.strategies import Unchecked
 from tests.unit.api.perp_rpc.proof_reader import read_proof
 from tests.unit.chain.network import MARKET, address_of
-from tests.unit.engine.desks import process_as_before
 
-pytestmark = pytest.mark.usefixtures("process")
-
-ALICE, BOB = (format_felt(address_of(name)) for name in ("alice", "bob"))
+ALICE = format_felt(address_of("alice"))
 EXCHANGE, ROWS = format_felt(EXCHANGE_ADDRESS), format_felt(ROWS_ROOT_SLOT)
 GONE = frozenset({"STATE_COLLECTED", "STATE_PRUNED", "EPOCH_CONFLICT"})
 CODES_GONE = frozenset({24, 29, 33, 42})
-
-
-@pytest.fixture
-def process() -> object:
-    with process_as_before():
-        yield
 
 
 async def at_block(client: Client, name: str, block_hash: str, **values: Unchecked) -> list[int]:

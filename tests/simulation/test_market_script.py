@@ -44,12 +44,12 @@ def recording() -> Recording:
 
 
 @cache
-def cast() -> Cast:
-    return make_cast(1, 1_000)
+def cast(traders: int = 1_000) -> Cast:
+    return make_cast(1, traders)
 
 
-def new_script(signs: bool = False) -> MarketScript:
-    script = MarketScript(recording(), cast(), CHAIN_ID)
+def new_script(signs: bool = False, traders: int = 1_000) -> MarketScript:
+    script = MarketScript(recording(), cast(traders), CHAIN_ID)
     script.sign(signs)
     return script
 
@@ -232,23 +232,24 @@ def test_the_story_ends_with_every_recorded_trade_accounted_for() -> None:
     assert BLOCK_MS < blocks[0].time_ms - time_ms < GAP_MS_MAX
     assert blocks[0].modes == (REOPEN,)
     assert script.shadow.state.system.mode is Mode.CANCEL_ONLY
-    assert all(row.waiting for row in script.shadow.state.orders.values())
+    assert {row.waiting for row in script.shadow.state.orders.values()} == {True}
     (refused,) = run(script.refused_faults())
     assert (refused.refusal, len(refused.operates)) == (Reason.GUARD_STOPPED, 2)
     assert script.shadow.state.system.guards_off == ()
     climb = run(script.climb())
     modes = [mode.mode for block in climb for mode in block.modes if not isinstance(mode, Reopen)]
     assert modes == [Mode.POST_ONLY, Mode.OPEN]
-    assert all(not block.items for block in climb if not block.modes and block is climb[0])
+    assert (climb[0].modes, climb[0].items) == ((), ())
     run(script.trade(script.first_ms + 14_000))
+    assert len(script.shadow.volumes) == 2
     for volume in script.shadow.volumes.values():
         assert volume.recorded == volume.filled + volume.undone + volume.skipped
         assert min(volume.filled, volume.undone, volume.skipped) > 0
 
 
 def test_the_same_calls_give_the_same_blocks_also_in_another_process() -> None:
-    script, other = new_script(signs=True), new_script(signs=True)
-    elsewhere = ScriptProcess(MARKET_DATA, 1, 1_000, CHAIN_ID)
+    script, other = (new_script(signs=True, traders=100) for _ in range(2))
+    elsewhere = ScriptProcess(MARKET_DATA, 1, 100, CHAIN_ID)
     try:
         assert elsewhere.opening.genesis == script.genesis
         assert elsewhere.opening.first_ms == script.first_ms
@@ -282,7 +283,7 @@ def test_a_script_runs_forward_unsigned_and_goes_on_signed() -> None:
     run(signed.warm_up())
     run(signed.trade(signed.first_ms + 2_000))
     unsigned = [*forward.warm_up(), *forward.trade(forward.first_ms + 2_000)]
-    assert all(item.r == item.s == 0 for block in unsigned for item in block.items)
+    assert {(item.r, item.s) for block in unsigned for item in block.items} == {(0, 0)}
     forward.sign(True)
     until_ms = signed.first_ms + 4_000
     assert run(forward.trade(until_ms)) == run(signed.trade(until_ms))

@@ -108,21 +108,18 @@ def _own_uses(source: Source) -> Iterator[str]:
     definitions: dict[str, list[ast.stmt]] = {}
     for name, node in _definitions(source.tree.body):
         definitions.setdefault(name, []).append(node)
+    reads: dict[str, set[ast.AST]] = {}
+    for read in source.nodes:
+        if isinstance(read, ast.Name) and isinstance(read.ctx, ast.Load):
+            reads.setdefault(read.id, set()).add(read)
     for name, nodes in definitions.items():
         registered = any(isinstance(node, Definition) and _is_registered(node) for node in nodes)
-        if registered or _is_read_outside(source, name, nodes):
+        if registered or _is_read_outside(reads.get(name, set()), nodes):
             yield name
 
 
-def _is_read_outside(source: Source, name: str, definitions: Sequence[ast.stmt]) -> bool:
-    inside = {id(inner) for node in definitions for inner in ast.walk(node)}
-    return any(
-        isinstance(node, ast.Name)
-        and node.id == name
-        and isinstance(node.ctx, ast.Load)
-        and id(node) not in inside
-        for node in source.nodes
-    )
+def _is_read_outside(reads: Set[ast.AST], definitions: Sequence[ast.stmt]) -> bool:
+    return not reads <= {inner for node in definitions for inner in ast.walk(node)}
 
 
 def _is_registered(node: Definition) -> bool:

@@ -7,8 +7,9 @@ Promises: checkers take values of this module and return findings; only `read_so
 import ast
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,9 +71,9 @@ class Source:
     def room(self) -> str:
         return room_of(self.module)
 
-    @property
-    def nodes(self) -> Iterator[ast.AST]:
-        return ast.walk(self.tree)
+    @cached_property
+    def nodes(self) -> Sequence[ast.AST]:
+        return tuple(ast.walk(self.tree))
 
 
 def parse(path: str, text: str) -> Source:
@@ -125,24 +126,24 @@ def _belongs(name: str) -> bool:
     return not hidden and name not in _SKIPPED and not name.endswith(".egg-info")
 
 
-def read_sources(root: Path = ROOT) -> list[Source]:
-    folders = [root / name for name in CODE_FOLDERS if (root / name).is_dir()]
+def read_sources() -> list[Source]:
+    folders = [ROOT / name for name in CODE_FOLDERS if (ROOT / name).is_dir()]
     paths = [path for folder in folders for path in walk_files(folder) if path.suffix == ".py"]
-    return [parse(path.relative_to(root).as_posix(), path.read_text("utf-8")) for path in paths]
+    return [parse(path.relative_to(ROOT).as_posix(), path.read_text("utf-8")) for path in paths]
 
 
-def read_texts(root: Path = ROOT) -> Iterator[tuple[str, str]]:
+def read_texts() -> Iterator[tuple[str, str]]:
     """Yield (path, text) of every file that is UTF-8 text."""
-    for path in walk_files(root):
+    for path in walk_files(ROOT):
         try:
-            yield path.relative_to(root).as_posix(), path.read_text("utf-8")
+            yield path.relative_to(ROOT).as_posix(), path.read_text("utf-8")
         except UnicodeDecodeError:
             continue
 
 
-def entry_points(root: Path = ROOT) -> set[tuple[str, str]]:
+def entry_points() -> set[tuple[str, str]]:
     """Read the (module, name) pairs that pyproject.toml installs as commands and as plugins."""
-    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     groups = [project.get("scripts", {}), *project.get("entry-points", {}).values()]
     targets = [str(target).partition(":") for group in groups for target in group.values()]
     return {(module, function) for module, _, function in targets}

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -19,9 +18,7 @@ from sequencer.engine.requests import REQUESTS
 from sequencer.model.admin_limits import ADMIN_BODY_BYTES_MAX, ADMIN_CALLS_MAX
 from sequencer.model.secret import Secret
 from tests.unit.engine.builders import until
-from tests.unit.engine.desks import desk_beside
 from tests.unit.engine.logs import MemoryLogFile, memory_log
-from tests.unit.engine.rolling import Chain
 
 TOKEN = Secret(0xABC)
 BEARER = f"Bearer {TOKEN.value:064x}"
@@ -74,11 +71,6 @@ async def serving(desk: Desk, log: OperatorLog | None = None) -> AsyncIterator[C
             yield Client(url, session)
         finally:
             running.cancel()
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return desk_beside(Chain().store, tmp_path)
 
 
 async def test_an_operator_is_answered(desk: Desk) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,16 +16,9 @@ from sequencer.model.admin_limits import ADMIN_CALLS_MAX, ADMIN_URGENT_CALLS_MAX
 from sequencer.model.rows import Mode
 from tests.unit.api.test_admin import BEARER, Client, hang, serving
 from tests.unit.engine.builders import until
-from tests.unit.engine.desks import desk_beside
-from tests.unit.engine.rolling import Chain
 
 HEADERS = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
 BEGINNINGS = [b"", HEADERS.encode(), f"{HEADERS}\r\n{{".encode()]
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return desk_beside(Chain().store, tmp_path)
 
 
 @contextmanager

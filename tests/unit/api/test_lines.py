@@ -19,6 +19,8 @@ from sequencer.model.refusals import Reason
 from tests.strategies import Unchecked
 from tests.unit.engine.builders import InlineWorker, Rig, report, running, turns, until
 
+PATIENCE_SECONDS = 20
+
 
 class Written:
     """What a node has written, line by line. `closed`: nobody reads any more."""
@@ -262,7 +264,7 @@ async def pumped(reading: int, writing: int, *chunks: bytes) -> list[bytes]:
         os.close(writing)
 
     await asyncio.to_thread(write)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await done.wait()
     return taken[:-1]
 
@@ -290,6 +292,7 @@ def test_the_end_of_the_loop_is_no_failure_of_the_thread_that_reads(
 ) -> None:
     failures: list[object] = []
     monkeypatch.setattr(threading, "excepthook", failures.append)
+    before, reading = {*threading.enumerate()}, list[threading.Thread]()
 
     async def node() -> None:
         begun = asyncio.Event()
@@ -299,14 +302,14 @@ def test_the_end_of_the_loop_is_no_failure_of_the_thread_that_reads(
             await asyncio.Event().wait()
 
         LinePipes(*pipes).pump(asyncio.get_running_loop(), take)
+        reading.extend(each for each in threading.enumerate() if each not in before)
         await asyncio.to_thread(os.write, pipes[1], b"one\ntwo\n")
         await begun.wait()
 
     asyncio.run(node())
-    for thread in threading.enumerate():
-        if thread.name == "lines":
-            thread.join(5)
-            assert not thread.is_alive()
+    (thread,) = [each for each in reading if each.name == "lines"]
+    thread.join(PATIENCE_SECONDS)
+    assert not thread.is_alive()
     assert not failures
 
 

@@ -105,11 +105,6 @@ def test_a_store_that_cannot_be_read_leaves_the_rest(
     assert "height" not in found
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return desk_beside(Chain().store, tmp_path)
-
-
 async def test_the_server_counts_its_requests_and_shows_no_token(desk: Desk) -> None:
     async with serving(desk) as client:
         await client.raw(b"", {"Authorization": ""})

@@ -26,6 +26,9 @@ from tests.unit.engine.builders import turns, until
 LAST = "Connection: close\r\n"
 IDLE_CONNECTIONS = 2_000
 FILES_BESIDE = 200
+READ_AT_ONCE_BYTES = 65_536
+"""Who has sent more than the server reads may hear of the end of the connection alone."""
+
 BEGINNINGS = [b"", b"POST / HT", head()[:-2], head() + ASK[:10]]
 
 
@@ -105,33 +108,43 @@ async def test_what_is_no_http_is_turned_away(
 ) -> None:
     async with serving(Toys()) as client:
         with nothing_unexpected():
-            answer = await client.raw(sent, half_close=True)
-            assert answer.startswith(b"HTTP/1.") or answer == b""
-            assert answer == b"" or answer[9:10] == b"4", answer
-            assert b"aiohttp" not in answer
-            assert b"Traceback" not in answer
+            for half_close in (False, True):
+                answer = await client.raw(sent, half_close=half_close)
+                assert answer[9:10] == b"4" or answer == b"", answer
+                assert answer or half_close or len(sent) > READ_AT_ONCE_BYTES
+                assert b"aiohttp" not in answer
+                assert b"Traceback" not in answer
             assert await is_served(client)
     assert capfd.readouterr() == ("", "")
 
 
 CHUNKS = {
-    "no size": (b"x\r\n", PARSE_ERROR),
-    "a negative size": (b"-1\r\nx\r\n", PARSE_ERROR),
-    "a huge size": (b"f" * 20 + b"\r\nx\r\n", PARSE_ERROR),
-    "too little": (b"2\r\n{}\r\nz\r\n", PARSE_ERROR),
-    "too much": (b"2\r\n{}{}\r\n0\r\n\r\n", PARSE_ERROR),
+    "no size": (b"x\r\n", None),
+    "a negative size": (b"-1\r\nx\r\n", None),
+    "a huge size": (b"f" * 20 + b"\r\nx\r\n", None),
+    "too little": (b"2\r\n{}\r\nz\r\n", None),
+    "too much": (b"2\r\n{}{}\r\n0\r\n\r\n", None),
     "nothing": (b"0\r\n\r\n", PARSE_ERROR),
-    "too long": (b"100000\r\n" + b"x" * 0x100000 + b"\r\n", INVALID_REQUEST),
+    "too long": ((b"100000\r\n" + b"x" * 0x100000 + b"\r\n") * 5, INVALID_REQUEST),
 }
+"""Each with the code of its answer, None where it is no HTTP."""
 
 
 @pytest.mark.parametrize(("sent", "code"), CHUNKS.values(), ids=CHUNKS.keys())
-async def test_chunks_that_make_no_sense_are_told_so_or_end_it(sent: bytes, code: int) -> None:
-    repeated = sent * (5 if code == INVALID_REQUEST else 1)
+async def test_chunks_that_make_no_sense_are_told_so(
+    sent: bytes, code: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "RPC_IDLE_SECONDS_MAX", 0.05)
+    monkeypatch.setattr(connections, "RPC_CLOSING_SECONDS_MAX", 0.05)
     async with serving(Toys()) as client:
         with nothing_unexpected():
-            answer = await client.raw(CHUNKED + repeated, half_close=True)
-            assert answer == b"" or answer.startswith(b"HTTP/1.1 400") or code_of(answer) == code
+            answer = await client.raw(CHUNKED + sent)
+            if code is None:
+                assert answer.startswith(b"HTTP/1.0 400 ")
+            else:
+                assert code_of(answer) == code
+            half = await client.raw(CHUNKED + sent[:-1], half_close=True)
+            assert half == b"" or code_of(half) == code
             assert await is_served(client)
             assert client.server.traffic().bytes_held == 0
 

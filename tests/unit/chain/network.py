@@ -74,8 +74,8 @@ def exchange_call(entry_point: str, /, **values: Any) -> ContractCall:  # noqa: 
 class Network:
     """A chain that grows block by block; knows everybody's keys and nonces."""
 
-    def __init__(self, genesis: Genesis | None = None) -> None:
-        self.genesis = genesis or make_genesis()
+    def __init__(self) -> None:
+        self.genesis = make_genesis()
         self.chain: Chain = start_chain(self.genesis)
         self.environment = Environment(self.chain.chain_id, verify)
         self.blocks: list[Block] = [self.chain.head]

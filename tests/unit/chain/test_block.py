@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,6 +17,7 @@ from sequencer.model.orders import Side
 from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.block import Receipt
 from sequencer.starknet.version import parse_version
+from tests.tidy.source import ROOT
 from tests.unit.chain.network import (
     Network,
     address_of,
@@ -26,8 +26,6 @@ from tests.unit.chain.network import (
     key_of,
     make_genesis,
 )
-
-ROOT = Path(__file__).parents[3]
 
 
 def busy_network() -> Network:

@@ -1,7 +1,6 @@
 """The shipped classes as clients get, check, parse and declare them."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,8 +29,8 @@ from sequencer.chain.shipped_class import (
 from sequencer.chain.token_contract import TOKEN
 from sequencer.starknet.felt import encode_short_string
 from sequencer.starknet.names import selector
+from tests.rpc_schemas import SPECIFICATION
 
-SPECIFICATION = Path(__file__).parents[3].parent / "shared" / "spec" / "starknet"
 every_class = pytest.mark.parametrize(
     "shipped", SHIPPED.values(), ids=[native.name for native in NATIVES]
 )

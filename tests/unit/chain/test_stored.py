@@ -44,7 +44,7 @@ from sequencer.starknet.transactions import (
 from sequencer.starknet.trie_node import Binary, Edge, Node, decode_node, encode_node
 from tests.strategies import Unchecked, felts, refused
 from tests.unit.chain.network import Network, exchange_call
-from tests.unit.chain.test_codec import values_of
+from tests.unit.chain.stored_values import read_or_none, values_of
 
 DECLARED = re.compile(r"self\.(\w+): dict\[.*, (\w+)\] = \{\}")
 """Where a state says which rows it keeps."""
@@ -267,16 +267,6 @@ def test_bytes_that_nobody_wrote_are_refused_by_code(data: bytes) -> None:
     for decode, encode in ((decode_header, encode_header), (decode_body, encode_body)):
         found = read_or_none(lambda decode=decode: decode(bytes((BLOCK_VERSION,)) + data))  # type: ignore[misc]
         assert found is None or encode(found) == bytes((BLOCK_VERSION,)) + data
-
-
-def read_or_none(read: Callable[[], Any]) -> Any:  # noqa: ANN401
-    """Return what is read, or None where it is refused as malformed and as nothing else."""
-    try:
-        return read()
-    except Refused as refusal:
-        if refusal.reason is not Reason.ROW_MALFORMED:
-            raise
-        return None
 
 
 def test_mappings_are_written_in_one_order() -> None:

@@ -8,6 +8,8 @@ from typer.testing import CliRunner, Result
 from sequencer.cli.application import application
 from sequencer.config import ETHEREUM_KEY_VARIABLE, environment_for_others
 
+pytestmark = pytest.mark.usefixtures("no_keys_outside")
+
 RUNNER = CliRunner()
 NOBODY = "http://127.0.0.1:1"
 ADDRESS = "0x" + "ab" * 20
@@ -25,12 +27,6 @@ def key(tmp_path: Path) -> Path:
     file = tmp_path / "key"
     file.write_text(KEY)
     return file
-
-
-@pytest.fixture(autouse=True)
-def no_keys_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PERPCHAIN_ACCOUNT_KEY", "PERPCHAIN_ETHEREUM_KEY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def require_one_line(done: Result, words: str) -> None:

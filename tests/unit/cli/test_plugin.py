@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,17 +19,13 @@ from sequencer.model.plugins import HOST_BUCKET, READER_PREFIX
 from sequencer.model.secret import Secret
 from sequencer.storage.folder import open_folder
 from tests.unit.engine.builders import genesis_text
-from tests.unit.engine.desks import Operated, operated, process_as_before
+from tests.unit.engine.desks import Operated, operated
 from tests.unit.engine.logs import memory_log
 from tests.unit.engine.toy_plugins import FINE, OTHER_VETO, VETO, WARNING, told
 
+pytestmark = pytest.mark.usefixtures("process")
+
 TOKEN = Secret(0xABC)
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    with process_as_before():
-        yield
 
 
 def typed(*arguments: object) -> Result:
@@ -163,10 +159,3 @@ def test_beside_a_stopped_node_there_is_only_a_look(folder: Path) -> None:
             f"NODE_NOT_RUNNING: plugins are told by a node that runs; next: perpchain node {folder}"
         )
         assert done.stderr == f"perpchain plugin {command}: {words}\n"
-
-
-@pytest.mark.parametrize("command", ["list", "park", "unpark", "rebuild"])
-def test_every_command_has_an_example(command: str) -> None:
-    done = typed("plugin", command, "--help")
-    assert done.exit_code == 0
-    assert f"Example: perpchain plugin {command} " in done.stdout

@@ -1,7 +1,6 @@
 """A price that was lost in a long halt: what is listed, and how one is named."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,9 @@ from sequencer.model.units import ONE
 from tests.unit.chain.network import MARKET, START_MS
 from tests.unit.cli.test_plugin import refused, serving, shown
 from tests.unit.engine.builders import applied, reports
-from tests.unit.engine.desks import Operated, operated, process_as_before
+from tests.unit.engine.desks import Operated, operated
 
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    with process_as_before():
-        yield
+pytestmark = pytest.mark.usefixtures("process")
 
 
 async def reported(rig: Operated, price: int) -> None:

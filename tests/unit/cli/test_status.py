@@ -1,19 +1,14 @@
 """What a person and a program are told of a mode: whether blocks are made comes first."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.unit.cli.test_plugin import serving, shown
-from tests.unit.engine.desks import operated, process_as_before
+from tests.unit.engine.desks import operated
 
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    with process_as_before():
-        yield
+pytestmark = pytest.mark.usefixtures("process")
 
 
 def mode_of(page: str) -> str:

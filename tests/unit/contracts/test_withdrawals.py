@@ -129,17 +129,17 @@ def test_the_first_reason_against_a_withdrawal_names_the_refusal() -> None:
     assert refused(world, nobody, bent, BLOCK + 2) == "WITHDRAWALS_PAUSED"
 
 
-def expected_code(of: Withdrawal, proof: Proof) -> str:
-    """Ask our own node's check of a claim, which knows no contract, what is wrong with it."""
+def expected_code(proof: Proof) -> str:
+    """Ask our own node's check of a claim, which knows no contract, what is wrong with a proof."""
     claim = Claim(
         contract=0,
         exchange=EXCHANGE,
         chain_id=CHAIN_ID,
         height=BLOCK,
         state_root=STATE.root,
-        withdrawal_id=of.id,
-        recipient=of.recipient,
-        amount=of.amount,
+        withdrawal_id=MINE.id,
+        recipient=MINE.recipient,
+        amount=MINE.amount,
         proof=WithdrawalProof(
             classes_root=proof.classes_root,
             class_hash=proof.class_hash,
@@ -169,14 +169,14 @@ def changed(nodes: list[Node], place: int, new: Callable[[Node], Node]) -> list[
 def test_one_bit_of_a_storage_node_is_found(world: World, place: int) -> None:
     nodes = changed(list(PROOF.storage_nodes), place, bent_node)
     proof = replace(PROOF, storage_nodes=nodes)
-    assert refused(world, proof=proof) == expected_code(MINE, proof) != "accepted"
+    assert refused(world, proof=proof) == expected_code(proof) != "accepted"
 
 
 @pytest.mark.parametrize("place", range(len(PROOF.contract_nodes)))
 def test_one_bit_of_a_contract_node_is_found(world: World, place: int) -> None:
     nodes = changed(list(PROOF.contract_nodes), place, bent_node)
     proof = replace(PROOF, contract_nodes=nodes)
-    assert refused(world, proof=proof) == expected_code(MINE, proof) != "accepted"
+    assert refused(world, proof=proof) == expected_code(proof) != "accepted"
 
 
 def test_sides_that_are_not_on_the_way_are_bound_by_the_root(world: World) -> None:
@@ -208,7 +208,7 @@ def test_another_proof_is_refused_by_name(
     world: World, changes: dict[str, object], code: str
 ) -> None:
     proof = replace(PROOF, **changes)
-    assert refused(world, proof=proof) == expected_code(MINE, proof) == code
+    assert refused(world, proof=proof) == expected_code(proof) == code
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_the_node_and_the_contract_refuse_proofs_alike(seed: int) -> None:
     for _ in range(150):
         proof = random_proof(choose)
         code = refused(world, proof=proof)
-        assert code == expected_code(MINE, proof)
+        assert code == expected_code(proof)
         seen[code] += 1
         world.machine.slots = dict(kept)
     assert seen["accepted"]

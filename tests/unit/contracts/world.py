@@ -5,17 +5,16 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from contracts.natives import NATIVES, SETTLEMENT, USDC
+from sequencer.model.limits import TRIE_HEIGHT_MAX
 from sequencer.starknet.felt import Felt, encode_short_string
 from sequencer.starknet.felt_hash import pedersen, poseidon_array
 from sequencer.starknet.names import storage_address
 from sequencer.starknet.state import ContractLeaf, contract_leaf_hash, state_root
-from sequencer.starknet.trie import no_nodes, update
 from sequencer.starknet.trie_node import Binary, Node
-from sequencer.starknet.trie_proof import prove
 from sequencer.starknet.version import STATE_ROOT_ALWAYS_COMBINED
+from tests.proven_trie import ProvenTrie
 from tests.unit.contracts.machine import MemoryMachine, refusal
 
-HEIGHT = 251
 DELAY = 3_600
 DAY = 86_400
 OWNER, OPERATOR, PAYER, STRANGER = 0x10, 0x20, 0x30, 0x40
@@ -109,19 +108,6 @@ class Withdrawal(msgspec.Struct, frozen=True):
         return poseidon_array((self.id, self.recipient, self.amount))
 
 
-class Trie:
-    """A trie in memory."""
-
-    def __init__(self, leaves: Mapping[int, Felt]) -> None:
-        done = update(no_nodes, leaves, HEIGHT, pedersen)
-        self.root = done.root
-        self._nodes = {position: node for position, node in done.changes.items() if node}
-
-    def path(self, key: int) -> list[Node]:
-        """Return the nodes that prove a key's value or absence, from the root down."""
-        return list(prove(self._nodes.get, [key], HEIGHT, pedersen).values())
-
-
 class Proof(msgspec.Struct, frozen=True):
     """What a withdrawal is claimed with, to be changed by a test."""
 
@@ -152,11 +138,11 @@ class AppState:
     def __init__(
         self, withdrawals: Sequence[Withdrawal], of_another: Sequence[Withdrawal] = ()
     ) -> None:
-        self.exchange = Trie({each.slot: each.leaf for each in withdrawals})
-        self.other = Trie({each.slot: each.leaf for each in (*withdrawals, *of_another)})
-        some = {pedersen(place, place) % 2**HEIGHT: place for place in range(1, 20)}
+        self.exchange = ProvenTrie({each.slot: each.leaf for each in withdrawals})
+        self.other = ProvenTrie({each.slot: each.leaf for each in (*withdrawals, *of_another)})
+        some = {pedersen(place, place) % 2**TRIE_HEIGHT_MAX: place for place in range(1, 20)}
         leaves = {EXCHANGE: self.exchange.root, EXCHANGE ^ 1: self.other.root}
-        self.contracts = Trie(some | {key: _leaf(root) for key, root in leaves.items()})
+        self.contracts = ProvenTrie(some | {key: _leaf(root) for key, root in leaves.items()})
 
     @property
     def root(self) -> Felt:

@@ -14,7 +14,7 @@ from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMa
 from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.http_client import RpcHttpClient
 
-from contracts.natives import NATIVES
+from contracts.natives import NATIVES, SETTLEMENT, USDC
 from contracts.twin import Frame, Reverted, Twin, by_selector, require
 from devnet.embedded.chain import Chain
 from devnet.embedded.faults import Faults
@@ -143,6 +143,12 @@ def invoke(
 def declare(chain: Chain, nonce: int, class_hash: Felt, compiled: Felt) -> Transaction:
     terms = Terms(nonce, NO_BOUNDS)
     return signed(chain, OWNER, DeclareV3(OWNER.address, class_hash, compiled, terms))
+
+
+def declare_settlement(chain: Chain) -> None:
+    """Declare contract and token at once: a client takes seconds to hash the two classes."""
+    for nonce, twin in enumerate((SETTLEMENT, USDC)):
+        chain.send(declare(chain, nonce, twin.class_hash, twin.compiled_class_hash))
 
 
 class Devnet:

@@ -1,6 +1,6 @@
 """The embedded devnet as starknet-py and our own settlement client see it, over HTTP."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import aiohttp
@@ -26,6 +26,7 @@ from contracts.artifacts import load_artifact
 from contracts.natives import USDC
 from devnet.embedded.predeployed import ACCOUNTS, CHAIN_ID, DEPLOYERS
 from devnet.starknet_devnet import predeployed_accounts
+from scripts.money.devnets import l1_message
 from sequencer.model.settlement import SettlementError
 from sequencer.settlement.signer import StarkSigner
 from sequencer.settlement.starknet import StarknetSettlement
@@ -43,17 +44,10 @@ from tests.unit.devnet.embedded_world import (
     Devnet,
     number_of,
     pay,
-    running,
 )
 
 FRIEND = 0x5EC4E7
 UDC = DEPLOYERS[0]
-
-
-@pytest.fixture
-async def devnet() -> AsyncIterator[Devnet]:
-    async with running() as devnet:
-        yield devnet
 
 
 async def usdc_of(account: Account) -> Contract:
@@ -298,15 +292,8 @@ async def test_blocks_and_time_are_moved_as_on_the_real_one(devnet: Devnet) -> N
 
 
 async def test_a_message_from_ethereum_is_a_transaction(devnet: Devnet) -> None:
-    sent = await devnet.ask(
-        "postmanSendMessageToL2",
-        l2_contract_address=hex(STRK),
-        entry_point_selector=hex(selector("deposit")),
-        l1_contract_address="0xE71",
-        payload=["0x1", "0x2"],
-        paid_fee_on_l1="0x1",
-        nonce="0x0",
-    )
+    message = l1_message(0xE71, STRK, (1, 2), 0)
+    sent = await devnet.ask("postmanSendMessageToL2", **message)
     receipt = await devnet.client.get_transaction_receipt(str(sent["transaction_hash"]))
     assert receipt.execution_status is TransactionExecutionStatus.REVERTED
     assert "ENTRYPOINT_NOT_FOUND" in (receipt.revert_reason or "")

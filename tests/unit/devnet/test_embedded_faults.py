@@ -15,21 +15,22 @@ from sequencer.settlement.connection import Patience
 from sequencer.settlement.starknet import StarknetSettlement
 from tests.contracts.settlement_world import GENESIS, access, deployed, post
 from tests.strategies import refused
-from tests.unit.devnet.embedded_world import BOUNDS, Devnet, number_of, pay, running
+from tests.unit.devnet.embedded_world import (
+    BOUNDS,
+    Devnet,
+    declare_settlement,
+    number_of,
+    pay,
+)
 
 UNKNOWN, UNREACHABLE = SettlementProblem.OUTCOME_UNKNOWN, SettlementProblem.UNREACHABLE
 SHORT = Patience(read_ms=500, send_ms=500, receipt_ms=500, poll_ms=10)
 
 
 @pytest.fixture
-async def devnet() -> AsyncIterator[Devnet]:
-    async with running() as devnet:
-        yield devnet
-
-
-@pytest.fixture
 async def settlement(devnet: Devnet) -> AsyncIterator[StarknetSettlement]:
     """Give a client that has asked already, and that is in a hurry."""
+    declare_settlement(devnet.chain)
     address = await deployed(devnet.url, 0, 1)
     _, operator, *_ = await predeployed_accounts(devnet.url)
     settlement = StarknetSettlement(access(devnet.url, operator), address, SHORT)
@@ -38,9 +39,9 @@ async def settlement(devnet: Devnet) -> AsyncIterator[StarknetSettlement]:
     await settlement.close()
 
 
-async def problem_of(settlement: StarknetSettlement, height: int = 6) -> SettlementProblem:
+async def problem_of(settlement: StarknetSettlement) -> SettlementProblem:
     with pytest.raises(SettlementError) as caught:
-        await settlement.update_state(0, GENESIS, post(height))
+        await settlement.update_state(0, GENESIS, post(6))
     return caught.value.problem
 
 
@@ -111,20 +112,35 @@ async def test_a_slow_one_is_late_with_what_it_has_done(devnet: Devnet) -> None:
     await devnet.ask("setFault", slow_ms=0)
     signed = await account.sign_invoke_v3(pay(1), resource_bounds=BOUNDS)
     await devnet.ask("setFault", slow_ms=60_000)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.5):
-            await devnet.client.send_transaction(signed)
+    sending = asyncio.ensure_future(devnet.client.send_transaction(signed))
+    async with asyncio.timeout(10):
+        while devnet.chain.head.header.number == 0:
+            await asyncio.wait([sending], timeout=0.01)
+    assert not sending.done()
+    sending.cancel()
     await _set_fault(devnet, slow_ms=0)
     assert await account.get_nonce() == 1
 
 
-async def test_what_nobody_waits_for_is_not_done_by_one_that_was_silent(devnet: Devnet) -> None:
-    account = devnet.account()
+async def test_what_nobody_waits_for_is_not_done_by_one_that_was_silent(
+    devnet: Devnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, arrived = devnet.account(), asyncio.Event()
     signed = await account.sign_invoke_v3(pay(1), resource_bounds=BOUNDS)
+    # Its first question is for the version: what comes now is the transaction.
+    assert await devnet.client.get_block_number() == 0
     await devnet.ask("setFault", silent=1)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2):
-            await devnet.client.send_transaction(signed)
+    until_speaking = devnet.faults.until_speaking
+
+    async def heard() -> None:
+        arrived.set()
+        await until_speaking()
+
+    monkeypatch.setattr(devnet.faults, "until_speaking", heard)
+    sending = asyncio.ensure_future(devnet.client.send_transaction(signed))
+    async with asyncio.timeout(10):
+        await arrived.wait()
+    sending.cancel()
     await _set_fault(devnet, silent=0)
     assert await devnet.client.get_block_number() == 0
     assert await account.get_nonce() == 0

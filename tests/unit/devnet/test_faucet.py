@@ -14,7 +14,6 @@ from sequencer.model.rows import Mode
 from tests.unit.devnet.local_node import World, cast, play
 
 NOBODY = 0x1234
-PATIENCE_BLOCKS = 20
 
 
 class Client:

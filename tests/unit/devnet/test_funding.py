@@ -31,6 +31,7 @@ from sequencer.settlement.deployment import (
 )
 from sequencer.settlement.money import Payment, Purse
 from sequencer.settlement.starknet import StarknetSettlement
+from tests.unit.devnet.embedded_world import declare_settlement
 
 TOGETHER = 4
 PLANNED = [PlannedDeposit(1_000 + number, 10**6 * (number + 1)) for number in range(10)]
@@ -75,6 +76,7 @@ def access(url: str, number: int) -> StarknetAccess:
 def chain() -> Iterator[Chain]:
     """Give a chain for all tests here, so that classes are declared once."""
     chain = open_chain(NATIVES, None, len(ACCOUNTS), lambda: 1_000_000)
+    declare_settlement(chain)
     yield chain
     chain.close()
 

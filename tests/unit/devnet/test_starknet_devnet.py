@@ -74,12 +74,12 @@ def test_one_that_cannot_be_run_is_said(tmp_path: Path) -> None:
 
 def test_one_that_never_listens_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starknet_devnet, "START_SECONDS_MAX", 0.2)
-    note = tmp_path / "pid"
-    binary = script(tmp_path / "silent", f"echo $$ > {note}", "exec sleep 60")
+    binary = script(tmp_path / "silent", "exec sleep 60")
+    noted: list[RunningDevnet] = []
     with pytest.raises(DevnetFailed, match="no devnet"):
-        start_devnet(binary, tmp_path / "log")
-    if note.exists():
-        assert not Path(f"/proc/{note.read_text().strip()}").exists()
+        start_devnet(binary, tmp_path / "log", note=noted.append)
+    (silent,) = noted
+    assert not Path(f"/proc/{silent.pid}").exists()
 
 
 def test_its_environment_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,13 +144,10 @@ class OperatorKey:
         return sign(PRIVATE["op"], message_hash)
 
 
-def report(
-    name: str = "Alpha", price: int = 60_000, second: int = 5, asset: str = "BTCUSD"
-) -> SignedReport:
-    """Sign a report, `second` seconds after the chain began."""
-    signed_at = START_MS // 1000 + second
-    hash_ = price_report_hash(name, asset, price * 10**18, signed_at)
-    return SignedReport(name, asset, price * 10**18, signed_at, *sign(PUBLISHERS[name], hash_))
+def report(name: str = "Alpha", price: int = 60_000, second: int = 5) -> SignedReport:
+    """Sign a report of BTC, `second` seconds after the chain began."""
+    fields = (name, "BTCUSD", price * 10**18, START_MS // 1000 + second)
+    return SignedReport(*fields, *sign(PUBLISHERS[name], price_report_hash(*fields)))
 
 
 def reports(price: int = 60_000, second: int = 5) -> list[SignedReport]:

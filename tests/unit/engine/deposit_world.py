@@ -107,6 +107,12 @@ class DepositWorld:
         """Wait until so many deposits are credited in durable blocks."""
         await until(lambda: len(stored_deposits(self.rig.views.view.state())) == count)
 
+    async def credit(self, *amounts: int) -> None:
+        """Deposit dollars over there for ALICE, and wait until all that is there is credited."""
+        self.send(*amounts)
+        await self.look()
+        await self.credited(len(self.contract.ledger.state.deposits))
+
     @property
     def height(self) -> int:
         return self.rig.store.head.height

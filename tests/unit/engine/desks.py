@@ -77,8 +77,14 @@ class Operated:
         self.node, self.clock = node, clock
         self.reader, self.searcher = ThreadWorker("desk"), ThreadWorker("search")
         self.desk = desk_of(config, node, given, self.reader, self.searcher)
-        self.contract = given.settlement
+        self._settlement = given.settlement
         self.service = Service(node, self.reader, self.reader)
+
+    @property
+    def contract(self) -> SimulatedSettlement:
+        """The settlement chain of a node that is settled."""
+        assert isinstance(self._settlement, SimulatedSettlement)
+        return self._settlement
 
     @property
     def height(self) -> int:
@@ -133,21 +139,34 @@ async def operated(
 
 @asynccontextmanager
 async def run_on(config: NodeConfig, given: Given, clock: ManualClock) -> AsyncIterator[Operated]:
-    """Run a node on what is in its folder, and its desk, until the end of the block."""
-    node = await start_node(config, given)
-    rig = Operated(config, node, given, clock)
-    try:
-        async with asyncio.TaskGroup() as group:
-            running = group.create_task(node.run([]))
-            try:
-                yield rig
-            finally:
-                node.stop()
-                await running
-    finally:
-        rig.reader.close()
-        rig.searcher.close()
-        node.close()
+    """Run a node on what is in its folder, and its desk, until the end of the block.
+
+    The process is then as it was before, and nobody waits for a look at the settlement chain.
+    """
+    with process_as_before(), _looking_often():
+        node = await start_node(config, given)
+        rig = Operated(config, node, given, clock)
+        try:
+            async with asyncio.TaskGroup() as group:
+                running = group.create_task(node.run([]))
+                try:
+                    yield rig
+                finally:
+                    node.stop()
+                    await running
+        finally:
+            rig.reader.close()
+            rig.searcher.close()
+            node.close()
+
+
+@contextmanager
+def _looking_often() -> Iterator[None]:
+    """Have a settler and a collector of deposits look at the settlement chain all the time."""
+    with pytest.MonkeyPatch.context() as patched:
+        for module in ("settler", "deposits"):
+            patched.setattr(f"sequencer.engine.{module}._LOOK_SECONDS", 0.005)
+        yield
 
 
 def _contract_of(config: NodeConfig, clock: ManualClock) -> SimulatedSettlement:

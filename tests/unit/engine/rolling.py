@@ -13,15 +13,18 @@ import pytest
 from sequencer.chain.calls import command_call
 from sequencer.chain.commitment import EXCHANGE_ADDRESS
 from sequencer.chain.exchange_contract import SignedCancel, SignedOrder, read_event
+from sequencer.engine.lookup import find_block
 from sequencer.engine.plan import Plan, make_plan
 from sequencer.engine.recovery import begin_chain
 from sequencer.engine.rollback import Order, apply_plan, reopening, undo
 from sequencer.engine.sealer import Extras
+from sequencer.engine.settling import post_of
 from sequencer.model.commands import Command, OrderPolicy, Reopen, SetMode
 from sequencer.model.events import Event
 from sequencer.model.records import Head, Stage
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Mode
+from sequencer.model.settlement import Post
 from sequencer.starknet.block import Receipt
 from sequencer.starknet.messages import order_hash
 from sequencer.starknet.names import selector
@@ -146,6 +149,24 @@ def refused(reason: Reason, disk: SimulatedDisk, words: str = ":") -> Iterator[N
         yield
     assert caught.value.reason is reason
     assert disk.writes == writes
+
+
+def post_at(chain: Chain, height: int) -> Post:
+    """Return what the settlement chain would be told of a block."""
+    return post_of(find_block(chain.store.view, str(height)))
+
+
+@cache
+def _disk_with_bids() -> SimulatedDisk:
+    chain = Chain()
+    for number in range(4):
+        chain.act(chain.rig.bid(number))
+    return chain.disk
+
+
+def disk_with_bids() -> SimulatedDisk:
+    """Return a disk with a chain at block 8, a bid in each of the last four."""
+    return copy_of(_disk_with_bids())
 
 
 @cache

@@ -54,6 +54,8 @@ OWNER, OPERATOR = 1, 2
 DELAY_SECONDS = 3_600
 LOOKS_MAX = 3_000
 PLAN_ID = hash_of("a plan")
+LONG = SettlePace(blocks=1_000, seconds=100_000)
+"""Nothing is posted after the first block."""
 
 
 class Unreliable(SimulatedSettlement):

@@ -37,6 +37,7 @@ from tests.unit.engine.builders import (
     Rig,
     answer,
     applied,
+    causes,
     pending,
     rows_of,
     running,
@@ -50,17 +51,17 @@ TERMS = Terms(0, (ResourceBound(),) * 3)
 NEW_KEY = 4_321
 
 
-def deployment(key: int = NEW_KEY, **changes: Unchecked) -> DeployAccountV3:
-    public = key_of(key)
+def deployment(**changes: Unchecked) -> DeployAccountV3:
+    public = key_of(NEW_KEY)
     bare = DeployAccountV3(ACCOUNT.class_hash, public, (public,), TERMS)
     bare = msgspec.structs.replace(bare, **changes)
     return msgspec.structs.replace(bare, signature=(1, 2))
 
 
-def signed_deployment(rig: Rig, key: int = NEW_KEY) -> DeployAccountV3:
-    bare = deployment(key)
+def signed_deployment(rig: Rig) -> DeployAccountV3:
+    bare = deployment()
     hash_ = transaction_hash(bare, rig.state.system.chain_id)
-    return msgspec.structs.replace(bare, signature=sign(key, hash_))
+    return msgspec.structs.replace(bare, signature=sign(NEW_KEY, hash_))
 
 
 async def test_all_kinds_of_commands_get_into_a_block() -> None:
@@ -173,7 +174,7 @@ async def test_what_a_rollback_undid_is_named_with_it_until_that_is_undone() -> 
             await applied(rig.send(each))
     reorg = roll_back(rig.store, height).epoch
     orphaned = Rig(rig.disk)
-    assert [halt.cause for halt in orphaned.gate.halts] == [HaltCause.LATCH]
+    assert causes(orphaned.gate.halts) == [HaltCause.LATCH]
     orphaned.gate.halts.clear()
     orphaned.clock.ms = rig.clock.ms
     for each in sent:

@@ -7,7 +7,7 @@ import pytest
 from sequencer.engine.items import Applied
 from sequencer.engine.plan import make_plan
 from sequencer.engine.recovery import recover
-from sequencer.engine.rollback import Order, apply_plan
+from sequencer.engine.rollback import apply_plan
 from sequencer.engine.writer import Pace
 from sequencer.model.commands import OrderPolicy, SetMode
 from sequencer.model.halts import HaltCause
@@ -25,10 +25,9 @@ from tests.unit.engine.builders import (
     turns,
     until,
 )
+from tests.unit.engine.rolling import ORDER
 
-SLOW = Pace(interval_ms=60_000, heartbeat_ms=60_000)
 ON_CALL = Pace(on_call=True)
-ORDER = Order("olga", "a wrong price", 1_700_000_000_000)
 
 
 async def test_a_decision_lets_the_sealing_block_commit_and_drops_the_open_one() -> None:

@@ -23,18 +23,11 @@ from sequencer.ports import ChainView, StoreFailed, StoreProblem, StoreRefused
 from sequencer.starknet.transactions import transaction_hash
 from sequencer.storage.chain_store import ChainStore
 from sequencer.storage.simulated import SimulatedDisk
+from tests.unit.engine.following import ENTRIES, READER, steps_from
 from tests.unit.engine.rolling import WHY, Chain, stages
 from tests.unit.storage.builders import simulated
 
-READER = "plugin:follower"
-ENTRIES = 10**6
 APPLY, REVERT, DONE = StepKind.APPLY, StepKind.REVERT, StepKind.DONE
-
-
-def steps_from(view: ChainView, position: Position) -> Iterator[Step]:
-    while (step := next_step(view, position)) is not None:
-        yield step
-        position = step.after
 
 
 def told(step: Step) -> tuple[int, int, StepKind, int, int]:

@@ -30,9 +30,7 @@ async def test_deposits_are_collected_and_credited_in_order() -> None:
         await world.look()
         await world.credited(3)
         before = world.state.accounts[ALICE].cash
-        world.send(1)
-        await world.look()
-        await world.credited(4)
+        await world.credit(1)
     assert world.state.accounts[NEWCOMER] == Account(9 * ONE)
     assert world.state.accounts[ALICE].cash == before + ONE
     assert [nonce for _, nonce in world.credits] == [0, 1, 2, 3]
@@ -43,9 +41,7 @@ async def test_deposits_are_collected_and_credited_in_order() -> None:
 async def test_a_credit_is_a_transaction_with_the_hash_that_the_contract_gave() -> None:
     world = DepositWorld()
     async with running(world.rig):
-        world.send(5)
-        await world.look()
-        await world.credited(1)
+        await world.credit(5)
     (sent,) = world.contract.ledger.state.deposits
     place = world.rig.store.view.transaction(sent.message_hash.to_bytes(32, "big"))
     assert place is not None
@@ -62,9 +58,7 @@ async def test_a_credit_is_a_transaction_with_the_hash_that_the_contract_gave() 
 async def test_blocks_with_deposits_are_executed_again_to_the_same() -> None:
     world = DepositWorld()
     async with running(world.rig):
-        world.send(5, 7, 11)
-        await world.look()
-        await world.credited(3)
+        await world.credit(5, 7, 11)
     view = world.rig.store.view
     replayed = replay_chain(read_genesis(genesis_of(view).encode()), live_blocks(view, 1))
     assert replayed.state.rows == rows_at(view, find_block(view, "latest"))
@@ -131,13 +125,9 @@ async def test_after_a_restart_what_was_collected_is_credited_without_the_settle
 async def test_a_rollback_makes_deposits_wait_again_with_the_same_hash() -> None:
     world = DepositWorld()
     async with running(world.rig):
-        world.send(5)
-        await world.look()
-        await world.credited(1)
+        await world.credit(5)
         kept = world.height
-        world.send(6, 7)
-        await world.look()
-        await world.credited(3)
+        await world.credit(6, 7)
     hashes = {nonce: row.message_hash for nonce, row in world.state.deposits.items()}
     world.back(kept)
     assert [*world.state.deposits] == [0]
@@ -157,9 +147,7 @@ async def test_an_undo_takes_them_back_into_their_blocks() -> None:
     async with running(world.rig):
         await world.rig.block()
         kept = world.height
-        world.send(5, 6)
-        await world.look()
-        await world.credited(2)
+        await world.credit(5, 6)
     credits_before = world.credits
     world.back(kept)
     assert world.credits == []
@@ -228,15 +216,13 @@ async def test_a_settlement_chain_that_is_down_or_empty_changes_nothing_and_is_s
 ) -> None:
     world = DepositWorld()
     async with running(world.rig):
-        world.send(5)
-        await world.look()
-        await world.credited(1)
+        await world.credit(5)
         setattr(world.settlement.faults, fault, True)
         facts, said = world.facts, len(world.said)
         # A minute of it: looks become rare.
-        while sum(world.slept) < 60:
-            await world.collector._try()
-            await world._sleep(min(60, 2**world.collector._failures))
+        looking = asyncio.ensure_future(world.collector.run())
+        await until(lambda: sum(world.slept) >= 60)
+        looking.cancel()
         assert (world.facts, world.halted) == (facts, [])
         (words,) = world.said[said:]
         assert words.startswith("deposits: SETTLEMENT_")

@@ -65,9 +65,7 @@ async def test_a_store_that_nobody_acknowledged_takes_no_facts() -> None:
 async def test_a_chain_that_reopens_by_itself_does_not_while_a_credited_deposit_is_lost() -> None:
     world = DepositWorld()
     async with running(world.rig):
-        world.send(5)
-        await world.look()
-        await world.credited(1)
+        await world.credit(5)
         world.contract.reorg(1)
         await world.look()
     world.rig.gate.end([*world.rig.gate.halts])

@@ -81,9 +81,7 @@ async def test_a_page_that_contradicts_the_counters_retracts_nothing_and_is_aske
     async with running(world.rig):
         world.send(5)
         past = world.replicas.past()
-        world.send(6)
-        await world.look()
-        await world.credited(2)
+        await world.credit(6)
         for count in (0, 1):
             world.send(*[7] * count)
             world.replicas.past_deposits = past
@@ -118,9 +116,7 @@ async def test_pages_of_another_fork_than_the_counters_retract_nothing(
     turn_pages_of(monkeypatch, deposits)
     world = LateWorld()
     async with running(world.rig):
-        world.send(5, 6, 7, 8)
-        await world.look()
-        await world.credited(4)
+        await world.credit(5, 6, 7, 8)
         honest = world.replicas.past()
         world.contract.reorg(3)
         world.send(9, 9, 9, account=BOB)
@@ -178,9 +174,7 @@ async def test_one_late_look_is_no_loss_and_until_the_next_nothing_is_credited()
     async with running(world.rig):
         world.send(5)
         past = world.replicas.past()
-        world.send(6)
-        await world.look()
-        await world.credited(2)
+        await world.credit(6)
         await world.mode(Mode.HALTED)
         world.send(7)
         await world.look()
@@ -226,9 +220,7 @@ async def test_a_replica_that_catches_up_is_late_however_often_it_is_asked() -> 
 async def test_a_look_that_fails_comes_between_two_that_would_retract() -> None:
     world = LateWorld()
     async with running(world.rig):
-        world.send(5)
-        await world.look()
-        await world.credited(1)
+        await world.credit(5)
         world.contract.reorg(1)
         await world.look_once()
         world.replicas.faults.unreachable = True
@@ -243,9 +235,7 @@ async def test_a_look_that_fails_comes_between_two_that_would_retract() -> None:
 async def test_the_look_at_the_start_and_the_next_one_are_a_look_apart() -> None:
     world = LateWorld()
     async with running(world.rig):
-        world.send(5)
-        await world.look()
-        await world.credited(1)
+        await world.credit(5)
         world.contract.reorg(1)
         await world.collector.check_start()
         seen = []
@@ -271,9 +261,7 @@ async def test_the_look_at_the_start_and_the_next_one_are_a_look_apart() -> None
 async def test_garbage_takes_no_fact_s_place(changes: dict[str, int]) -> None:
     world = LateWorld()
     async with running(world.rig):
-        world.send(5, 6)
-        await world.look()
-        await world.credited(2)
+        await world.credit(5, 6)
         world.contract.reorg(1)
         world.send(9, account=BOB)
         world.replicas.changes = changes
@@ -308,9 +296,7 @@ async def test_what_may_be_lost_is_not_credited_while_it_is_searched_by_halves()
 async def test_a_contract_that_changes_while_it_is_searched_is_asked_again() -> None:
     world = LateWorld()
     async with running(world.rig):
-        world.send(5, 6, 7, 8)
-        await world.look()
-        await world.credited(4)
+        await world.credit(5, 6, 7, 8)
         world.contract.reorg(2)
         world.send(9, 9)
 

@@ -1,6 +1,5 @@
 """Credited deposits that the settlement chain has lost: the halt, and the two ways out of it."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,11 @@ from sequencer.engine.rollback import PlanStale, apply_plan
 from sequencer.exchange.invariants import check_laws, recount
 from sequencer.model.commands import OrderPolicy, SetMode
 from sequencer.model.halts import HaltCause
-from sequencer.model.refusals import Reason, Refused
+from sequencer.model.refusals import Reason
 from sequencer.model.rows import Mode
 from sequencer.model.units import ONE
 from sequencer.settlement.contract_rules import Deposit
-from sequencer.settlement.simulated import SimulatedSettlement
-from tests.strategies import Unchecked
+from tests.strategies import Unchecked, reason_of
 from tests.unit.chain.network import address_of, exchange_call
 from tests.unit.engine.builders import answer, applied, causes, running, turns, until
 from tests.unit.engine.deposit_world import ALICE, BOB, PAYER, USD, DepositWorld
@@ -28,7 +26,6 @@ from tests.unit.engine.desks import (
     Operated,
     desk_beside,
     operated,
-    process_as_before,
 )
 
 LOST = HaltCause.DEPOSIT_UNMADE.value
@@ -37,9 +34,7 @@ INSURANCE = address_of("ins")
 
 async def lost(world: DepositWorld, *amounts: int, count: int) -> None:
     """Credit deposits, and have the settlement chain lose the last of them; the rig runs."""
-    world.send(*amounts)
-    await world.look()
-    await world.credited(len(amounts))
+    await world.credit(*amounts)
     await world.rig.block()
     world.contract.reorg(count)
     await world.look()
@@ -52,11 +47,7 @@ def unmaking(world: DepositWorld, *nonces: int, name: str = "ins") -> Unchecked:
 
 def refusal(world: DepositWorld, *nonces: int, name: str = "ins") -> Reason | None:
     """Return why admission does not take it."""
-    try:
-        world.rig.send(unmaking(world, *nonces, name=name))
-    except Refused as refused:
-        return refused.reason
-    return None
+    return reason_of(lambda: world.rig.send(unmaking(world, *nonces, name=name)))
 
 
 def require_money(world: DepositWorld) -> None:
@@ -174,8 +165,7 @@ async def test_insurance_unmakes_it_and_the_new_deposit_is_credited() -> None:
         assert world.state.accounts[ALICE].cash == kept
         require_money(world)
         await world.mode(Mode.POST_ONLY)
-        opening = world.rig.writer.operate(SetMode(Mode.OPEN, accept=9))
-        assert await answer(opening) is not Reason.DEPOSIT_UNMADE
+        await applied(world.rig.writer.operate(SetMode(Mode.OPEN, accept=9)))
     assert causes(recover(world.rig.store, full=True).halts) == []
 
 
@@ -203,14 +193,10 @@ async def test_insurance_that_has_too_little_is_given_money_while_only_cancels_p
 async def test_a_plan_that_did_not_show_what_is_lost_is_stale() -> None:
     world = DepositWorld()
     async with running(world.rig):
-        world.send(5)
-        await world.look()
-        await world.credited(1)
+        await world.credit(5)
         await world.rig.block()
         kept = world.height
-        world.send(6)
-        await world.look()
-        await world.credited(2)
+        await world.credit(6)
     store = world.rig.store
     plan = make_plan(store.view, str(kept), OrderPolicy.KEEP)
     assert plan.impact.lost == ()
@@ -244,9 +230,7 @@ async def test_a_live_deposit_above_a_lost_one_is_left_where_it_is() -> None:
     world = DepositWorld()
     async with running(world.rig):
         world.send(5)
-        world.send(6, 7)
-        await world.look()
-        await world.credited(3)
+        await world.credit(6, 7)
         world.contract.reorg(2)
         # The same content under the same nonce is the same message: only nonce 1 is another one.
         world.send(8, account=BOB)
@@ -257,9 +241,7 @@ async def test_a_live_deposit_above_a_lost_one_is_left_where_it_is() -> None:
         assert refusal(world, 2) is Reason.DEPOSIT_STANDS
         await applied(world.rig.send(unmaking(world, 1)))
         await world.credited(3)
-        world.send(1)
-        await world.look()
-        await world.credited(4)
+        await world.credit(1)
         require_money(world)
     assert [nonce for _, nonce in world.credits] == [0, 1, 2, 1, 3]
 
@@ -306,42 +288,35 @@ async def test_a_stopped_node_s_status_says_so_too(tmp_path: Path) -> None:
     assert [each.partition(":")[0] for each in halts] == [LOST]
 
 
-async def deposited(rig: Operated, *amounts: int) -> SimulatedSettlement:
+async def deposited(rig: Operated, *amounts: int) -> None:
     """Deposit over there, and wait until a node has credited it."""
-    contract = rig.contract
-    assert isinstance(contract, SimulatedSettlement)
     count = len(rig.node.engine.writer.state.deposits) + len(amounts)
     for amount in amounts:
-        contract.chain.carry_out(Deposit(ALICE, amount * USD), PAYER)
+        rig.contract.chain.carry_out(Deposit(ALICE, amount * USD), PAYER)
     await until(lambda: len(stored_deposits(rig.node.views.view.state())) == count)
-    return contract
 
 
 async def test_a_node_tells_what_its_inbox_holds_and_goes_back_over_a_lost_deposit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    for module in ("settler", "deposits"):
-        monkeypatch.setattr(f"sequencer.engine.{module}._LOOK_SECONDS", 0.005)
-    with process_as_before():
-        async with operated(tmp_path, settled=True) as rig:
-            kept = await rig.block()
-            contract = await deposited(rig, 5, 6)
-            status = await rig.desk.status()
-            assert (status["deposits_next"], status["deposits_pending"]) == (2, 0)
-            assert status["deposits_unmade"] == "none"
-            contract.chain.reorg(len(contract.chain.ledger.live))
-            gate = rig.node.engine.gate
-            await until(lambda: LOST in causes(gate.halts))
-            status = await rig.desk.status()
-            assert status["deposits_unmade"] == "0, 1"
-            figures = rig.desk.figures()
-            assert figures is not None
-            assert figures.inbox is not None
-            assert figures.inbox.unmade == (0, 1)
-            await rig.idle()
-            await rig.desk.apply((await rig.plan(kept)).plan_id.hex(), ORDER)
-            assert LOST not in causes(rig.node.engine.gate.halts)
-            await rig.desk.mode(Mode.CANCEL_ONLY, "gone back", 0, 60_000)
-            await deposited(rig, 9)
-            assert rig.service.inbox.next_nonce == 1
-            await asyncio.sleep(0)
+    async with operated(tmp_path, settled=True) as rig:
+        kept = await rig.block()
+        await deposited(rig, 5, 6)
+        status = await rig.desk.status()
+        assert (status["deposits_next"], status["deposits_pending"]) == (2, 0)
+        assert status["deposits_unmade"] == "none"
+        there = rig.contract.chain
+        there.reorg(len(there.ledger.live))
+        await until(lambda: LOST in causes(rig.node.engine.gate.halts))
+        status = await rig.desk.status()
+        assert status["deposits_unmade"] == "0, 1"
+        figures = rig.desk.figures()
+        assert figures is not None
+        assert figures.inbox is not None
+        assert figures.inbox.unmade == (0, 1)
+        await rig.idle()
+        await rig.desk.apply((await rig.plan(kept)).plan_id.hex(), ORDER)
+        assert LOST not in causes(rig.node.engine.gate.halts)
+        await rig.desk.mode(Mode.CANCEL_ONLY, "gone back", 0, 60_000)
+        await deposited(rig, 9)
+        assert rig.service.inbox.next_nonce == 1

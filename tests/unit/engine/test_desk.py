@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,7 @@ from sequencer.model.rows import Mode
 from sequencer.ports import ChainView
 from sequencer.starknet.native import HASHES
 from tests.unit.engine.builders import answer, reports, until
-from tests.unit.engine.desks import ORDER, Operated, denied, operated, process_as_before
-
-
-@pytest.fixture(autouse=True)
-def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("sequencer.engine.settler._LOOK_SECONDS", 0.005)
-    with process_as_before():
-        yield
+from tests.unit.engine.desks import ORDER, Operated, denied, operated
 
 
 async def test_from_a_halt_to_a_rollback_and_back_and_up_again(tmp_path: Path) -> None:
@@ -135,7 +127,8 @@ async def test_every_command_is_answered_while_the_chain_goes_back(tmp_path: Pat
             await rig.desk.apply(plan.plan_id.hex(), ORDER)
             over = True
         told = [await answer(item) for item in answers]
-        assert {*told} == {Reason.MODE_ORDER, Reason.HALTED} or Reason.HALTED in refused
+        assert {*told} <= {Reason.MODE_ORDER, Reason.HALTED}
+        assert {*told, *refused} >= {Reason.MODE_ORDER, Reason.HALTED}
         assert rig.height == 1
         assert (await rig.desk.status())["queue"] == 0
 
@@ -253,7 +246,6 @@ async def test_a_settled_chain_is_held_and_taken_back(tmp_path: Path) -> None:
     async with operated(tmp_path, settled=True) as rig:
         await settled_rig(rig)
         contract = rig.contract
-        assert contract is not None
         assert (await contract.standing()).newest.height == rig.height
         plan = await rig.plan(2)
         assert plan.zone.name == "ABOVE_FINALIZED"
@@ -278,12 +270,8 @@ async def test_a_settled_chain_is_held_and_taken_back(tmp_path: Path) -> None:
 async def test_without_a_hold_nothing_is_undone(tmp_path: Path) -> None:
     async with operated(tmp_path, settled=True) as rig:
         await settled_rig(rig)
-        contract = rig.node.settler
-        assert contract is not None
-        settlement = rig.contract
-        assert settlement is not None
         plan, head = await rig.plan(2), rig.node.store.head
-        settlement.faults.unreachable = True  # type: ignore[attr-defined]
+        rig.contract.faults.unreachable = True
         with denied(Reason.SETTLEMENT_UNREACHABLE):
             await rig.desk.apply(plan.plan_id.hex(), ORDER)
         assert (rig.height, rig.node.store.head.epoch) == (head.height, 0)
@@ -292,7 +280,7 @@ async def test_without_a_hold_nothing_is_undone(tmp_path: Path) -> None:
         assert journal is not None
         assert journal.stage is Stage.ABORTED
         assert (await rig.plan(2)).zone.name == "UNKNOWN"
-        settlement.faults.unreachable = False  # type: ignore[attr-defined]
+        rig.contract.faults.unreachable = False
         assert (await rig.back(2))["height"] == 2
 
 
@@ -301,7 +289,6 @@ async def test_what_is_final_stays(tmp_path: Path) -> None:
         await settled_rig(rig)
         plan = await rig.plan(2)
         rig.clock.ms += 3_700_000
-        assert rig.contract is not None
         await rig.contract.finalize(rig.height)
         with denied(Reason.TARGET_BELOW_FINALIZED):
             await rig.desk.apply(plan.plan_id.hex(), ORDER)
@@ -326,8 +313,7 @@ async def test_a_settled_checkpoint_that_takes_too_long_stands(
     monkeypatch.setattr(desk_checkpoints, "CHECKPOINT_SETTLED_SECONDS_MAX", 0)
     async with operated(tmp_path, settled=True) as rig:
         await rig.blocks(2)
-        assert rig.contract is not None
-        rig.contract.faults.unreachable = True  # type: ignore[attr-defined]
+        rig.contract.faults.unreachable = True
         await rig.block()
         with denied(Reason.SETTLEMENT_UNREACHABLE, "the checkpoint stands"):
             await rig.desk.create_checkpoint("x", "latest", "olga", replace=False, settled=True)

@@ -1,7 +1,6 @@
 """Guards and harm by the operator's commands, in drills and elsewhere, and what a monitor sees."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,8 @@ from sequencer.model.units import ONE
 from sequencer.ports import StoreFailed, StoreProblem
 from tests.unit.chain.network import MARKET, address_of
 from tests.unit.engine.builders import turns
-from tests.unit.engine.desks import Operated, denied, desk_beside, operated, process_as_before
+from tests.unit.engine.desks import Operated, denied, desk_beside, operated
 from tests.unit.engine.rolling import Chain
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    with process_as_before():
-        yield
 
 
 def figures(rig: Operated) -> Figures:

@@ -1,7 +1,6 @@
 """The operator's side of plugins: their say before a rollback, and what is done about one."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -34,19 +33,12 @@ from tests.unit.engine.desks import (
     denied,
     desk_beside,
     operated,
-    process_as_before,
 )
 from tests.unit.engine.logs import MemoryLogFile, memory_log
 from tests.unit.engine.rolling import Chain
 from tests.unit.engine.toy_plugins import FINE, MUTE, OTHER_VETO, VETO, WARNING, told
 
 WHY = "the bank was called"
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    with process_as_before():
-        yield
 
 
 def everything(rig: Operated) -> tuple[object, ...]:
@@ -279,13 +271,6 @@ async def test_what_is_asked_of_no_plugin_is_refused_by_name(tmp_path: Path) -> 
                 with denied(Reason.REASON_MISSING):
                     await rig.desk.park("feed", words)
             assert plugins.calls == []
-
-
-@pytest.fixture
-def chain() -> Chain:
-    chain = Chain()
-    chain.blocks(3)
-    return chain
 
 
 def keep(chain: Chain, name: str, height: int, *, parked: bool = False, reason: str = "") -> Cursor:

@@ -11,7 +11,7 @@ from sequencer.engine.desk_rollback import roll_back
 from sequencer.engine.plan import Plan
 from sequencer.engine.reach import Reach
 from sequencer.engine.settler import SettlePace, Settler, Surroundings
-from sequencer.engine.settling import plan_felt, post_of
+from sequencer.engine.settling import plan_felt
 from sequencer.engine.views import Views
 from sequencer.model.commands import OrderPolicy
 from sequencer.model.halts import Halt
@@ -31,9 +31,8 @@ from tests.unit.engine.desks import (
     denied,
     desk_beside,
     operated,
-    process_as_before,
 )
-from tests.unit.engine.rolling import Chain
+from tests.unit.engine.rolling import Chain, post_at
 from tests.unit.engine.settled_world import Unreliable
 
 TARGET, HEAD = 5, 7
@@ -47,7 +46,7 @@ class Posting:
         self.chain.blocks(HEAD - self.chain.head.height)
         self.store = self.chain.store
         self.clock = ManualClock(1_000_000)
-        over_there = SimulatedChain(_state_at(contract or _post(self.chain, 0)), self.clock)
+        over_there = SimulatedChain(_state_at(contract or post_at(self.chain, 0)), self.clock)
         self.contract = Unreliable(over_there, self.sleep)
         self.views = Views(self.store)
         self.halts: list[Halt] = []
@@ -97,12 +96,6 @@ class Posting:
 
 def _state_at(post: Post) -> ContractState:
     return ContractState(OWNER, OPERATOR, DELAY_SECONDS, (TimedPost(post, 1_000),))
-
-
-def _post(chain: Chain, height: int) -> Post:
-    block = chain.store.view.block(height)
-    assert block is not None
-    return post_of(block)
 
 
 @pytest.fixture
@@ -172,7 +165,7 @@ async def test_a_stopped_node_whose_file_names_another_contract_is_refused(
     chain, clock = Chain(), ManualClock()
     chain.blocks(HEAD - chain.head.height)
     true = contract_at(chain.store, clock)
-    true.chain.carry_out(UpdateState(0, _post(chain, 0), _post(chain, 6)), OPERATOR)
+    true.chain.carry_out(UpdateState(0, post_at(chain, 0), post_at(chain, 6)), OPERATOR)
     plan = await desk_beside(chain.store, tmp_path, true).plan("2", OrderPolicy.KEEP, ())
     other = SimulatedChain(_state_at(Post(0, 0xDEAD, 0xBEEF)), clock)
     desk = desk_beside(chain.store, tmp_path, SimulatedSettlement(other, OPERATOR))
@@ -193,7 +186,7 @@ async def test_a_block_that_is_made_and_posted_meanwhile_is_this_chains(
         rig.chain.blocks(1)
         rig.views.advance()
         newest = rig.contract.chain.ledger.state.posts[-1].post
-        new = _post(rig.chain, rig.chain.head.height)
+        new = post_at(rig.chain, rig.chain.head.height)
         rig.contract.chain.carry_out(UpdateState(0, newest, new), OPERATOR)
         return await read()
 
@@ -204,18 +197,17 @@ async def test_a_block_that_is_made_and_posted_meanwhile_is_this_chains(
 
 async def test_a_new_plan_that_cannot_be_kept_is_no_failure_of_the_store(tmp_path: Path) -> None:
     """A folder is in the way of its file; the node goes on, and the answer is the same."""
-    with process_as_before():
-        async with operated(tmp_path) as rig:
-            await rig.blocks(3)
-            plan = await rig.plan(1)
-            await rig.block()
-            new = (await rig.plan(1)).plan_id.hex()
-            file = tmp_path / "data" / PLANS_FOLDER / f"{new}.json"
-            file.unlink()
-            file.mkdir()
-            with denied(Reason.PLAN_STALE, f"{new}, which could not be kept"):
-                await rig.desk.apply(plan.plan_id.hex(), ORDER)
-            halts = (await rig.desk.status())["halts"]
-            assert halts == ["LATCH: halted by an order to go back that undid nothing"]
-            file.rmdir()
-            assert (await rig.back(1))["height"] == 1
+    async with operated(tmp_path) as rig:
+        await rig.blocks(3)
+        plan = await rig.plan(1)
+        await rig.block()
+        new = (await rig.plan(1)).plan_id.hex()
+        file = tmp_path / "data" / PLANS_FOLDER / f"{new}.json"
+        file.unlink()
+        file.mkdir()
+        with denied(Reason.PLAN_STALE, f"{new}, which could not be kept"):
+            await rig.desk.apply(plan.plan_id.hex(), ORDER)
+        halts = (await rig.desk.status())["halts"]
+        assert halts == ["LATCH: halted by an order to go back that undid nothing"]
+        file.rmdir()
+        assert (await rig.back(1))["height"] == 1

@@ -6,7 +6,7 @@ import pytest
 
 from sequencer.engine.recovery import NODE, NODE_STOPPED, PLANNED_STOP, was_planned
 from sequencer.engine.rollback import resume
-from sequencer.engine.settling import SETTLER, post_of
+from sequencer.engine.settling import SETTLER
 from sequencer.model.commands import OrderPolicy
 from sequencer.model.records import Cursor, Latch
 from sequencer.model.refusals import Reason
@@ -15,24 +15,15 @@ from sequencer.model.settlement import Post, Sent, SettlementError, SettlementPr
 from sequencer.settlement.simulated import SimulatedSettlement
 from tests.unit.engine.builders import ManualClock
 from tests.unit.engine.desks import ORDER, contract_at, denied, desk_beside
-from tests.unit.engine.rolling import Chain
-
-
-@pytest.fixture
-def chain() -> Chain:
-    chain = Chain()
-    chain.blocks(3)
-    return chain
+from tests.unit.engine.rolling import Chain, post_at
 
 
 async def settled(chain: Chain, *heights: int) -> SimulatedSettlement:
     """Return a settlement chain on which blocks are posted."""
     contract = contract_at(chain.store, ManualClock())
     for height in heights:
-        block = chain.store.view.block(height)
-        assert block is not None
         standing = await contract.standing()
-        await contract.update_state(standing.epoch, standing.newest, post_of(block))
+        await contract.update_state(standing.epoch, standing.newest, post_at(chain, height))
     return contract
 
 

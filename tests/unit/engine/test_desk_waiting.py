@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,15 +14,8 @@ from sequencer.model.refusals import Reason
 from sequencer.model.rows import Mode
 from sequencer.ports import ChainView
 from tests.unit.engine.builders import until
-from tests.unit.engine.desks import denied, desk_beside, operated, process_as_before
+from tests.unit.engine.desks import denied, desk_beside, operated
 from tests.unit.engine.rolling import Chain
-
-
-@pytest.fixture(autouse=True)
-def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("sequencer.engine.settler._LOOK_SECONDS", 0.005)
-    with process_as_before():
-        yield
 
 
 async def test_a_search_keeps_nobody_from_planning_and_going_back(
@@ -114,8 +107,7 @@ async def test_a_search_begins_at_a_checkpoint_too(tmp_path: Path) -> None:
 async def test_nobody_waits_for_a_post_when_whoever_asked_is_gone(tmp_path: Path) -> None:
     async with operated(tmp_path, settled=True) as rig, asyncio.timeout(20):
         await rig.idle()
-        assert rig.contract is not None
-        rig.contract.faults.unreachable = True  # type: ignore[attr-defined]
+        rig.contract.faults.unreachable = True
         height, gone = await rig.block(), asyncio.Event()
         async with asyncio.TaskGroup() as group:
             waiting = group.create_task(

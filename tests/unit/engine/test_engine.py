@@ -34,8 +34,8 @@ from tests.unit.engine.builders import (
     until,
     verify_many,
 )
+from tests.unit.engine.damage import make_digest_fit
 from tests.unit.engine.rolling import Chain
-from tests.unit.engine.test_recovery import make_digest_fit
 from tests.unit.storage.builders import simulated
 
 
@@ -74,10 +74,10 @@ async def started(disk: SimulatedDisk) -> AsyncIterator[Started]:
         assert not await running
 
 
-def gone_back(height: int = 4) -> Chain:
+def gone_back() -> Chain:
     chain = Chain()
     chain.blocks(3)
-    chain.back(height)
+    chain.back(4)
     return chain
 
 

@@ -44,7 +44,7 @@ from sequencer.model.rows import Guard, Risk, System
 from sequencer.model.units import ONE
 from sequencer.starknet.names import selector
 from tests.unit.chain.network import MARKET, address_of, exchange_call, key_of
-from tests.unit.engine.builders import Rig
+from tests.unit.engine.builders import Rig, causes
 from tests.unit.engine.rolling import Act, Chain, deposit, drill_disk, events
 
 ALICE, BOB, OPERATOR = address_of("alice"), address_of("bob"), address_of("op")
@@ -331,7 +331,7 @@ def test_an_operator_who_was_handed_over_to_is_so_again() -> None:
     chain.apply(plan)
     assert chain.rig.state.system.operator == OPERATOR
     assert chain.head.latch == Latch(1, OrderPolicy.KEEP)
-    assert HaltCause.LATCH in [halt.cause for halt in chain.rig.gate.halts]
+    assert HaltCause.LATCH in causes(chain.rig.gate.halts)
 
 
 def test_events_of_the_reopening_say_what_was_done_again() -> None:

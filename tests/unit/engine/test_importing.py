@@ -23,7 +23,7 @@ from sequencer.storage.chain_store import ChainStore
 from sequencer.storage.simulated import SimulatedDisk
 from tests.properties.chain_script import CHAIN_ID, Instance, Script
 from tests.unit.chain.network import address_of
-from tests.unit.engine.builders import MemoryNote, Rig, copy_of, running
+from tests.unit.engine.builders import MemoryNote, Rig, causes, copy_of, running
 from tests.unit.engine.deposit_world import DepositWorld
 from tests.unit.engine.rolling import ORDER, Chain
 from tests.unit.storage.builders import simulated
@@ -354,7 +354,7 @@ async def test_a_deposit_that_was_lost_meanwhile_is_missed() -> None:
         there.restart()
         world.contract.reorg(lost)
         await there.look()
-        assert [halt.cause for halt in there.halted] == [HaltCause.DEPOSIT_UNMADE] * lost
+        assert causes(there.halted) == [HaltCause.DEPOSIT_UNMADE] * lost
 
 
 def test_old_lines_stay_readable() -> None:
@@ -371,4 +371,4 @@ def test_an_import_without_a_witness_is_halted_until_acknowledged() -> None:
     import_chain(simulated(disk), played()[1])
     disk.witness_bytes = bytes(len(disk.witness_bytes))
     halts = recover(simulated(disk)).halts
-    assert [halt.cause for halt in halts] == [HaltCause.WITNESS_UNACKNOWLEDGED]
+    assert causes(halts) == [HaltCause.WITNESS_UNACKNOWLEDGED]

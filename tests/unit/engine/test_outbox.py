@@ -17,6 +17,7 @@ from tests.unit.engine.builders import (
     InlineWorker,
     Rig,
     applied,
+    causes,
     running,
     turns,
     until,
@@ -221,7 +222,7 @@ async def test_a_store_that_takes_no_cursor_ends_the_telling_and_nothing_else() 
     assert len(reader.told) == 5
     async with running(rig):
         await until(rig.gate.halted.is_set)
-    assert [halt.cause.value for halt in rig.gate.halts] == ["WRITE_FAILED"]
+    assert causes(rig.gate.halts) == ["WRITE_FAILED"]
 
 
 async def test_a_store_that_nobody_vouches_for_tells_nothing_until_somebody_does() -> None:

@@ -11,7 +11,7 @@ from sequencer.chain.stored import TABLES, decode_header
 from sequencer.cli.plans import describe
 from sequencer.engine.plan import LOCAL, Plan, PostedRoot, make_plan, renewed, resolve_live
 from sequencer.engine.rollback import resume
-from sequencer.engine.settling import Settled, plan_felt, post_of
+from sequencer.engine.settling import Settled, plan_felt
 from sequencer.exchange.state import Table
 from sequencer.model.commands import AddSubkey, OrderPolicy, RevokeSubkey
 from sequencer.model.orders import OrderType, Side
@@ -26,11 +26,11 @@ from sequencer.model.settlement import (
 )
 from sequencer.model.units import ONE
 from sequencer.storage import keys
-from sequencer.storage.encoding import decode_version, encode_version
 from sequencer.storage.simulated import SimulatedDisk
 from tests.unit.chain.network import address_of
 from tests.unit.engine.builders import copy_of
-from tests.unit.engine.rolling import Chain, refused
+from tests.unit.engine.damage import planted, tear
+from tests.unit.engine.rolling import Chain, post_at, refused
 from tests.unit.storage.builders import rollback
 
 ALICE = address_of("alice")
@@ -162,19 +162,6 @@ def test_what_is_pruned_is_no_target(chain: Chain, histories: Sequence[History])
     assert (chain.plan(6).target_height, chain.plan(6).oldest_height) == (6, 6)
 
 
-def planted(disk: SimulatedDisk, table: Table, height: int) -> None:
-    """Change the row of a table that is valid at a height, with a valid checksum."""
-    start, stop = keys.ROW.range(TABLES[table].number)
-    for key, value in disk.contents.scan(start, stop, reverse=False):
-        row = decode_version(key, value)
-        if row is not None and keys.ROW.parts(key)[-1] == height + 1:
-            changed = bytearray(row)
-            changed[2] ^= 1
-            disk.contents = disk.contents.changed(((key, encode_version(key, bytes(changed))),))
-            return
-    raise AssertionError("there is no such row")
-
-
 def test_a_state_that_is_not_its_headers_is_no_target(chain: Chain) -> None:
     planted(chain.disk, Table.ACCOUNT, 6)
     with refused(Reason.TARGET_ROOT_DIFFERS, chain.disk, "block 6"):
@@ -240,11 +227,6 @@ def test_a_plan_is_made_from_a_view_alone(chain: Chain) -> None:
     assert make_plan(chain.store.view, "0", OrderPolicy.KEEP).impact.blocks == 8
 
 
-def tear(disk: SimulatedDisk, key: bytes) -> None:
-    """Cut off the last byte of a value."""
-    disk.append([(key, disk.contents.values[key][:-1])])
-
-
 def test_damage_above_the_target_is_what_one_goes_back_from(chain: Chain) -> None:
     """A body and a row that nobody can read any more, in the block that is to go."""
     sound = chain.plan(6).impact
@@ -259,17 +241,11 @@ def test_damage_above_the_target_is_what_one_goes_back_from(chain: Chain) -> Non
 
 def _settled(chain: Chain, final: int, *posts: int) -> Settled:
     """What is read for a rollback to block 6 where these blocks are posted."""
-    made = [_post(chain, height) for height in (final, *posts)]
+    made = [post_at(chain, height) for height in (final, *posts)]
     standing = Standing(3, made[-1], made[0], 0, 0, 3_600, 1_000)
     above = [TimedPost(post, 500) for post in made if post.height > 6]
     at_or_below = [post for post in made if post.height <= 6]
     return Settled(standing, at_or_below[-1] if at_or_below else None, above[0] if above else None)
-
-
-def _post(chain: Chain, height: int) -> Post:
-    block = chain.store.view.block(height)
-    assert block is not None
-    return post_of(block)
 
 
 def _zoned(chain: Chain, settled: Settled | SettlementError) -> Plan:
@@ -292,7 +268,7 @@ def test_a_plan_says_where_the_target_lies(
 ) -> None:
     zone = _zoned(chain, _settled(chain, 2, *posts)).zone
     assert (zone.name, zone.post_height, zone.posted_root) == (name, post_height, root)
-    assert zone.post_root == _post(chain, post_height).state_root
+    assert zone.post_root == post_at(chain, post_height).state_root
     assert (zone.settled_height, zone.finalized_height) == ((2, *posts)[-1], 2)
     told = "finality is held" if name == "ABOVE_FINALIZED" else "the contract's epoch is raised"
     assert told in zone.action

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from sequencer.chain.codec import encode_key, encode_row
+from sequencer.chain.codec import encode_key
 from sequencer.chain.stored import TABLES, decode_header, encode_header, trie_name
 from sequencer.engine.recovery import (
     NODE,
@@ -22,7 +22,7 @@ from sequencer.engine.rollback import resume
 from sequencer.engine.sealer import Extras
 from sequencer.exchange.state import ONLY, Table
 from sequencer.model.halts import Halt, HaltCause
-from sequencer.model.records import BlockRecord, Head, Stage
+from sequencer.model.records import Stage
 from sequencer.model.refusals import Reason, Refused
 from sequencer.model.rows import Account, Contract, Mode, System
 from sequencer.ports import StoreFailed, StoreProblem
@@ -30,8 +30,7 @@ from sequencer.starknet.state import CONTRACTS_TRIE
 from sequencer.starknet.trie_node import Edge, encode_node
 from sequencer.storage import keys
 from sequencer.storage.chain_store import ChainStore
-from sequencer.storage.digest import Digest
-from sequencer.storage.encoding import decode_record, encode_record, encode_version
+from sequencer.storage.encoding import encode_record
 from sequencer.storage.simulated import SimulatedDisk
 from tests.strategies import refused
 from tests.unit.chain.network import address_of
@@ -45,41 +44,14 @@ from tests.unit.engine.builders import (
     reports,
     rows_of,
 )
+from tests.unit.engine.damage import make_digest_fit, put, put_newest, put_row
 from tests.unit.storage.builders import roll_back, rollback, simulated
 
 ACCOUNT = TABLES[Table.ACCOUNT].number, encode_key(address_of("alice"))
 
 
-def put(disk: SimulatedDisk, key: bytes, value: bytes) -> None:
-    """Change something behind the store's back, checksum and all."""
-    disk.append([(key, value)])
-
-
-def put_row(disk: SimulatedDisk, table: int, key: bytes, row: msgspec.Struct) -> None:
-    """Replace the newest version of a row."""
-    item = keys.row_item(table, key)
-    (newest, _) = next(disk.contents.scan(item, item + b"\xff" * 9, reverse=False))
-    put(disk, newest, encode_version(newest, encode_row(row)))
-
-
 def row_of(store: ChainStore, table: Table, key: Any) -> Any:  # noqa: ANN401
     return recover(store).state.rows[table][key]
-
-
-def make_digest_fit(disk: SimulatedDisk, table: int, key: bytes, row: msgspec.Struct) -> None:
-    """Change a row, and head and block so that they believe in it: only the root is left."""
-    store = simulated(disk)
-    head = store.head
-    before = store.view.state().row(table, key)
-    digest = Digest(head.digest)
-    digest.replace(table, key, before, encode_row(row))
-    put_row(disk, table, key, row)
-    block_key = keys.BLOCK.key(head.height, head.block_sequence)
-    block = decode_record(block_key, disk.contents.values[block_key], BlockRecord)
-    changed: Head = msgspec.structs.replace(head, digest=digest.value())
-    put(disk, keys.HEAD.key(), encode_record(keys.HEAD.key(), changed))
-    record = msgspec.structs.replace(block, digest=digest.value())
-    put(disk, block_key, encode_record(block_key, record))
 
 
 def unplanned(disk: SimulatedDisk) -> SimulatedDisk:
@@ -169,8 +141,7 @@ def test_a_row_that_fits_no_slot_is_a_halt_and_no_crash() -> None:
 def test_a_wrong_root_node_is_found() -> None:
     disk = opened_disk()
     item = keys.node_item(trie_name(CONTRACTS_TRIE), 0, 0)
-    newest, _ = next(disk.contents.scan(item, item + b"\xff" * 9, reverse=False))
-    put(disk, newest, encode_version(newest, encode_node(Edge(5, 1, 251))))
+    put_newest(disk, item, encode_node(Edge(5, 1, 251)))
     (halt,) = recover(simulated(disk)).halts
     assert halt.cause is HaltCause.START_CHECK
     assert "the tries at block 4" in halt.detail
@@ -209,9 +180,7 @@ def test_rules_that_are_not_here_are_refused() -> None:
 def test_rows_that_this_build_cannot_read_are_refused_by_name() -> None:
     for data, reason in ((b"\x07", Reason.ROW_VERSION_UNKNOWN), (b"\x01", Reason.ROW_MALFORMED)):
         disk = opened_disk()
-        item = keys.row_item(*ACCOUNT)
-        newest, _ = next(disk.contents.scan(item, item + b"\xff" * 9, reverse=False))
-        put(disk, newest, encode_version(newest, data))
+        put_newest(disk, keys.row_item(*ACCOUNT), data)
         with refused(reason):
             recover(simulated(disk))
 
@@ -219,8 +188,7 @@ def test_rows_that_this_build_cannot_read_are_refused_by_name() -> None:
 def test_rows_that_do_not_fit_together_are_a_corrupt_store() -> None:
     disk = opened_disk()
     item = keys.row_item(TABLES[Table.SYSTEM].number, encode_key(ONLY))
-    newest, _ = next(disk.contents.scan(item, item + b"\xff" * 9, reverse=False))
-    put(disk, newest, encode_version(newest, None))
+    put_newest(disk, item, None)
     with pytest.raises(StoreFailed) as caught:
         recover(simulated(disk))
     assert caught.value.problem is StoreProblem.STORE_CORRUPT

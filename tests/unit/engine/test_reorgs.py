@@ -48,11 +48,11 @@ class Keeper:
         self.branch += restored
 
 
-def random_history(seed: int, steps: int = 24) -> Keeper:
+def random_history(seed: int) -> Keeper:
     """Make blocks, go back, take it back, go back further, in any order."""
     random, chain = Random(seed), Chain()
     keeper = Keeper(chain)
-    for _ in range(steps):
+    for _ in range(24):
         kind, height = random.random(), chain.head.height
         undoable = next(unfollowed(chain.store.view), None)
         if kind < 0.3 and height > 5:
@@ -67,7 +67,7 @@ def random_history(seed: int, steps: int = 24) -> Keeper:
     return keeper
 
 
-def place(block: BlockRecord) -> tuple[int, bytes]:
+def named(block: BlockRecord) -> tuple[int, bytes]:
     return block.height, block.block_hash
 
 
@@ -79,8 +79,8 @@ def test_records_say_what_was_moved(seed: int) -> None:
     assert len(reorgs) == len(keeper.moved) == view.head.epoch
     for reorg, (kind, blocks) in zip(reorgs, keeper.moved, strict=True):
         assert reorg.kind is kind
-        assert (reorg.first.height, reorg.first.block_hash) == place(blocks[0])
-        assert (reorg.last.height, reorg.last.block_hash) == place(blocks[-1])
+        assert (reorg.first.height, reorg.first.block_hash) == named(blocks[0])
+        assert (reorg.last.height, reorg.last.block_hash) == named(blocks[-1])
         assert reorg.details.reason == WHY
         lower = reorg.new_head if kind is IncidentKind.ROLLBACK else reorg.old_head
         assert lower.block_hash == blocks[0].parent_hash

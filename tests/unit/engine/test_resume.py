@@ -10,14 +10,6 @@ from tests.unit.engine.rolling import ORDER, Chain, place, stages
 from tests.unit.storage.builders import rollback
 
 
-@pytest.fixture
-def chain() -> Chain:
-    """A chain at block 7."""
-    chain = Chain()
-    chain.blocks(3)
-    return chain
-
-
 def read_up_to(chain: Chain, reader: str, effect: int, *, parked: bool = False) -> None:
     chain.store.advance_cursor(reader, Cursor(effect, 1, bytes(32), parked))
 

@@ -27,11 +27,11 @@ from sequencer.starknet.transactions import (
     transaction_hash,
 )
 from tests.unit.chain.network import PRIVATE, address_of, key_of
+from tests.unit.engine.following import ENTRIES, diff_of
 from tests.unit.engine.rolling import Chain, deposit
 
 DEPTH = 30
 TARGET = 4
-ENTRIES = 10**6
 NEW_KEY = 4_321
 
 
@@ -46,10 +46,6 @@ def bodies(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(module, "decode_body", counted)
     return read
-
-
-def diff_of(view: ChainView, block: BlockRecord) -> StateDiff:
-    return decode_body(view.body(block)).diff
 
 
 def collected() -> tuple[Chain, list[BlockRecord]]:

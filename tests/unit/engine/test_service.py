@@ -15,15 +15,7 @@ from sequencer.model.halts import Halt, HaltCause
 from sequencer.model.rows import Mode
 from tests.unit.chain.network import key_of
 from tests.unit.engine.builders import rows_of
-from tests.unit.engine.desks import Operated, operated, process_as_before
-
-pytestmark = pytest.mark.usefixtures("process")
-
-
-@pytest.fixture
-def process() -> object:
-    with process_as_before():
-        yield
+from tests.unit.engine.desks import Operated, operated
 
 
 def require_one_head(rig: Operated) -> None:

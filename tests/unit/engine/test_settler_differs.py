@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import pytest
 
-from sequencer.engine.settler import SettlePace
 from sequencer.engine.settling import pending_rollback, plan_felt
 from sequencer.model.halts import HaltCause
 from sequencer.model.records import Stage
@@ -18,9 +17,10 @@ from sequencer.settlement.contract_rules import (
     RevertState,
     UpdateState,
 )
-from tests.unit.engine.builders import turns, until
+from tests.unit.engine.builders import causes, turns
 from tests.unit.engine.settled_world import (
     DELAY_SECONDS,
+    LONG,
     OPERATOR,
     OWNER,
     World,
@@ -28,9 +28,6 @@ from tests.unit.engine.settled_world import (
     sent,
     settling,
 )
-
-LONG = SettlePace(blocks=1_000, seconds=100_000)
-"""Nothing is posted after the first block."""
 
 
 async def test_a_rollback_is_told_before_anything_is_posted_again() -> None:
@@ -228,7 +225,7 @@ async def test_a_root_that_is_none_of_ours_halts_and_nothing_is_sent_any_more() 
         assert len(world.settlement.sent) == count
         with pytest.raises(Refused, match="HALTED"):
             await world.settler.caught_up(50)
-    assert [halt.cause for halt in world.halts] == [HaltCause.SETTLEMENT_DIFFERS]
+    assert causes(world.halts) == [HaltCause.SETTLEMENT_DIFFERS]
     assert not world.settler.status().is_idle
 
 
@@ -241,7 +238,7 @@ async def test_a_rollback_finds_the_strange_root_too() -> None:
             _strange(world)
         await world.until(lambda: bool(world.halts))
         await looked(world)
-    assert [halt.cause for halt in world.halts] == [HaltCause.SETTLEMENT_DIFFERS]
+    assert causes(world.halts) == [HaltCause.SETTLEMENT_DIFFERS]
     assert sent(world, RevertState) == []
 
 
@@ -295,7 +292,7 @@ async def test_nothing_is_made_final_that_is_not_ours() -> None:
         await world.idle()
         world.chain.advance_time(DELAY_SECONDS)
         await world.until(lambda: bool(world.halts))
-    assert [halt.cause for halt in world.halts] == [HaltCause.SETTLEMENT_DIFFERS]
+    assert causes(world.halts) == [HaltCause.SETTLEMENT_DIFFERS]
     assert sent(world, Finalize) == []
 
 
@@ -332,9 +329,9 @@ async def test_a_contract_that_says_it_went_back_and_did_not_is_given_up() -> No
         orphan = world.standing.newest.height
         world.settlement.stubborn = True
         world.back(orphan - 1)
-        await until(lambda: bool(world.halts))
+        await world.until(lambda: bool(world.halts))
         told = len(sent(world, RevertState))
         await turns(200)
         assert len(sent(world, RevertState)) == told
-    assert [halt.cause for halt in world.halts] == [HaltCause.SETTLEMENT_DIFFERS]
+    assert causes(world.halts) == [HaltCause.SETTLEMENT_DIFFERS]
     assert f"block {orphan} is orphaned here" in world.halts[0].detail

@@ -78,7 +78,9 @@ def changes_of(chain: Chain, record: BlockRecord) -> Slots:
 
 @pytest.fixture(scope="module")
 def chain() -> Chain:
-    return branched()
+    chain = branched()
+    assert len(records_of(chain)) > chain.head.height + 5
+    return chain
 
 
 def test_contracts_are_those_of_the_whole_state(chain: Chain) -> None:

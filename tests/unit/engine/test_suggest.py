@@ -1,46 +1,39 @@
 """Where it went wrong: stored blocks that are not what execution says, and what a guard missed."""
 
 from collections.abc import Callable
-from functools import cache
 
-import msgspec
 import pytest
 
 from sequencer.chain.block import verify_block
-from sequencer.chain.stored import Body, decode_body, encode_body
+from sequencer.chain.stored import Body
 from sequencer.engine import suggest as suggest_module
-from sequencer.engine.lookup import find_block
 from sequencer.engine.suggest import Suggestion, suggest
 from sequencer.exchange.state import Table
 from sequencer.model.commands import Fault, FaultKind, SetGuard
 from sequencer.model.events import FaultDone, GuardViolated
 from sequencer.model.laws import Law, LawBroken
-from sequencer.model.records import BlockRecord
 from sequencer.model.refusals import Reason
 from sequencer.model.rows import Guard
-from sequencer.starknet.state import StateDiff
-from sequencer.storage import keys
-from sequencer.storage.encoding import decode_record, encode_record, pack, unpack
-from sequencer.storage.simulated import SimulatedDisk
+from sequencer.storage.encoding import pack
 from tests.unit.chain.network import MARKET, address_of
-from tests.unit.engine.builders import copy_of
-from tests.unit.engine.rolling import Chain, drill_disk, events, refused
-from tests.unit.engine.test_plan import planted
-
-
-@cache
-def disk_with_bids() -> SimulatedDisk:
-    """Return a disk with a chain at block 8, a bid in each of the last four."""
-    chain = Chain()
-    for number in range(4):
-        chain.act(chain.rig.bid(number))
-    return chain.disk
+from tests.unit.engine.damage import (
+    a_receipt_less,
+    a_transaction_less,
+    another_diff,
+    another_receipt,
+    body_key,
+    change_body,
+    change_header,
+    planted,
+    put,
+)
+from tests.unit.engine.rolling import Chain, disk_with_bids, drill_disk, events, refused
 
 
 @pytest.fixture
 def chain() -> Chain:
     """A chain at block 8 with checkpoints at 5 and 7."""
-    chain = Chain(copy_of(disk_with_bids()))
+    chain = Chain(disk_with_bids())
     chain.store.create_checkpoint(5, "early", "olga")
     chain.store.create_checkpoint(7, "late", "olga")
     return chain
@@ -52,47 +45,6 @@ def search(chain: Chain, since: object = 0) -> Suggestion:
     found = suggest(chain.store.view, str(since))
     assert chain.disk.writes == before
     return found
-
-
-def put(disk: SimulatedDisk, key: bytes, value: bytes) -> None:
-    disk.contents = disk.contents.changed(((key, value),))
-
-
-def change_body(chain: Chain, height: int, change: Callable[[Body], Body]) -> None:
-    block = find_block(chain.store.view, str(height))
-    key = keys.BODY.key(height, block.sequence)
-    body = decode_body(unpack(key, chain.disk.contents.values[key]))
-    put(chain.disk, key, pack(key, encode_body(change(body))))
-    chain.load()
-
-
-def change_header(chain: Chain, height: int) -> None:
-    block = find_block(chain.store.view, str(height))
-    key = keys.BLOCK.key(height, block.sequence)
-    record = decode_record(key, chain.disk.contents.values[key], BlockRecord)
-    header = bytearray(record.header)
-    header[40] ^= 1
-    put(chain.disk, key, encode_record(key, msgspec.structs.replace(record, header=bytes(header))))
-    chain.load()
-
-
-def another_receipt(body: Body) -> Body:
-    first, *others = body.receipts
-    return msgspec.structs.replace(
-        body, receipts=(msgspec.structs.replace(first, actual_fee=1), *others)
-    )
-
-
-def a_receipt_less(body: Body) -> Body:
-    return msgspec.structs.replace(body, receipts=body.receipts[:-1])
-
-
-def another_diff(body: Body) -> Body:
-    return msgspec.structs.replace(body, diff=StateDiff())
-
-
-def a_transaction_less(body: Body) -> Body:
-    return msgspec.structs.replace(body, transactions=body.transactions[:-1])
 
 
 def test_a_sound_chain_has_nothing_to_find(chain: Chain) -> None:
@@ -118,8 +70,7 @@ def test_a_body_that_was_changed_is_found(
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"\x01", b"\x01{}", b"\x01\x93\x01\x02\x03"])
 def test_a_body_that_cannot_be_read_is_found(chain: Chain, content: bytes) -> None:
-    block = find_block(chain.store.view, "6")
-    key = keys.BODY.key(6, block.sequence)
+    key = body_key(chain, 6)
     put(chain.disk, key, pack(key, content))
     chain.load()
     found = search(chain)
@@ -128,9 +79,7 @@ def test_a_body_that_cannot_be_read_is_found(chain: Chain, content: bytes) -> No
 
 
 def test_a_body_that_is_gone_is_found(chain: Chain) -> None:
-    block = find_block(chain.store.view, "6")
-    key = keys.BODY.key(6, block.sequence)
-    chain.disk.contents = chain.disk.contents.changed(((key, None),))
+    put(chain.disk, body_key(chain, 6), None)
     chain.load()
     assert "no body" in search(chain).what
 

@@ -67,7 +67,14 @@ def test_waiting_before_the_work_begins_is_no_work() -> None:
 
 def test_it_stops_at_the_next_pause_and_out_of_a_rest() -> None:
     throttle = Throttle(10**9)
-    ended = threading.Event()
+    resting, ended = threading.Event(), threading.Event()
+    rest = throttle._rest
+
+    def say_so(seconds: float) -> None:
+        resting.set()
+        rest(seconds)
+
+    throttle._rest = say_so
 
     def work() -> None:
         try:
@@ -78,7 +85,7 @@ def test_it_stops_at_the_next_pause_and_out_of_a_rest() -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert not ended.wait(0.05)
+    assert resting.wait(5)
     throttle.stop()
     thread.join(5)
     assert ended.is_set()

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -32,23 +32,15 @@ from sequencer.storage.copying import StoreCopies
 from sequencer.storage.folder import make_folder, open_folder
 from sequencer.storage.halt_note import HALT_FILE
 from tests.unit.chain.network import PRIVATE, START_MS
-from tests.unit.engine.builders import PACE, ManualClock, until
+from tests.unit.engine.builders import PACE, ManualClock, causes, until
 from tests.unit.engine.desks import (
     OPERATOR,
     ORDER,
     Operated,
     denied,
     operated,
-    process_as_before,
     run_on,
 )
-
-
-@pytest.fixture(autouse=True)
-def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("sequencer.engine.settler._LOOK_SECONDS", 0.005)
-    with process_as_before():
-        yield
 
 
 @asynccontextmanager
@@ -74,35 +66,40 @@ async def copied(rig: Operated, target: Path) -> None:
     await rig.desk.backups.make(str(target))
 
 
-def contract_of(rig: Operated) -> SimulatedSettlement:
-    assert isinstance(rig.contract, SimulatedSettlement)
-    return rig.contract
-
-
 def posted(contract: SimulatedSettlement) -> list[int]:
     """The heights of every post that the contract ever took."""
     calls = (done.call for done in contract.chain.ledger.log)
     return [call.new.height for call in calls if isinstance(call, UpdateState)]
 
 
-def causes(rig: Operated) -> set[HaltCause]:
-    return {halt.cause for halt in rig.node.engine.gate.halts}
+def halted_by(rig: Operated) -> set[str]:
+    return {*causes(rig.node.engine.gate.halts)}
 
 
-async def test_an_imported_chain_posts_on_once_it_is_acknowledged(tmp_path: Path) -> None:
+async def test_an_imported_chain_posts_on_once_it_is_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with operated(tmp_path, settled=True) as rig:
         await rig.blocks(4)
         await rig.idle()
-        contract = contract_of(rig)
+        contract = rig.contract
     before = posted(contract)
     height = before[-1]
     imported(tmp_path / "data", tmp_path / "new")
     async with going_on(tmp_path / "new", contract) as rig:
-        assert causes(rig) == {HaltCause.WITNESS_UNACKNOWLEDGED}
+        assert halted_by(rig) == {HaltCause.WITNESS_UNACKNOWLEDGED}
         assert rig.height == height
-        # Time for a settler that posts to have looked many times.
-        await rig.desk.status()
-        await asyncio.sleep(0.05)
+        settler = rig.node.settler
+        assert settler is not None
+        looks, is_due = list[bool](), settler._is_due
+
+        def looked() -> bool:
+            looks.append(is_due())
+            return looks[-1]
+
+        monkeypatch.setattr(settler, "_is_due", looked)
+        await until(lambda: len(looks) > 5)
+        assert not any(looks)
         assert posted(contract) == before
         await rig.desk.mode(Mode.CANCEL_ONLY, "nobody else goes on", 0, 0)
         await rig.blocks(3)
@@ -118,7 +115,7 @@ async def test_a_contract_that_went_on_halts_an_older_chain(tmp_path: Path, way:
     async with operated(tmp_path, settled=True) as rig:
         await rig.blocks(3)
         await rig.idle()
-        contract = contract_of(rig)
+        contract = rig.contract
         if way == "backup":
             await copied(rig, tmp_path / "new")
     if way == "import":
@@ -128,7 +125,7 @@ async def test_a_contract_that_went_on_halts_an_older_chain(tmp_path: Path, way:
         await rig.idle()
     before = posted(contract)
     async with going_on(tmp_path / "new", contract) as rig:
-        await until(lambda: HaltCause.SETTLEMENT_DIFFERS in causes(rig))
+        await until(lambda: HaltCause.SETTLEMENT_DIFFERS in halted_by(rig))
         with denied(Reason.HALTED, "SETTLEMENT_DIFFERS: no block of this chain, whose head is"):
             await rig.desk.mode(Mode.CANCEL_ONLY, "nobody else goes on", 0, 0)
         gate = rig.node.engine.gate
@@ -143,15 +140,15 @@ async def test_of_a_chain_and_its_copy_one_posts_and_the_other_halts(tmp_path: P
     async with operated(tmp_path, settled=True) as rig:
         await rig.blocks(3)
         await rig.idle()
-        contract = contract_of(rig)
+        contract = rig.contract
         await copied(rig, tmp_path / "new")
         async with going_on(tmp_path / "new", contract) as other:
             await other.desk.mode(Mode.CANCEL_ONLY, "a mistake", 0, 0)
             await other.blocks(2)
             await other.idle()
             await rig.block()
-            await until(lambda: HaltCause.SETTLEMENT_DIFFERS in causes(rig))
-            assert HaltCause.SETTLEMENT_DIFFERS not in causes(other)
+            await until(lambda: HaltCause.SETTLEMENT_DIFFERS in halted_by(rig))
+            assert HaltCause.SETTLEMENT_DIFFERS not in halted_by(other)
     heights = posted(contract)
     assert heights == sorted(set(heights))
 
@@ -168,7 +165,7 @@ async def test_a_copy_goes_on_where_the_chain_was_copied(tmp_path: Path) -> None
     assert 4 <= height <= 7
     assert not (tmp_path / "new.witness").exists()
     async with going_on(tmp_path / "new", None) as rig:
-        assert causes(rig) == {HaltCause.WITNESS_UNACKNOWLEDGED}
+        assert halted_by(rig) == {HaltCause.WITNESS_UNACKNOWLEDGED}
         assert list(live_blocks(rig.node.views.view, 1)) == blocks[:height]
         await rig.desk.mode(Mode.CANCEL_ONLY, "restored", 0, 0)
         await rig.blocks(2)
@@ -221,12 +218,12 @@ async def test_a_copy_during_a_rollback_comes_up_as_after_a_crash(
         assert made.head == taken[0].head
         assert made.head.height == head.height + 4
         assert [each.stage for each in made.open_journals()] == [Stage.PREPARED]
-        assert {halt.cause for halt in recover(made).halts} == {
+        assert {*causes(recover(made).halts)} == {
             HaltCause.LATCH,
             HaltCause.WITNESS_UNACKNOWLEDGED,
         }
     async with going_on(tmp_path / "latched", None) as rig:
-        assert causes(rig) == {HaltCause.LATCH, HaltCause.WITNESS_UNACKNOWLEDGED}
+        assert halted_by(rig) == {HaltCause.LATCH, HaltCause.WITNESS_UNACKNOWLEDGED}
         assert rig.node.store.head.block_hash == head.block_hash
         await rig.desk.mode(Mode.CANCEL_ONLY, "reviewed", 0, 0)
         assert rig.height == head.height + 1
@@ -248,7 +245,7 @@ async def test_why_it_is_halted_goes_along_and_no_secret_does(tmp_path: Path) ->
         await copied(rig, tmp_path / "new")
     assert left(tmp_path / "new") == sorted(["database", "writer", SETTLEMENT_FILE, HALT_FILE])
     async with going_on(tmp_path / "new", None) as rig:
-        assert causes(rig) == {HaltCause.NOTE, HaltCause.WITNESS_UNACKNOWLEDGED}
+        assert halted_by(rig) == {HaltCause.NOTE, HaltCause.WITNESS_UNACKNOWLEDGED}
 
 
 class Held:

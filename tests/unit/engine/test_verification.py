@@ -24,18 +24,19 @@ from sequencer.model.rows import Guard
 from sequencer.ports import Worker
 from sequencer.storage import keys
 from tests.unit.chain.network import MARKET, address_of
-from tests.unit.engine.builders import InlineWorker, copy_of, turns
-from tests.unit.engine.rolling import Chain, drill_disk
-from tests.unit.engine.test_plan import planted
-from tests.unit.engine.test_suggest import (
+from tests.unit.engine.builders import InlineWorker, turns
+from tests.unit.engine.damage import (
     a_receipt_less,
     a_transaction_less,
     another_diff,
     another_receipt,
+    body_key,
     change_body,
     change_header,
-    disk_with_bids,
+    planted,
+    put,
 )
+from tests.unit.engine.rolling import Chain, disk_with_bids, drill_disk
 
 _T = TypeVar("_T")
 
@@ -43,7 +44,7 @@ _T = TypeVar("_T")
 @pytest.fixture
 def chain() -> Chain:
     """A chain at block 8 with checkpoints at 2, at 4, where it was once stopped, and at 6."""
-    chain = Chain(copy_of(disk_with_bids()))
+    chain = Chain(disk_with_bids())
     chain.store.create_checkpoint(2, "two", "olga")
     chain.store.create_checkpoint(6, "six", "olga")
     return chain
@@ -195,9 +196,7 @@ async def test_a_header_that_was_changed_is_a_difference(chain: Chain) -> None:
 
 
 async def test_a_body_that_cannot_be_read_is_a_difference(chain: Chain) -> None:
-    block = chain.store.view.block(7)
-    assert block is not None
-    chain.disk.append([(keys.BODY.key(7, block.sequence), None)])
+    put(chain.disk, body_key(chain, 7), None)
     watch = Watch(chain)
     await watch.go_on()
     (halt,) = watch.halts
@@ -206,7 +205,7 @@ async def test_a_body_that_cannot_be_read_is_a_difference(chain: Chain) -> None:
 
 async def test_a_store_that_cannot_be_read_halts_for_good(chain: Chain) -> None:
     (_, _, checkpoint) = chain.store.view.checkpoints()
-    chain.disk.append([(keys.CHECKPOINT.key(checkpoint.sequence), b"scribbled")])
+    put(chain.disk, keys.CHECKPOINT.key(checkpoint.sequence), b"scribbled")
     watch = Watch(chain)
     await asyncio.wait_for(watch.verification.run(watch.halts.append), 5)
     (halt,) = watch.halts

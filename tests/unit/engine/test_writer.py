@@ -1,7 +1,5 @@
 """The writer: when blocks open, close and become durable, and who is told when."""
 
-import asyncio
-
 import pytest
 
 from sequencer.engine import writer as writer_module
@@ -190,7 +188,7 @@ async def test_what_was_written_is_what_a_restart_finds() -> None:
 
 
 async def test_halted_makes_no_block_and_says_so_to_everybody() -> None:
-    rig = Rig(pace=Pace(interval_ms=1, heartbeat_ms=2))
+    rig = Rig()
     async with running(rig):
         await applied(rig.writer.operate(SetMode(Mode.HALTED, "enough")))
         height = rig.store.head.height
@@ -199,7 +197,10 @@ async def test_halted_makes_no_block_and_says_so_to_everybody() -> None:
         guard = rig.writer.operate(SetGuard(Guard.TRIPWIRE, True))
         assert await answer(guard) is Reason.HALTED
         assert await answer(rig.writer.operate(SetMode(Mode.OPEN))) is Reason.MODE_ORDER
-        await asyncio.sleep(0.01)
+        # A beat is long overdue.
+        rig.writer._beat = 0.0
+        rig.writer.queue.wake()
+        await turns()
         assert rig.store.head.height == height
         again = await applied(rig.writer.operate(SetMode(Mode.CANCEL_ONLY)))
         assert again.height == height + 1

@@ -356,7 +356,6 @@ async def test_whatever_happens_each_gets_one_answer_and_applied_means_durable(
                 await applied(item)
     told = [await answer(item) for item in items]
     await turns()
-    assert answers == [item for item in answers if item in items]
     assert len(answers) == len(set(map(id, answers))) == len(items)
     rig.disk.fault = Fault()
     durable = recover(simulated(rig.disk), full=True)

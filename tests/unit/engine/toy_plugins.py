@@ -70,5 +70,7 @@ def told(rig: Operated, *opinions: PluginOpinion) -> Iterator[ToyPlugins]:
     """Give a node that runs other plugins."""
     desk, plugins = rig.desk, ToyPlugins(*opinions)
     rig.desk = Desk(msgspec.structs.replace(desk._reach, plugins=plugins))
-    yield plugins
-    rig.desk = desk
+    try:
+        yield plugins
+    finally:
+        rig.desk = desk

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterable
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -10,7 +10,7 @@ from sequencer.exchange.book import BookSide
 from sequencer.exchange.state import ONLY, Journal, State, Table
 from sequencer.exchange.step import Context
 from sequencer.exchange.transition import transition
-from sequencer.model.commands import Command, PlaceOrder
+from sequencer.model.commands import Command, EthereumSignature, PlaceOrder
 from sequencer.model.events import Event
 from sequencer.model.markets import MarketParameters, MarketStatus, OracleParameters
 from sequencer.model.orders import Instruction, Order, OrderType, SelfTrade, Side
@@ -18,6 +18,7 @@ from sequencer.model.refusals import Reason, Refusal
 from sequencer.model.rows import (
     Account,
     Arrival,
+    DepositRow,
     Guard,
     Market,
     Mode,
@@ -25,6 +26,7 @@ from sequencer.model.rows import (
     Position,
     Price,
     Row,
+    Subkey,
     System,
 )
 from sequencer.model.units import DUST_PER_QUOTE, ONE
@@ -34,6 +36,13 @@ ALICE, BOB, CAROL, STRANGER = 0xA11CE, 0xB0B, 0xCA401, 0x57A
 NOW_MS = 1_700_000_000_000
 BTC = "BTC-USD-PERP"
 ETH = "ETH-USD-PERP"
+USD = ONE
+KEY, ISOLATED = 0x5EC, 0x150
+"""A subkey, and an isolated account of ALICE."""
+SIGNED = EthereumSignature(1, 2, 3, 4, y_parity=True)
+"""A signature of nobody's."""
+
+_E = TypeVar("_E", bound=Event)
 
 
 def make_parameters(symbol: str = BTC, **changes: object) -> MarketParameters:
@@ -88,6 +97,19 @@ def fund(state: State, account: int, cash: int, owner: int = 0, market: str = ""
     put(state, Table.ACCOUNT, account, row)
     deposited = state.totals.deposited + cash
     put(state, Table.TOTALS, ONLY, msgspec.structs.replace(state.totals, deposited=deposited))
+
+
+def add_people(state: State) -> None:
+    """Give ALICE, BOB and the operator 1,000 USD and a subkey each, and ALICE an isolated account.
+
+    Deposit 0 was hers, and insurance has what it takes to unmake it.
+    """
+    for account in (ALICE, BOB, OPERATOR):
+        fund(state, account, 1_000 * USD)
+        put(state, Table.SUBKEY, (account, KEY), Subkey(0))
+    fund(state, ISOLATED, 50 * USD, owner=ALICE, market=BTC)
+    fund(state, INSURANCE, USD)
+    put(state, Table.DEPOSIT, 0, DepositRow(ALICE, USD, 1))
 
 
 def hold(state: State, account: int, other: int, size: int, price: int, market: str = BTC) -> None:
@@ -197,7 +219,7 @@ def snapshot(state: State) -> dict[str, Any]:
         "waiting": {market: orders.entries() for market, orders in state.waiting.items()},
         "isolated": dict(state.isolated),
         "subkey_counts": dict(state.subkey_counts),
-        "waiting_orders": {name: orders.entries() for name, orders in state.waiting.items()},
+        "ethereum_addresses": dict(state.ethereum_addresses),
         "margin_rates": dict(state.margin_rates),
         "sums": msgspec.structs.astuple(state.sums),
         "market_sums": {
@@ -221,6 +243,6 @@ def change_totals(state: State, **changes: object) -> None:
     put(state, Table.TOTALS, ONLY, msgspec.structs.replace(state.totals, **changes))
 
 
-def of_type(events: Iterable[Event], kind: type[Event]) -> list[Event]:
+def of_type(events: Iterable[Event], kind: type[_E]) -> list[_E]:
     """Pick the events of one kind."""
     return [event for event in events if isinstance(event, kind)]

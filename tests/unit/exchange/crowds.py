@@ -1,9 +1,12 @@
 """States with many accounts that hold the same, and what makes them unhealthy."""
 
+from collections.abc import Iterable
+
 from sequencer.exchange.state import State, Table
+from sequencer.model.events import Event, LiquidationEnded
 from sequencer.model.rows import Account, Extreme, Position
 from sequencer.model.units import ONE
-from tests.unit.exchange.builders import BOB, BTC, change_price, fund, put
+from tests.unit.exchange.builders import BOB, BTC, change_price, fund, of_type, put
 
 CROWD = 0x100000
 """The address of the first account of a crowd; the others follow."""
@@ -32,6 +35,11 @@ def move_price(state: State, price: int, market: str = BTC) -> None:
     lows = tuple(extreme for extreme in extremes if extreme.price <= price)
     highs = tuple(extreme for extreme in extremes if extreme.price >= price)
     change_price(state, market, index=price, mark=price, index_at_ms=now_ms, lows=lows, highs=highs)
+
+
+def liquidated(events: Iterable[Event]) -> list[int]:
+    """Return whose liquidation ended, in order."""
+    return [event.account for event in of_type(events, LiquidationEnded)]
 
 
 def cash_of(state: State, account: int) -> int:

@@ -50,10 +50,10 @@ def act(state: State, rule: Callable[[Step], object]) -> list[Event]:
     return step.events
 
 
-def offer(state: State, median: int, after_ms: int = 1_000, market: str = BTC) -> list[Event]:
-    """Move time on and offer a market a median (1e-8)."""
+def offer(state: State, median: int, after_ms: int = 1_000) -> list[Event]:
+    """Move time on and offer BTC a median (1e-8)."""
     change_system(state, time_ms=state.system.time_ms + after_ms)
-    return act(state, lambda step: offer_median(step, market, median))
+    return act(state, lambda step: offer_median(step, BTC, median))
 
 
 def report(state: State, reports: Sequence[PriceReport]) -> list[Event]:

@@ -27,8 +27,11 @@ from tests.unit.exchange.builders import (
     ETH,
     FEES,
     INSURANCE,
+    ISOLATED,
+    KEY,
     NOW_MS,
     OPERATOR,
+    USD,
     add_market,
     change_price,
     change_system,
@@ -42,9 +45,6 @@ from tests.unit.exchange.builders import (
     run,
     unaccounted,
 )
-
-USD = ONE
-KEY, ISOLATED = 0x5EC, 0x150
 
 
 def funded() -> State:

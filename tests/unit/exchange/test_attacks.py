@@ -80,7 +80,7 @@ def test_a_deficit_is_never_closed_away() -> None:
     assert state.accounts[ALICE].cash == 0
     assert (ALICE, BTC) not in state.positions
     assert state.totals.bad_debt > 0
-    send(state, Withdraw(BOB, 77, max(state.accounts[BOB].cash, 0) // 100 * 100, 5), BOB)
+    run(state, Withdraw(BOB, 77, state.accounts[BOB].cash // 100 * 100, 5), BOB)
     assert state.totals.withdrawn <= state.totals.deposited
     check_laws(state)
     recount(state)
@@ -122,20 +122,21 @@ def test_open_interest_holds_for_an_order_cut_by_its_average_price() -> None:
 )
 def test_a_fee_at_its_bound_breaks_no_law(fee: int, band: int, price: int) -> None:
     """Flipping a position at the band's edge pays the fee on the worse price."""
-    state = make_state()
-    add_market(state, taker_fee=fee, band=band, initial_margin=2_000_000)
-    fund(state, BOB, 10**6 * ONE)
-    run(state, order(state, BOB, Side.BUY, 10 * ONE, 100 * ONE), BOB)
-    for cash in range(20 * ONE, 700 * ONE, 25 * ONE):
-        other = make_state()
-        add_market(other, taker_fee=fee, band=band, initial_margin=2_000_000)
-        fund(other, BOB, 10**6 * ONE)
-        fund(other, ALICE, cash)
-        run(other, order(other, BOB, Side.BUY, 10 * ONE, 100 * ONE), BOB)
-        send(other, order(other, ALICE, Side.SELL, 10 * ONE, 100 * ONE), ALICE)
-        run(other, order(other, BOB, Side.SELL, 20 * ONE, price * ONE), BOB)
-        send(other, order(other, ALICE, Side.BUY, 20 * ONE, price * ONE), ALICE)
-        assert margin_of(other, ALICE).is_healthy()
+    sizes = set()
+    for cash in range(20 * ONE, 1_200 * ONE, 25 * ONE):
+        state = make_state()
+        add_market(state, taker_fee=fee, band=band, initial_margin=2_000_000)
+        fund(state, BOB, 10**6 * ONE)
+        fund(state, ALICE, cash)
+        run(state, order(state, BOB, Side.BUY, 10 * ONE, 100 * ONE), BOB)
+        send(state, order(state, ALICE, Side.SELL, 10 * ONE, 100 * ONE), ALICE)
+        run(state, order(state, BOB, Side.SELL, 20 * ONE, price * ONE), BOB)
+        send(state, order(state, ALICE, Side.BUY, 20 * ONE, price * ONE), ALICE)
+        assert margin_of(state, ALICE).is_healthy()
+        held = state.positions.get((ALICE, BTC))
+        sizes.add(0 if held is None else held.size)
+    # Who had too little sold nothing or stayed short; with enough of it the position was flipped.
+    assert sizes == {0, -10 * ONE, 10 * ONE}
 
 
 def test_a_fee_that_rounds_up_breaks_no_law() -> None:
@@ -144,8 +145,9 @@ def test_a_fee_that_rounds_up_breaks_no_law() -> None:
     fund(state, BOB, ONE)
     fund(state, ALICE, 1)
     run(state, order(state, BOB, Side.SELL, ONE, 49), BOB)
-    send(state, order(state, ALICE, Side.BUY, ONE, 49), ALICE)
-    assert margin_of(state, ALICE).is_healthy()
+    (event,) = run(state, order(state, ALICE, Side.BUY, ONE, 49), ALICE)
+    assert isinstance(event, OrderClosed)
+    assert event.reason is CloseReason.MARGIN
 
 
 def test_who_has_nothing_waits_for_nothing() -> None:

@@ -17,6 +17,7 @@ from sequencer.model.orders import Side
 from sequencer.model.rows import Market, Position
 from sequencer.model.units import DUST_PER_QUOTE, INDEX_ONE, ONE
 from tests.unit.exchange.builders import (
+    BOB,
     BTC,
     ETH,
     INSURANCE,
@@ -50,13 +51,13 @@ def passed_over(state: State) -> set[int]:
     return set() if move is None else state.holdings.keys() - restless(state, state.holdings, move)
 
 
-def crowd(choose: random.Random, pairs: int = 20) -> State:
-    """Make pairs of accounts with opposite positions and orders, some near their margin."""
+def crowd(choose: random.Random) -> State:
+    """Make 20 pairs of accounts with opposite positions and orders, some near their margin."""
     state = make_state()
     for market, price in _MARKETS.items():
         add_market(state, market, price)
     fund(state, INSURANCE, 10**6 * ONE)
-    for long in range(CROWD, CROWD + 2 * pairs, 2):
+    for long in range(CROWD, CROWD + 2 * 20, 2):
         for account in (long, long + 1):
             fund(state, account, choose.randrange(2_000, 40_000) * ONE)
         for market in choose.sample(sorted(_MARKETS), choose.randrange(1, 3)):
@@ -152,7 +153,7 @@ def test_an_account_is_looked_at_from_the_move_on_that_could_bring_it_low() -> N
     add_market(state, BTC, 100 * ONE, initial_margin=10**7, taker_fee=0)
     (account,) = add_holders(state, 1, ONE, 100 * ONE, 20 * ONE)
     add_holders(state, 20, ONE // 100, 100 * ONE, 1_000 * ONE, first=CROWD + 1)
-    fund(state, 0xB0B, 10**6 * ONE)
+    fund(state, BOB, 10**6 * ONE)
     sweep(state)
     assert account in passed_over(state)
     # Worth 20 + (mark - 100), and 10 % of mark are needed: low below 88.89.
@@ -166,7 +167,7 @@ def test_whatever_changes_an_account_has_it_looked_at_again() -> None:
     state = make_state()
     add_market(state)
     accounts = add_holders(state, 20, ONE, 100 * ONE, 10_000 * ONE)
-    fund(state, 0xB0B, 10**6 * ONE)
+    fund(state, BOB, 10**6 * ONE)
     sweep(state)
     calm = passed_over(state)
     assert calm >= set(accounts)
@@ -181,7 +182,7 @@ def test_other_rates_or_markets_have_all_looked_at_again() -> None:
     state = make_state()
     add_market(state)
     add_holders(state, 20, ONE, 100 * ONE, 10_000 * ONE)
-    fund(state, 0xB0B, 10**6 * ONE)
+    fund(state, BOB, 10**6 * ONE)
     sweep(state)
     assert passed_over(state)
     row = state.markets[BTC]
@@ -198,7 +199,7 @@ def test_a_recount_finds_whoever_is_passed_over_and_low() -> None:
     state = make_state()
     add_market(state)
     accounts = add_holders(state, 20, ONE, 100 * ONE, 10_000 * ONE)
-    fund(state, 0xB0B, 10**6 * ONE)
+    fund(state, BOB, 10**6 * ONE)
     sweep(state)
     holding = state.holdings[accounts[0]]
     kept = holding.calm
@@ -216,7 +217,7 @@ def test_funding_brings_an_account_back_into_sight_before_it_is_low(sign: int) -
     add_market(state)
     (account,) = add_holders(state, 1, sign * ONE, 100 * ONE, 20 * ONE)
     add_holders(state, 20, ONE // 100, 100 * ONE, 1_000 * ONE, first=CROWD + 1)
-    fund(state, 0xB0B, 10**6 * ONE)
+    fund(state, BOB, 10**6 * ONE)
     sweep(state)
     seen, low = 0, False
     for owed in range(1, 21):
@@ -233,9 +234,9 @@ def test_a_market_that_nobody_is_in_makes_nobody_restless() -> None:
     add_market(state)
     add_market(state, ETH, ONE)
     accounts = add_holders(state, 20, ONE, 100 * ONE, 10_000 * ONE)
-    fund(state, 0xB0B, 10**6 * ONE)
+    fund(state, BOB, 10**6 * ONE)
     sweep(state)
     change_price(state, ETH, mark=1_000 * ONE)
     assert passed_over(state) >= set(accounts)
-    rest(state, make_order(0xB0B, Side.BUY, ONE, ONE, market=ETH))
+    rest(state, make_order(BOB, Side.BUY, ONE, ONE, market=ETH))
     assert not passed_over(state)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sequencer.exchange.collateral import socialized_payout, withdrawal_waits
 from sequencer.exchange.state import State
 from sequencer.model.commands import Deposit, Withdraw
-from sequencer.model.events import Credited, GuardViolated, Withdrawn
+from sequencer.model.events import Credited, Withdrawn
 from sequencer.model.exchange_limits import QUOTE_MAX
 from sequencer.model.limits import ADDRESS_MAX, FELT_MAX
 from sequencer.model.refusals import Reason
@@ -22,9 +22,11 @@ from tests.unit.exchange.builders import (
     ETH,
     FEES,
     INSURANCE,
+    ISOLATED,
     NOW_MS,
     OPERATOR,
     STRANGER,
+    USD,
     add_market,
     attempt,
     change_price,
@@ -37,9 +39,9 @@ from tests.unit.exchange.builders import (
     run,
     unaccounted,
 )
+from tests.unit.exchange.pricing import violations
 
 RECIPIENT = 0x1EC
-USD = ONE
 
 
 def credit(nonce: int = 0, account: int = ALICE, token_amount: int = 5_000_000) -> Deposit:
@@ -65,9 +67,9 @@ def test_a_deposit_makes_the_account_and_counts_once() -> None:
 
 def test_a_deposit_reaches_an_isolated_account_as_it_is() -> None:
     state = make_state()
-    fund(state, 0x150, 7, owner=ALICE, market=BTC)
-    run(state, credit(account=0x150), 0)
-    assert state.accounts[0x150] == Account(5 * USD + 7, ALICE, BTC)
+    fund(state, ISOLATED, 7, owner=ALICE, market=BTC)
+    run(state, credit(account=ISOLATED), 0)
+    assert state.accounts[ISOLATED] == Account(5 * USD + 7, ALICE, BTC)
 
 
 @pytest.mark.parametrize(
@@ -136,10 +138,10 @@ def test_malformed_withdrawals_are_refused(command: Withdraw, reason: Reason) ->
 
 def test_only_cross_accounts_of_traders_withdraw() -> None:
     state = funded()
-    fund(state, 0x150, 100 * USD, owner=ALICE, market=BTC)
+    fund(state, ISOLATED, 100 * USD, owner=ALICE, market=BTC)
     fund(state, INSURANCE, 100 * USD)
     fund(state, FEES, 100 * USD)
-    assert refused(state, take(100, 0x150), ALICE) is Reason.ACCOUNT_INVALID
+    assert refused(state, take(100, ISOLATED), ALICE) is Reason.ACCOUNT_INVALID
     assert refused(state, take(100, INSURANCE), INSURANCE) is Reason.ACCOUNT_INVALID
     assert refused(state, take(100, FEES), FEES) is Reason.ACCOUNT_INVALID
     assert refused(state, take(100, STRANGER), STRANGER) is Reason.ACCOUNT_UNKNOWN
@@ -261,23 +263,18 @@ def test_withdrawals_wait_for_blocks_and_for_time(system: dict[str, int], waits:
         run(state, take(100), ALICE)
 
 
-def violations(state: State, command: Withdraw) -> list[Guard]:
-    events = run(state, command, ALICE)
-    return [event.guard for event in events if isinstance(event, GuardViolated)]
-
-
 def test_the_wait_with_its_guard_off() -> None:
     state = funded(wait_until_ticks=1_050, wait_until_ms=-60_000)
     assert refused(state, take(100), ALICE) is Reason.WITHDRAWAL_WAITS
     change_system(state, guards_off=(Guard.WITHDRAWAL_WAIT,))
-    assert violations(state, take(100)) == [Guard.WITHDRAWAL_WAIT]
+    assert violations(run(state, take(100), ALICE)) == [Guard.WITHDRAWAL_WAIT]
 
 
 def test_the_limit_with_its_guard_off() -> None:
     state = funded(3_000_000 * USD)
     assert refused(state, take(1_000_001 * USD), ALICE) is Reason.WITHDRAWAL_LIMIT
     change_system(state, guards_off=(Guard.WITHDRAWAL_LIMIT,))
-    assert violations(state, take(1_000_001 * USD)) == [Guard.WITHDRAWAL_LIMIT]
+    assert violations(run(state, take(1_000_001 * USD), ALICE)) == [Guard.WITHDRAWAL_LIMIT]
     assert (state.limiter.hour_capacity, state.limiter.day_capacity) == (0, 8_999_999 * USD)
 
 
@@ -288,7 +285,7 @@ def test_a_stale_market_that_is_held_with_its_guard_on_and_off() -> None:
     change_price(state, BTC, index_at_ms=NOW_MS - 30_001)
     assert refused(state, take(100), ALICE) is Reason.PRICE_STALE
     change_system(state, guards_off=(Guard.STALE_PRICE,))
-    assert violations(state, take(100)) == [Guard.STALE_PRICE]
+    assert violations(run(state, take(100), ALICE)) == [Guard.STALE_PRICE]
 
 
 def test_a_stale_market_stops_only_its_holders() -> None:

@@ -17,6 +17,7 @@ from tests.unit.exchange.builders import (
     BTC,
     ETH,
     OPERATOR,
+    USD,
     add_market,
     change_price,
     fund,
@@ -28,8 +29,8 @@ from tests.unit.exchange.builders import (
     run,
     unaccounted,
 )
+from tests.unit.exchange.pricing import violations
 
-USD = ONE
 VALUE = 10**24 // ONE
 
 
@@ -59,8 +60,7 @@ def harm(
     expected = FaultDone(kind.value, market, account, amount)
     events = run(state, Fault(kind, market, account, amount), OPERATOR)
     assert [event for event in events if not isinstance(event, GuardViolated)] == [expected]
-    violated = [event.guard for event in events if isinstance(event, GuardViolated)]
-    assert violated == [guard for fault, guard in PRICE_FAULTS.items() if fault is kind]
+    assert violations(events) == [guard for fault, guard in PRICE_FAULTS.items() if fault is kind]
 
 
 @pytest.mark.parametrize("kind", PRICE_FAULTS)

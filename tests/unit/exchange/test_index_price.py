@@ -1,7 +1,7 @@
 """Which medians become the index price: steps, ranges, seeds."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sequencer.exchange.state import State
@@ -137,13 +137,12 @@ moves = st.tuples(st.integers(-40, 40), st.integers(1, 25_000))
 
 
 @given(st.lists(moves, max_size=60))
-@settings(deadline=None)
 def test_extremes_are_those_of_a_minute(steps: list[tuple[int, int]]) -> None:
     state = priced_state()
     history = [(NOW_MS, 100 * ONE)]
-    for percent, after_ms in steps:
+    for per_mille, after_ms in steps:
         index = state.prices[BTC].index
-        median = index + index * percent // 1_000
+        median = index + index * per_mille // 1_000
         refusals = reasons(offer(state, median, after_ms))
         now_ms = state.system.time_ms
         if now_ms - history[-1][0] > 300_000:

@@ -54,7 +54,6 @@ from tests.unit.exchange.builders import (
 from tests.unit.exchange.pricing import switch_off
 
 STOP = 0x570
-SALE = 0x5A1E
 
 
 def make_exchange() -> State:

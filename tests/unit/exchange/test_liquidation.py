@@ -41,7 +41,7 @@ from tests.unit.exchange.builders import (
     of_type,
     rest,
 )
-from tests.unit.exchange.crowds import add_holders, cash_of
+from tests.unit.exchange.crowds import CROWD, add_holders, cash_of, liquidated
 from tests.unit.exchange.pricing import act, switch_off
 
 CENT = ONE // 100
@@ -278,10 +278,8 @@ def test_the_worst_go_first_and_ties_by_address() -> None:
     worse = add_holders(state, 2, 2 * ONE, 100 * ONE, 11 * ONE, first=0x200000)
     change_price(state, BTC, mark=98 * ONE)
     fund(state, BOB, 10_000 * ONE)
-    accounts = [*worse, *range(0x100000, 0x100003)]
-    events = liquidate(state, *reversed(accounts))
-    ended = [event.account for event in events if isinstance(event, LiquidationEnded)]
-    assert ended == accounts
+    accounts = [*worse, *range(CROWD, CROWD + 3)]
+    assert liquidated(liquidate(state, *reversed(accounts))) == accounts
 
 
 def test_a_zero_maintenance_ranks_below_every_ratio() -> None:
@@ -296,9 +294,7 @@ def test_a_zero_maintenance_ranks_below_every_ratio() -> None:
     switch_off(state, Guard.ZERO_PRICE)
     change_price(state, ETH, mark=0)
     fund(state, INSURANCE, 1_000 * ONE)
-    events = liquidate(state, ALICE, CAROL)
-    ended = [event.account for event in events if isinstance(event, LiquidationEnded)]
-    assert ended == [CAROL, ALICE]
+    assert liquidated(liquidate(state, ALICE, CAROL)) == [CAROL, ALICE]
 
 
 @pytest.mark.parametrize("guard_off", [False, True])
@@ -311,7 +307,7 @@ def test_the_cap_is_exact_and_off_everybody_goes(guard_off: bool) -> None:
     if guard_off:
         switch_off(state, Guard.LIQUIDATION_CAP)
     events = liquidate(state, *accounts)
-    done = [event.account for event in events if isinstance(event, LiquidationEnded)]
+    done = liquidated(events)
     assert done == (accounts if guard_off else accounts[:LIQUIDATIONS_PER_TICK_MAX])
     detail = "120 liquidations in a tick"
     expected = [GuardViolated(Guard.LIQUIDATION_CAP, detail)] if guard_off else []

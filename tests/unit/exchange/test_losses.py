@@ -20,6 +20,7 @@ from tests.unit.exchange.builders import (
     ETH,
     FEES,
     INSURANCE,
+    ISOLATED,
     OPERATOR,
     add_market,
     change_price,
@@ -35,8 +36,6 @@ from tests.unit.exchange.builders import (
 )
 from tests.unit.exchange.crowds import cash_of
 from tests.unit.exchange.pricing import act
-
-ISOLATED = 0x150
 
 
 def halt_case(insurance: int) -> State:

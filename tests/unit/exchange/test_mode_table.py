@@ -16,7 +16,6 @@ from sequencer.model.commands import (
     Command,
     CreateMarket,
     Deposit,
-    EthereumSignature,
     Fault,
     FaultKind,
     OpenIsolated,
@@ -42,7 +41,7 @@ from sequencer.model.commands import (
 from sequencer.model.markets import MarketStatus
 from sequencer.model.orders import Instruction, OrderType, Side
 from sequencer.model.refusals import Reason
-from sequencer.model.rows import DepositRow, Extreme, Guard, Mode, Publisher, Risk, Subkey
+from sequencer.model.rows import Extreme, Guard, Mode, Publisher, Risk
 from sequencer.model.units import ONE
 from tests.unit.exchange.builders import (
     ALICE,
@@ -50,11 +49,15 @@ from tests.unit.exchange.builders import (
     BTC,
     ETH,
     INSURANCE,
+    ISOLATED,
+    KEY,
     NOW_MS,
     OPERATOR,
+    SIGNED,
+    USD,
     add_market,
+    add_people,
     change_price,
-    fund,
     make_order,
     make_parameters,
     make_state,
@@ -65,10 +68,8 @@ from tests.unit.exchange.builders import (
     run,
 )
 
-USD = ONE
-KEY, ISOLATED, CLIENT_ID, RESTING = 0x5EC, 0x150, 42, 0xFFFF
+CLIENT_ID, RESTING = 42, 0xFFFF
 UNSEEDED = "NEW-USD-PERP"
-SIGNED = EthereumSignature(1, 2, 3, 4, y_parity=True)
 
 ALWAYS = frozenset(Mode)
 WITH_BLOCKS = ALWAYS - {Mode.HALTED}
@@ -133,12 +134,7 @@ def common_state(mode: Mode) -> State:
     times = (NOW_MS - 2_000, NOW_MS - 1_000, NOW_MS)
     candidates = tuple(Extreme(time_ms, 100 * USD) for time_ms in times)
     change_price(state, UNSEEDED, index=0, mark=0, index_at_ms=0, candidates=candidates)
-    for account in (ALICE, BOB):
-        fund(state, account, 1_000 * USD)
-    fund(state, ISOLATED, 50 * USD, owner=ALICE, market=BTC)
-    fund(state, INSURANCE, USD)
-    put(state, Table.DEPOSIT, 0, DepositRow(ALICE, USD, 1))
-    put(state, Table.SUBKEY, (ALICE, KEY), Subkey(0))
+    add_people(state)
     put(state, Table.PUBLISHER, "one", Publisher(1))
     resting = rest(state, make_order(ALICE, Side.BUY, ONE, 99 * USD, client_id=CLIENT_ID))
     row = state.orders[resting]

@@ -19,6 +19,7 @@ from tests.unit.exchange.builders import (
     ETH,
     NOW_MS,
     OPERATOR,
+    USD,
     add_market,
     attempt,
     change_price,
@@ -33,7 +34,6 @@ from tests.unit.exchange.builders import (
     run,
 )
 
-USD = ONE
 LADDER = (Mode.HALTED, Mode.CANCEL_ONLY, Mode.POST_ONLY, Mode.OPEN)
 
 
@@ -100,10 +100,8 @@ def test_after_a_tripwire_withdrawals_wait_when_all_else_is_open() -> None:
 def closed(state: State, command: SetMode) -> list[int]:
     """Return the orders that a mode cancels for the band, in the order of the events."""
     events = of_type(run(state, command, OPERATOR), OrderClosed)
-    ids = [event.order_id for event in events if isinstance(event, OrderClosed)]
-    reasons = {event.reason for event in events if isinstance(event, OrderClosed)}
-    assert reasons <= {CloseReason.BAND}
-    return ids
+    assert {event.reason for event in events} <= {CloseReason.BAND}
+    return [event.order_id for event in events]
 
 
 def rest_bids(state: State) -> dict[int, int]:

@@ -38,8 +38,10 @@ from tests.unit.exchange.builders import (
     BOB,
     BTC,
     CAROL,
+    KEY,
     OPERATOR,
     STRANGER,
+    USD,
     add_market,
     change_price,
     fund,
@@ -55,7 +57,6 @@ from tests.unit.exchange.builders import (
     snapshot,
 )
 
-USD = ONE
 PAXG = "PAXG-USD-PERP"
 
 
@@ -180,9 +181,7 @@ def test_it_reopens_from_whatever_mode_was_restored(mode: Mode) -> None:
 def test_the_policy_cancels_oldest_first(policy: OrderPolicy, cancelled: list[int]) -> None:
     state = rolled_back()
     ids = sorted(state.orders, key=lambda order_id: state.orders[order_id].sequence)
-    events = [
-        event for event in run(state, reopen(policy), OPERATOR) if isinstance(event, OrderClosed)
-    ]
+    events = of_type(run(state, reopen(policy), OPERATOR), OrderClosed)
     assert [event.order_id for event in events] == [ids[number] for number in cancelled]
     assert {event.reason for event in events} <= {CloseReason.ROLLBACK}
     assert len(state.orders) == 4 - len(cancelled)
@@ -200,11 +199,11 @@ def test_every_guard_goes_on_before_security_commands_count_again() -> None:
 
 def test_security_commands_count_again_and_what_is_gone_stays_gone() -> None:
     state = rolled_back()
-    put(state, Table.SUBKEY, (ALICE, 0x5EC), Subkey(0))
+    put(state, Table.SUBKEY, (ALICE, KEY), Subkey(0))
     put(state, Table.PUBLISHER, "eve", Publisher(0xE))
     security = (
-        RevokeSubkey(ALICE, 0x5EC),
-        RevokeSubkey(ALICE, 0x5EC),
+        RevokeSubkey(ALICE, KEY),
+        RevokeSubkey(ALICE, KEY),
         RemovePublisher("eve"),
         RemovePublisher("eve"),
         SetGuard(Guard.HEALTH, True),
@@ -212,7 +211,7 @@ def test_security_commands_count_again_and_what_is_gone_stays_gone() -> None:
     )
     events = run(state, reopen(OrderPolicy.KEEP, *security), OPERATOR)
     assert events[1:] == [
-        SubkeyChanged(ALICE, 0x5EC, False),
+        SubkeyChanged(ALICE, KEY, False),
         PublisherChanged("eve", 0),
         SettingChanged("operator"),
         Reopened(7),
@@ -293,4 +292,4 @@ def test_a_thin_book_reopens_without_a_fill_outside_the_band() -> None:
     run(state, post_only(Side.BUY, 4_601_00, BOB), BOB)
     run(state, SetMode(Mode.OPEN), OPERATOR)
     fills = of_type(run(state, quote(Side.BUY, 4_700, CAROL), CAROL), Fill)
-    assert [fill.price for fill in fills if isinstance(fill, Fill)] == [4_602_30 * 10**6] * 2
+    assert [fill.price for fill in fills] == [4_602_30 * 10**6] * 2

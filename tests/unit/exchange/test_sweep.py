@@ -13,7 +13,6 @@ from sequencer.model.events import (
     Covered,
     Event,
     GuardViolated,
-    LiquidationEnded,
     OrderClosed,
 )
 from sequencer.model.exchange_limits import INDEX_AGE_MS_MAX, LIQUIDATIONS_PER_TICK_MAX
@@ -39,7 +38,7 @@ from tests.unit.exchange.builders import (
     put,
     rest,
 )
-from tests.unit.exchange.crowds import add_holders, move_price
+from tests.unit.exchange.crowds import add_holders, liquidated, move_price
 from tests.unit.exchange.pricing import act, switch_off
 
 
@@ -52,11 +51,7 @@ def sweep(state: State, *moved: str) -> list[Event]:
 
 
 def closed(events: list[Event]) -> list[int]:
-    return [event.order_id for event in events if isinstance(event, OrderClosed)]
-
-
-def liquidated(events: list[Event]) -> list[int]:
-    return [event.account for event in events if isinstance(event, LiquidationEnded)]
+    return [event.order_id for event in of_type(events, OrderClosed)]
 
 
 def falling(cash: int = 10) -> State:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import pytest
 
 from sequencer.exchange.state import State, Table
-from sequencer.exchange.transition import HANDLERS
 from sequencer.model.commands import (
     CreateMarket,
     PriceReport,
@@ -161,6 +160,12 @@ def test_nothing_else_comes_back_by_itself() -> None:
     assert state.prices[BTC].accepted_in_row == 8
 
 
+def tick_of_both(time_ms: int) -> Tick:
+    """Return a tick with BTC at 101 and ETH at 10."""
+    bitcoin = reports_of([101 * ONE, 101 * ONE], time_ms)
+    return Tick(time_ms, (*bitcoin, *reports_of([10 * ONE, 10 * ONE], time_ms, "ETH")))
+
+
 def test_genesis_to_open_with_nothing_but_commands() -> None:
     state = State(make_state(ticks=0, time_ms=0, mode=Mode.CANCEL_ONLY).system)
     for name, key in PUBLISHERS.items():
@@ -169,12 +174,7 @@ def test_genesis_to_open_with_nothing_but_commands() -> None:
     run(state, given, OPERATOR)
     run(state, CreateMarket(make_parameters(ETH)), OPERATOR)
     for second in range(4):
-        time_ms = NOW_MS + second * 1_000
-        reports = (
-            *reports_of([101 * ONE, 101 * ONE], time_ms),
-            *reports_of([10 * ONE, 10 * ONE], time_ms, "ETH"),
-        )
-        run(state, Tick(time_ms, reports), OPERATOR)
+        run(state, tick_of_both(NOW_MS + second * 1_000), OPERATOR)
     assert state.prices[BTC].accepted_in_row == 4
     assert refused(state, SetMode(Mode.OPEN), OPERATOR) is Reason.MODE_ORDER
     run(state, SetMode(Mode.POST_ONLY), OPERATOR)
@@ -182,12 +182,7 @@ def test_genesis_to_open_with_nothing_but_commands() -> None:
     run(state, SetMode(Mode.CANCEL_ONLY), OPERATOR)
     run(state, SeedPrice(ETH, 10 * ONE), OPERATOR)
     for second in range(4, 7):
-        time_ms = NOW_MS + second * 1_000
-        reports = (
-            *reports_of([101 * ONE, 101 * ONE], time_ms),
-            *reports_of([10 * ONE, 10 * ONE], time_ms, "ETH"),
-        )
-        run(state, Tick(time_ms, reports), OPERATOR)
+        run(state, tick_of_both(NOW_MS + second * 1_000), OPERATOR)
     run(state, SetMode(Mode.POST_ONLY), OPERATOR)
     run(state, SetMode(Mode.OPEN), OPERATOR)
     assert state.prices[BTC].funding_index == 3_001 * INDEX_ONE
@@ -234,10 +229,6 @@ def test_the_way_of_a_price_of_zero_through_all_guards() -> None:
     ] * 3
     assert state.prices[BTC].mark == 100 * ONE
     assert state.report_times == {}
-
-
-def test_every_price_command_has_a_handler() -> None:
-    assert {Tick, CreateMarket, SetMarketStatus, SeedPrice, RegisterPublisher} <= HANDLERS.keys()
 
 
 def test_the_same_ticks_give_the_same_rows() -> None:

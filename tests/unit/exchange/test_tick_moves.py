@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from sequencer.exchange.state import State
 from sequencer.model.commands import Fault, FaultKind, Tick, UpdateMarket
 from sequencer.model.rows import Guard
 from sequencer.model.units import INDEX_ONE, ONE
@@ -20,6 +21,12 @@ from tests.unit.exchange.builders import (
 from tests.unit.exchange.pricing import add_publishers, reports_of
 
 
+def tick(state: State) -> None:
+    """Let a second pass, and BTC be reported at 100."""
+    time_ms = state.system.time_ms + 1_000
+    run(state, Tick(time_ms, reports_of([100 * ONE] * 3, time_ms)), OPERATOR)
+
+
 def test_what_moved_between_ticks_is_swept_at_the_next() -> None:
     """A fault, or other margins, at a price that does not move at all."""
     state = make_state(drill=True, guards_off=(Guard.FUNDING_STEP, Guard.TRIPWIRE))
@@ -29,14 +36,11 @@ def test_what_moved_between_ticks_is_swept_at_the_next() -> None:
     fund(state, ALICE, 3 * ONE)
     fund(state, BOB, 50 * ONE)
     hold(state, BOB, ALICE, ONE, 100 * ONE)
-    tick_at = state.system.time_ms
-    for second in (1, 2):
-        time_ms = tick_at + second * 1_000
-        run(state, Tick(time_ms, reports_of([100 * ONE] * 3, time_ms)), OPERATOR)
+    tick(state)
+    tick(state)
     assert (ALICE, BTC) in state.positions
     run(state, Fault(FaultKind.INDEX_RESET, BTC), OPERATOR)
-    time_ms = tick_at + 3_000
-    run(state, Tick(time_ms, reports_of([100 * ONE] * 3, time_ms)), OPERATOR)
+    tick(state)
     assert (ALICE, BTC) not in state.positions
 
 
@@ -47,13 +51,10 @@ def test_other_margins_are_a_reason_to_look_again() -> None:
     fund(state, ALICE, 3 * ONE)
     fund(state, BOB, 500 * ONE)
     hold(state, BOB, ALICE, ONE, 100 * ONE)
-    tick_at = state.system.time_ms
-    for second in (1, 2):
-        time_ms = tick_at + second * 1_000
-        run(state, Tick(time_ms, reports_of([100 * ONE] * 3, time_ms)), OPERATOR)
+    tick(state)
+    tick(state)
     parameters = state.markets[BTC].parameters
     run(state, UpdateMarket(replace(parameters, initial_margin=20_000_000)), OPERATOR)
-    time_ms = tick_at + 3_000
-    run(state, Tick(time_ms, reports_of([100 * ONE] * 3, time_ms)), OPERATOR)
+    tick(state)
     held = state.positions.get((ALICE, BTC))
     assert held is None or held.size != -ONE

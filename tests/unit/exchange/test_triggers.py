@@ -63,7 +63,7 @@ def fire(state: State) -> list[Event]:
 
 
 def fired(events: list[Event]) -> list[int]:
-    return [event.order_id for event in events if isinstance(event, OrderTriggered)]
+    return [event.order_id for event in of_type(events, OrderTriggered)]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from sequencer.model.events import (
     Covered,
     Event,
     GuardViolated,
-    LiquidationEnded,
     SettingChanged,
 )
 from sequencer.model.refusals import Reason, Refused
@@ -43,7 +42,7 @@ from tests.unit.exchange.builders import (
     run,
     snapshot,
 )
-from tests.unit.exchange.crowds import CROWD, add_holders, cash_of, move_price
+from tests.unit.exchange.crowds import CROWD, add_holders, cash_of, liquidated, move_price
 from tests.unit.exchange.pricing import act, switch_off
 
 PRICE_GUARDS = (
@@ -74,10 +73,6 @@ def tripped(state: State, tick_hash: int = 0) -> str:
     journal.undo()
     assert snapshot(state) == before
     return caught.value.detail
-
-
-def liquidated(events: list[Event]) -> list[int]:
-    return [event.account for event in events if isinstance(event, LiquidationEnded)]
 
 
 def crowded(weak: int, strong: int, size: int = ONE) -> State:

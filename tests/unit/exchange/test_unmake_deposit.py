@@ -12,11 +12,12 @@ from sequencer.model.commands import Deposit, UnmakeDeposit
 from sequencer.model.events import DepositUnmade
 from sequencer.model.refusals import Reason
 from sequencer.model.rows import Account, DepositRow
-from sequencer.model.units import ONE, QUOTE_PER_TOKEN
+from sequencer.model.units import QUOTE_PER_TOKEN
 from tests.unit.exchange.builders import (
     ALICE,
     BOB,
     INSURANCE,
+    USD,
     change_totals,
     fund,
     make_state,
@@ -24,8 +25,6 @@ from tests.unit.exchange.builders import (
     run,
     unaccounted,
 )
-
-USD = ONE
 
 
 def credited(insurance: int = 100 * USD) -> State:

@@ -7,8 +7,18 @@ from typing import Any
 
 from aiohttp import web
 
+from sequencer.settlement.connection import Patience
+
 Answer = Callable[[Any], Any]
 """Makes the answer to a request from its parameters; an RpcError is one, too."""
+
+ADD = "starknet_addInvokeTransaction"
+RECEIPT = "starknet_getTransactionReceipt"
+NONCE = "starknet_getNonce"
+
+LONG_MS = 20_000
+PATIENT = Patience(read_ms=LONG_MS, send_ms=LONG_MS, receipt_ms=LONG_MS, poll_ms=5)
+"""Only what a test makes hang is waited for in vain, so only that is short."""
 
 ACCOUNT_CLASS = {
     "sierra_program": ["0x1"],
@@ -71,9 +81,9 @@ class BrokenNode:
             "starknet_chainId": lambda _: "0x534e5f5345504f4c4941",
             "starknet_getClassHashAt": lambda _: "0x1",
             "starknet_getClassAt": lambda _: ACCOUNT_CLASS,
-            "starknet_getNonce": lambda _: hex(self.nonce),
-            "starknet_addInvokeTransaction": lambda _: {"transaction_hash": "0xabc"},
-            "starknet_getTransactionReceipt": lambda of: receipt(of["transaction_hash"]),
+            NONCE: lambda _: hex(self.nonce),
+            ADD: lambda _: {"transaction_hash": "0xabc"},
+            RECEIPT: lambda of: receipt(of["transaction_hash"]),
         }
 
     def on(self, method: str, answer: Answer) -> None:
@@ -92,7 +102,7 @@ class BrokenNode:
         asked = await request.json()
         method, parameters = asked["method"], asked.get("params")
         self.asked.append(method)
-        if method == "starknet_addInvokeTransaction":
+        if method == ADD:
             self.sent.append(int(parameters["invoke_transaction"]["nonce"], 16))
         try:
             if method not in self._answers:

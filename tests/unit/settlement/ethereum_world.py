@@ -62,11 +62,25 @@ class EthereumWorld:
         self.tester.revert_to_snapshot(snapshot)
 
 
-async def ethereum_world(settlement: int = SETTLEMENT) -> EthereumWorld:
-    """Deploy everything, with money for the deployer that the lock may move.
+_BEGUN: dict[int, tuple[EthereumWorld, bytes]] = {}
+"""Deployed once in a process: by `settlement`, with the snapshot that every test begins with."""
 
-    `settlement` 0: nobody has said where it is.
+
+async def ethereum_world(settlement: int = SETTLEMENT) -> EthereumWorld:
+    """Give everything deployed, with money for the deployer that the lock may move.
+
+    `settlement` 0: nobody has said where it is. It is the world of the test before, taken back to
+    its beginning, so that a test has one of a kind.
     """
+    if settlement not in _BEGUN:
+        made = await _deployed(settlement)
+        _BEGUN[settlement] = made, made.snapshot()
+    world, beginning = _BEGUN[settlement]
+    world.revert(beginning)
+    return world
+
+
+async def _deployed(settlement: int) -> EthereumWorld:
     provider = Provider()
     tester, web3 = provider.ethereum_tester, AsyncWeb3[Any](provider)
     keys = [Secret(int.from_bytes(key.to_bytes(), "big")) for key in tester.backend.account_keys]

@@ -9,12 +9,9 @@ from sequencer.model.bridge_limits import ORPHANED_TIPS_MAX
 from sequencer.model.refusals import Reason
 from sequencer.model.secret import Secret
 from sequencer.settlement.account_calls import AccountCalls, Called
-from sequencer.settlement.connection import Patience, StarknetAccess
+from sequencer.settlement.connection import StarknetAccess
 from tests.strategies import refused
-from tests.unit.settlement.broken_node import BrokenNode, RpcError, serving
-
-ADD = "starknet_addInvokeTransaction"
-PATIENT = Patience(read_ms=20_000, send_ms=20_000, receipt_ms=20_000, poll_ms=5)
+from tests.unit.settlement.broken_node import ADD, NONCE, PATIENT, BrokenNode, RpcError
 
 
 class Undone:
@@ -33,10 +30,8 @@ class Undone:
 
 
 @pytest.fixture
-async def undone() -> AsyncIterator[Undone]:
-    node = BrokenNode()
-    async with serving(node):
-        yield Undone(node)
+def undone(node: BrokenNode) -> Undone:
+    return Undone(node)
 
 
 @pytest.fixture
@@ -64,7 +59,7 @@ async def test_tips_have_an_end(undone: Undone, calls: AccountCalls) -> None:
 
 
 async def test_an_account_that_is_none_is_named(undone: Undone, calls: AccountCalls) -> None:
-    undone.node.fail("starknet_getNonce", RpcError(20, "Contract not found"))
+    undone.node.fail(NONCE, RpcError(20, "Contract not found"))
     with refused(Reason.ACCOUNT_UNKNOWN):
         await calls.call(0xE0, 0x1, [2])
     assert undone.tips == []

@@ -11,7 +11,7 @@ from sequencer.model.refusals import Reason
 from sequencer.model.settlement import SettlementError, SettlementProblem
 from sequencer.settlement.appchain import Appchain
 from sequencer.settlement.claiming import Chains, Found, Unfinalized, find_claim, make_final
-from sequencer.settlement.connection import Patience, reader_of
+from sequencer.settlement.connection import reader_of
 from sequencer.settlement.money import Purse
 from sequencer.settlement.proofs import withdrawal_slot
 from sequencer.settlement.starknet import StarknetSettlement
@@ -20,11 +20,10 @@ from sequencer.starknet.trie_node import Binary, Node
 from tests.contracts.settlement_world import CHAIN_ID
 from tests.contracts.withdrawals import OwingState, Withdrawn
 from tests.strategies import refused
-from tests.unit.settlement.broken_node import BrokenNode, RpcError, serving
+from tests.unit.settlement.broken_node import PATIENT, BrokenNode, RpcError
 
 OWED = Withdrawn(0x1D, 0x5E5E, 4_000_000)
 CONTRACT, BLOCK_HASH, DELAY, NOW = 0xC0, 0xB5, 3_600, 50_000
-PATIENT = Patience(read_ms=20_000, poll_ms=5)
 
 
 class World:
@@ -56,14 +55,14 @@ class World:
         """Answer as a node of ours does."""
         slot, state = withdrawal_slot(OWED.withdrawal_id), self.state
         leaf = {"nonce": hex(state.leaf.nonce), "class_hash": hex(state.leaf.class_hash)}
-        contracts = [node_fields(node) for node in state.contracts.nodes(EXCHANGE_ADDRESS)]
+        contracts = [node_fields(node) for node in state.contracts.path(EXCHANGE_ADDRESS)]
         return {
             "classes_proof": [],
             "contracts_proof": {
                 "nodes": contracts,
                 "contract_leaves_data": [{**leaf, "storage_root": hex(state.storage.root)}],
             },
-            "contracts_storage_proofs": [[node_fields(each) for each in state.storage.nodes(slot)]],
+            "contracts_storage_proofs": [[node_fields(each) for each in state.storage.path(slot)]],
             "global_roots": {
                 "contracts_tree_root": hex(state.contracts.root),
                 "classes_tree_root": hex(state.classes_root),
@@ -101,10 +100,8 @@ def node_fields(node: Node) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    node = BrokenNode()
-    async with serving(node):
-        yield World(node)
+def world(node: BrokenNode) -> World:
+    return World(node)
 
 
 @pytest.fixture

@@ -201,9 +201,9 @@ async def test_random_histories_hand_over_every_confirmed_deposit_exactly_once(s
     """Reorgs stay within the depth, restarts come at any moment, answers get lost."""
     world, handler, dice = await ethereum_world(), Handler(), random.Random(seed)
     relaying, amount, lost = relay(world, handler), 0, 0
-    for _ in range(25):
+    for _ in range(16):
         anchor = world.snapshot()
-        for _ in range(dice.randrange(1, DEPTH)):
+        for _ in range(dice.randrange(1, DEPTH + 1)):
             amount += 1
             await world.deposit(amount)
         handler.lost_answers = dice.randrange(2)

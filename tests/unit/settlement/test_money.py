@@ -19,17 +19,21 @@ from sequencer.model.settlement import (
     SettlementError,
     SettlementProblem,
 )
-from sequencer.settlement.connection import Patience, StarknetAccess, reader_of
+from sequencer.settlement.connection import StarknetAccess, reader_of
 from sequencer.settlement.money import Bridge, Payment, PostedState, Purse
 from sequencer.settlement.starknet import StarknetSettlement
 from sequencer.starknet.names import selector
-from tests.unit.settlement.broken_node import BrokenNode, RpcError, receipt, serving
+from tests.unit.settlement.broken_node import (
+    ADD,
+    PATIENT,
+    RECEIPT,
+    BrokenNode,
+    RpcError,
+    receipt,
+)
 
 KEY = 0x5EC2E7
 CONTRACT, TOKEN = 0x2, 0x70
-ADD = "starknet_addInvokeTransaction"
-RECEIPT = "starknet_getTransactionReceipt"
-PATIENT = Patience(read_ms=20_000, send_ms=20_000, receipt_ms=20_000, poll_ms=5)
 ALL_DEPOSITS = [SentDeposit(nonce, 0x100 + nonce, nonce + 1, 7, 8) for nonce in range(450)]
 
 
@@ -80,13 +84,6 @@ def calls_of(felts: Sequence[int]) -> list[tuple[int, int, list[int]]]:
         rest = rest[size:]
     assert rest == []
     return calls
-
-
-@pytest.fixture
-async def node() -> AsyncIterator[BrokenNode]:
-    made = BrokenNode()
-    async with serving(made):
-        yield made
 
 
 @pytest.fixture
@@ -251,7 +248,7 @@ async def test_views_are_read(contract: Contract, purse: Purse) -> None:
     ]
 
 
-async def test_a_contract_of_the_first_part_has_no_bridge(contract: Contract, purse: Purse) -> None:
+async def test_a_contract_without_a_bridge_is_none(contract: Contract, purse: Purse) -> None:
     contract.node.fail("starknet_call", RpcError(21))
     for call in (
         purse.bridge(),

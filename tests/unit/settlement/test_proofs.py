@@ -20,6 +20,7 @@ from sequencer.starknet.felt import FELT_PRIME
 from sequencer.starknet.felt_hash import pedersen
 from sequencer.starknet.trie_node import Binary, Edge, Node, node_hash
 from tests.contracts.withdrawals import OwingState, Withdrawn
+from tests.proven_trie import flipped
 from tests.strategies import refused
 
 SEED = 20_240_808
@@ -50,22 +51,6 @@ PATHS: list[tuple[str, Callable[[Claim, Sequence[Node]], Claim]]] = [
 ]
 
 
-def changed(node: Node, choose: random.Random) -> Node:
-    """Change one bit of a node."""
-    bit = 1 << choose.randrange(250)
-    if isinstance(node, Binary):
-        if choose.random() < 0.5:
-            return replace(node, left=node.left ^ bit)
-        return replace(node, right=node.right ^ bit)
-    match choose.randrange(3):
-        case 0:
-            return replace(node, child=node.child ^ bit)
-        case 1:
-            return replace(node, path=node.path ^ 1)
-        case _:
-            return replace(node, length=node.length ^ 1)
-
-
 def test_every_withdrawal_is_proven(state: OwingState) -> None:
     for each in OWED:
         require_proof(state.claim(each))
@@ -74,17 +59,17 @@ def test_every_withdrawal_is_proven(state: OwingState) -> None:
 def test_what_is_not_owed_has_no_path(state: OwingState) -> None:
     slot = withdrawal_slot(0xABCD)
     with refused(Reason.PROOF_ABSENT):
-        ordered_path(state.storage.root, slot, state.storage.nodes(slot))
+        ordered_path(state.storage.root, slot, state.storage.path(slot))
 
 
 def test_nodes_are_put_in_order_whatever_is_among_them(state: OwingState) -> None:
     choose, slot = random.Random(SEED), withdrawal_slot(OWED[0].withdrawal_id)
     nodes = [
-        node for each in OWED for node in state.storage.nodes(withdrawal_slot(each.withdrawal_id))
+        node for each in OWED for node in state.storage.path(withdrawal_slot(each.withdrawal_id))
     ]
     choose.shuffle(nodes)
     path = ordered_path(state.storage.root, slot, nodes)
-    assert path == tuple(state.storage.nodes(slot))
+    assert path == tuple(state.storage.path(slot))
     assert node_hash(path[0], pedersen) == state.storage.root
 
 
@@ -96,7 +81,7 @@ def test_any_changed_bit_is_found(
     nodes: Sequence[Node] = getattr(claim.proof, name)
     for place, node in enumerate(nodes):
         for _ in range(8):
-            bad = with_nodes(claim, [*nodes[:place], changed(node, choose), *nodes[place + 1 :]])
+            bad = with_nodes(claim, [*nodes[:place], flipped(node, choose), *nodes[place + 1 :]])
             with pytest.raises(Refused) as caught:
                 require_proof(bad)
             found = caught.value.reason

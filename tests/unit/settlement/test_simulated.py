@@ -23,7 +23,7 @@ from tests.contracts.settlement_world import (
 
 def chain_at(file: Path | None, clock: SettableClock | None = None) -> SimulatedChain:
     clock = clock or SettableClock()
-    return SimulatedChain(simulated_genesis(DELAY, clock.now_ms() // 1000), clock, file)
+    return SimulatedChain(simulated_genesis(clock), clock, file)
 
 
 def operator_of(chain: SimulatedChain, faults: Faults | None = None) -> SimulatedSettlement:

@@ -14,7 +14,6 @@ from sequencer.starknet.felt import encode_short_string
 from sequencer.starknet.felt_hash import pedersen_array, poseidon_array
 from sequencer.starknet.names import selector
 from tests.contracts.settlement_world import (
-    DELAY,
     STRANGER,
     SettableClock,
     refused,
@@ -27,7 +26,7 @@ ACCOUNT, EXCHANGE, CHAIN_ID, CONTRACT = 0xA11CE, 0xE8C, 0xC41, 0xC04
 def chain_at(file: Path | None = None) -> SimulatedChain:
     clock = SettableClock()
     state = msgspec.structs.replace(
-        simulated_genesis(DELAY, clock.now_ms() // 1000),
+        simulated_genesis(clock),
         exchange=EXCHANGE,
         chain_id=CHAIN_ID,
         contract=CONTRACT,
@@ -58,7 +57,7 @@ async def test_deposits_are_counted_and_chained(settlement: SimulatedSettlement)
     assert settlement.contract == CONTRACT
 
 
-async def test_a_page_is_clipped(settlement: SimulatedSettlement) -> None:
+async def test_a_page_is_clipped() -> None:
     chain = chain_at()
     settlement = SimulatedSettlement(chain, STRANGER)
     for _ in range(DEPOSITS_PAGE_MAX + 5):

@@ -15,6 +15,10 @@ from sequencer.settlement.refusals import REVERTED, refusal_of_node, refusal_of_
 from sequencer.settlement.starknet import StarknetSettlement
 from tests.strategies import refused
 from tests.unit.settlement.broken_node import (
+    ADD,
+    NONCE,
+    PATIENT,
+    RECEIPT,
     BrokenNode,
     Drop,
     Hang,
@@ -25,25 +29,12 @@ from tests.unit.settlement.broken_node import (
 )
 
 KEY = 0x5EC2E7
-ADD = "starknet_addInvokeTransaction"
-RECEIPT = "starknet_getTransactionReceipt"
-NONCE = "starknet_getNonce"
 SHORT_MS = 100
-LONG_MS = 20_000
-# Only what a test makes hang is waited for in vain, so only that is short.
-PATIENT = Patience(read_ms=LONG_MS, send_ms=LONG_MS, receipt_ms=LONG_MS, poll_ms=5)
 
 UNREACHABLE = SettlementProblem.UNREACHABLE
 OUTCOME_UNKNOWN = SettlementProblem.OUTCOME_UNKNOWN
 REFUSED = SettlementProblem.REFUSED
 CONTRACT_ABSENT = SettlementProblem.CONTRACT_ABSENT
-
-
-@pytest.fixture
-async def node() -> AsyncIterator[BrokenNode]:
-    made = BrokenNode()
-    async with serving(made):
-        yield made
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from poseidon_py import poseidon_hash as poseidon_py  # type: ignore[import-untyped]
 from starknet_py.hash import utils as starknet_py
 
-from sequencer.model.refusals import Reason
+from sequencer.model.refusals import Reason, Refused
 from sequencer.starknet.felt import encode_short_string
 from sequencer.starknet.felt_hash import (
     CURVE_ORDER,
@@ -236,7 +236,7 @@ def test_other_message_hashes_are_refused(message_hash: Unchecked) -> None:
 
 def test_a_refused_private_key_is_not_repeated_in_the_refusal() -> None:
     secret = CURVE_ORDER + 987654321
-    with pytest.raises(Exception, match="PRIVATE_KEY_OUT_OF_RANGE") as caught:
+    with pytest.raises(Refused, match="PRIVATE_KEY_OUT_OF_RANGE") as caught:
         sign(secret, encode_short_string("hello"))
     assert str(secret) not in str(caught.value)
     assert hex(secret)[2:] not in str(caught.value)

@@ -7,8 +7,6 @@ import pytest
 
 from scripts.storing.chains import (
     TRIE,
-    TRIE_HEIGHT,
-    SetRow,
     block,
     hash_of,
     rollback,
@@ -18,19 +16,19 @@ from scripts.storing.chains import (
     undo_order,
     walked,
 )
-from sequencer.model.records import Head
+from sequencer.model.records import Head, History
 from sequencer.ports import StoreFailed, StoreProblem, StoreRefused
 from sequencer.storage.chain_store import ChainStore
 from sequencer.storage.simulated import SimulatedDisk
 
 __all__ = (
+    "FINALIZED",
     "TRIE",
-    "TRIE_HEIGHT",
-    "SetRow",
     "block",
     "failing",
     "grown",
     "hash_of",
+    "prune",
     "refused",
     "roll_back",
     "rollback",
@@ -40,6 +38,9 @@ __all__ = (
     "undo",
     "walked",
 )
+
+FINALIZED = 10**9
+"""A height that every block is below."""
 
 
 @contextmanager
@@ -77,3 +78,9 @@ def roll_back(store: ChainStore, height: int) -> Head:
 
 def undo(store: ChainStore, reorg_id: int) -> Head:
     return store.undo(undo_order(store, reorg_id))
+
+
+def prune(store: ChainStore, history: History, height: int, changes_max: int = 1) -> None:
+    """Prune below a height to the end, so many changes at a time."""
+    while not store.prune(history, height, FINALIZED, changes_max).done:
+        pass

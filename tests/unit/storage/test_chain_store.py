@@ -27,16 +27,6 @@ from tests.unit.storage.builders import (
 )
 
 
-@pytest.fixture
-def disk() -> SimulatedDisk:
-    return SimulatedDisk()
-
-
-@pytest.fixture
-def store(disk: SimulatedDisk) -> ChainStore:
-    return simulated(disk)
-
-
 def test_an_empty_store_is_before_genesis(store: ChainStore) -> None:
     assert store.head == Head()
     assert store.acknowledged

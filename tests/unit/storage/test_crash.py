@@ -374,12 +374,7 @@ def test_an_older_copy_of_the_disk_is_refused() -> None:
     assert refused > 100
 
 
-def test_every_fault_is_counted() -> None:
-    assert msgspec.structs.asdict(Fault()) == {
-        "at_write": 0,
-        "for_ever": False,
-        "trace": Trace.NOTHING,
-    }
+def test_a_fault_hits_its_write_alone_or_all_from_there_on() -> None:
     assert [Fault(2).hits(number) for number in (1, 2, 3)] == [False, True, False]
     assert [Fault(2, for_ever=True).hits(number) for number in (1, 2, 3)] == [False, True, True]
     assert not Fault().hits(1)

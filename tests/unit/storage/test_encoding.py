@@ -1,3 +1,5 @@
+"""Records as bytes: read back as they were, and any other byte is found; the digest of all rows."""
+
 from typing import ClassVar
 
 import msgspec
@@ -26,9 +28,10 @@ class Later(msgspec.Struct, frozen=True, array_like=True):
     height: int
 
 
-def problem_of(value: bytes, key: bytes = b"key") -> StoreProblem:
+def problem_of(value: bytes) -> StoreProblem:
+    """Say why a value is no record under the key `key`."""
     with pytest.raises(StoreFailed) as caught:
-        decode_record(key, value, BlockPlace)
+        decode_record(b"key", value, BlockPlace)
     return caught.value.problem
 
 

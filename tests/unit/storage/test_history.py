@@ -1,5 +1,9 @@
 """Collection of orphaned state and pruning of old state: what goes, and what never does."""
 
+import os
+from contextlib import closing
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -7,10 +11,13 @@ from sequencer.model.records import Collection, Cursor, History, Stage
 from sequencer.ports import StoreProblem, StoreRefused
 from sequencer.storage import keys
 from sequencer.storage.chain_store import ChainStore
+from sequencer.storage.folder import open_folder
 from sequencer.storage.simulated import SimulatedDisk, SimulatedKeyValue
 from tests.unit.storage.builders import (
+    FINALIZED,
     block,
     grown,
+    prune,
     refused,
     roll_back,
     rollback,
@@ -20,13 +27,6 @@ from tests.unit.storage.builders import (
     undo,
     walked,
 )
-
-HEIGHT_MAX = 10**9
-
-
-@pytest.fixture
-def disk() -> SimulatedDisk:
-    return SimulatedDisk()
 
 
 @pytest.fixture
@@ -49,17 +49,16 @@ def finished(store: ChainStore, height: int) -> None:
         store.advance(order.plan_id, stage)
 
 
-def collect_all(store: ChainStore, versions_max: int = 2) -> int:
+def collect_all(store: ChainStore, versions_max: int) -> int:
     removed = 0
-    while (slice_done := store.collect(HEIGHT_MAX, versions_max)).reorg_id:
+    while (slice_done := store.collect(FINALIZED, versions_max)).reorg_id:
         removed += slice_done.removed
     return removed
 
 
 def prune_all(store: ChainStore, height: int, changes_max: int = 1) -> None:
     for history in (History.NODES, History.ROWS):
-        while not store.prune(history, height, HEIGHT_MAX, changes_max).done:
-            pass
+        prune(store, history, height, changes_max)
 
 
 def test_collection_waits_for_everybody(store: ChainStore) -> None:
@@ -127,7 +126,7 @@ def test_an_undone_rollback_is_never_collected(disk: SimulatedDisk, store: Chain
     finished(store, 2)
     undo(store, 1)
     grown(store, 1)
-    assert store.collect(HEIGHT_MAX, 99).reorg_id == 0
+    assert store.collect(FINALIZED, 99).reorg_id == 0
     assert len(row_table(store.view.state())) == 8
 
 
@@ -185,7 +184,7 @@ def test_pruning_and_dead_versions(disk: SimulatedDisk, store: ChainStore) -> No
     store.advance(store.open_journals()[0].plan_id, Stage.NOTIFIED)
     grown(store, 3)
     with refused(StoreProblem.PRUNE_REFUSED, disk):
-        store.prune(History.NODES, 4, HEIGHT_MAX, 9)
+        store.prune(History.NODES, 4, FINALIZED, 9)
     store.advance(store.open_journals()[0].plan_id, Stage.DONE)
     prune_all(store, 4)
     assert store.view.state().row(1, b"shared") == b"at 5"
@@ -198,8 +197,7 @@ def test_pruning_and_dead_versions(disk: SimulatedDisk, store: ChainStore) -> No
 
 
 def test_rows_may_be_kept_longer_than_trie_nodes(store: ChainStore) -> None:
-    while not store.prune(History.NODES, 4, HEIGHT_MAX, 1).done:
-        pass
+    prune(store, History.NODES, 4)
     record = store.view.block(3)
     assert record is not None
     state = store.view.state_at(record)
@@ -224,7 +222,7 @@ def test_pruning_takes_nothing_that_somebody_needs(disk: SimulatedDisk, store: C
 
 
 def refusal_of(
-    store: ChainStore, disk: SimulatedDisk, height: int, finalized_height: int = HEIGHT_MAX
+    store: ChainStore, disk: SimulatedDisk, height: int, finalized_height: int = FINALIZED
 ) -> str:
     writes = disk.writes
     with pytest.raises(StoreRefused) as caught:
@@ -236,7 +234,7 @@ def refusal_of(
 
 def test_rows_are_pruned_after_trie_nodes(disk: SimulatedDisk, store: ChainStore) -> None:
     with refused(StoreProblem.PRUNE_REFUSED, disk):
-        store.prune(History.ROWS, 3, HEIGHT_MAX, 9)
+        store.prune(History.ROWS, 3, FINALIZED, 9)
 
 
 def test_an_open_plan_holds_pruning_and_pruning_holds_plans(
@@ -266,11 +264,24 @@ def test_an_orphaned_checkpoint_holds_nothing(store: ChainStore) -> None:
 
 def test_pruning_again_or_lower_does_nothing(store: ChainStore) -> None:
     prune_all(store, 3)
-    again = store.prune(History.ROWS, 2, HEIGHT_MAX, 9)
+    again = store.prune(History.ROWS, 2, FINALIZED, 9)
     assert (again.removed, again.done) == (0, True)
     assert store.view.retention().rows.height == 3
 
 
-def test_space_is_given_back(store: ChainStore) -> None:
+def test_space_is_given_back(tmp_path: Path) -> None:
+    with closing(open_folder(tmp_path / "data", create=True)) as store:
+        for _ in range(40):
+            store.commit_block(block(store, [(1, b"shared", os.urandom(40_000))]))
+        whole = compacted(store, tmp_path)
+        newest = store.view.state().row(1, b"shared")
+        prune_all(store, 38, 1_000)
+        assert compacted(store, tmp_path) < whole // 10
+        assert store.view.state().row(1, b"shared") == newest
+
+
+def compacted(store: ChainStore, folder: Path) -> int:
+    """Give back what is free, and return how many bytes the tables take."""
     for history in History:
         store.compact(history)
+    return sum(path.stat().st_size for path in folder.rglob("*.ldb"))

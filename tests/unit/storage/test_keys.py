@@ -1,3 +1,5 @@
+"""Keys of every kind: read back, in order, apart from one another, or refused."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

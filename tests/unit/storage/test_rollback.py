@@ -30,11 +30,6 @@ from tests.unit.storage.builders import (
 
 
 @pytest.fixture
-def disk() -> SimulatedDisk:
-    return SimulatedDisk()
-
-
-@pytest.fixture
 def store(disk: SimulatedDisk) -> ChainStore:
     store = simulated(disk)
     grown(store, 6)

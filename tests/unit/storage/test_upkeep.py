@@ -16,11 +16,6 @@ from tests.unit.storage.builders import block, grown, hash_of, refused, roll_bac
 
 
 @pytest.fixture
-def disk() -> SimulatedDisk:
-    return SimulatedDisk()
-
-
-@pytest.fixture
 def store(disk: SimulatedDisk) -> ChainStore:
     store = simulated(disk)
     grown(store, 4)

@@ -1,7 +1,5 @@
 """Versions of trie nodes: every one that a state's branch has, newest first, and no other."""
 
-import pytest
-
 from sequencer.model.records import History
 from sequencer.ports import StoreProblem
 from sequencer.storage.chain_store import ChainStore
@@ -11,22 +9,12 @@ from tests.unit.storage.builders import (
     TRIE,
     block,
     grown,
+    prune,
     refused,
     roll_back,
-    simulated,
     trie_changes,
     undo,
 )
-
-
-@pytest.fixture
-def disk() -> SimulatedDisk:
-    return SimulatedDisk()
-
-
-@pytest.fixture
-def store(disk: SimulatedDisk) -> ChainStore:
-    return simulated(disk)
 
 
 def set_leaf(store: ChainStore, value: int) -> int:
@@ -82,8 +70,7 @@ def test_where_nodes_are_pruned_there_are_no_versions(
         set_leaf(store, value)
     old = store.view.block(1)
     assert old is not None
-    while not store.prune(History.NODES, 2, 10**9, 100).done:
-        pass
+    prune(store, History.NODES, 2)
     with refused(StoreProblem.STATE_PRUNED, disk):
         store.view.state_at(old).version(TRIE, 0, 0, 2**64)
     assert len(versions(store.view.state())) == 2

@@ -1,3 +1,5 @@
+"""The witness file: two slots, the older one written over, and a torn one never believed."""
+
 import os
 from pathlib import Path
 

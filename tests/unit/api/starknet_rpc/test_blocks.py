@@ -15,11 +15,6 @@ from tests.unit.api.starknet_rpc.reading import ALICE, Ledger, full_ledger
 WITH_LIST = ("getBlockWithTxHashes", "getBlockWithTxs", "getBlockWithReceipts")
 
 
-@pytest.fixture(scope="module")
-def ledger() -> Ledger:
-    return full_ledger()
-
-
 def orphans(ledger: Ledger) -> list[BlockRecord]:
     view = ledger.store.view
     found = (

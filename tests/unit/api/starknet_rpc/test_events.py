@@ -21,11 +21,6 @@ from tests.unit.api.starknet_rpc.reading import ALICE, Ledger, full_ledger
 from tests.unit.engine.rolling import deposit
 
 
-@pytest.fixture(scope="module")
-def ledger() -> Ledger:
-    return full_ledger()
-
-
 def every_event(ledger: Ledger, first: int = 0, last: int = 10**9) -> list[Unchecked]:
     """Every event of the live chain, by reading all of it."""
     view, found = ledger.store.view, []

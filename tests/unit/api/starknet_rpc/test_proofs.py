@@ -23,7 +23,7 @@ from sequencer.engine.lookup import read_block
 from sequencer.model.api_limits import PROOF_KEYS_MAX
 from sequencer.model.records import BlockRecord, History, Stage
 from tests.strategies import Unchecked
-from tests.unit.api.starknet_rpc.reading import ALICE, BOB, Ledger, full_ledger
+from tests.unit.api.starknet_rpc.reading import ALICE, BOB, Ledger
 from tests.unit.chain.network import PRIVATE, key_of
 
 PRIME = 2**251 + 17 * 2**192 + 1
@@ -131,11 +131,6 @@ def all_blocks(ledger: Ledger) -> list[BlockRecord]:
         for sequence in range(ledger.head.sequence + 1)
     ]
     return [record for record in found if record is not None]
-
-
-@pytest.fixture(scope="module")
-def ledger() -> Ledger:
-    return full_ledger()
 
 
 async def test_every_block_proves_itself_live_or_orphaned(ledger: Ledger) -> None:

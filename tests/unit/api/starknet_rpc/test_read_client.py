@@ -20,11 +20,6 @@ from tests.unit.api.starknet_rpc.in_process import client_of
 from tests.unit.api.starknet_rpc.reading import ALICE, Ledger, full_ledger
 
 
-@pytest.fixture(scope="module")
-def ledger() -> Ledger:
-    return full_ledger()
-
-
 @pytest.fixture
 def client(ledger: Ledger) -> FullNodeClient:
     return client_of(ledger.methods)

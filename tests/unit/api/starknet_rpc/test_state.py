@@ -21,11 +21,6 @@ EXCHANGE_AT, ROWS = hex(EXCHANGE_ADDRESS), hex(ROWS_ROOT_SLOT)
 FLAGS = ["INCLUDE_LAST_UPDATE_BLOCK"]
 
 
-@pytest.fixture(scope="module")
-def ledger() -> Ledger:
-    return full_ledger()
-
-
 async def test_contracts_at_every_block_are_those_of_its_rows(ledger: Ledger) -> None:
     everywhere = {*map(address_of, PRIVATE), EXCHANGE_ADDRESS, TOKEN_ADDRESS}
     everywhere.add(ledger.deployment().address())

@@ -3,8 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from sequencer.api.json_rpc import PARAMS_INVALID
 from sequencer.api.starknet_rpc.wire import message_hash
 from sequencer.engine.lookup import read_block
@@ -16,11 +14,6 @@ from tests.unit.api.starknet_rpc.executing import sent, world
 from tests.unit.api.starknet_rpc.reading import ALICE, BOB, Ledger, full_ledger
 from tests.unit.engine.desks import process_as_before
 from tests.unit.engine.rolling import deposit
-
-
-@pytest.fixture(scope="module")
-def ledger() -> Ledger:
-    return full_ledger()
 
 
 async def test_every_transaction_is_found_in_every_way(ledger: Ledger) -> None:
