@@ -334,11 +334,14 @@ class History:
                 return
 
     async def _collected(self) -> None:
-        """Wait until the inbox is what the contract says."""
+        """Wait until the inbox is what the contract says, and known to be."""
         money = await self._money_or_none()
         facts = self._chain.node.deposits
         if money is not None:
-            await until(lambda: (facts.count, facts.chain_hash) == money, "the inbox is complete")
+            await until(
+                lambda: not facts.is_doubted and (facts.count, facts.chain_hash) == money,
+                "the inbox is complete",
+            )
 
     async def _money_or_none(self) -> tuple[int, int] | None:
         try:
