@@ -81,7 +81,7 @@ class SettlementChain:
         self.counts: Counter[str] = Counter()
         self._rpc = RpcHttpClient(url, method_prefix="devnet")
         self._starknet = RpcHttpClient(url)
-        self._messages = 0
+        self._messages = self._receipts_to_lose = 0
         self.floor = 0
 
     @property
@@ -95,9 +95,14 @@ class SettlementChain:
         return number
 
     async def fault(self, **numbers: int) -> None:
-        """Let something go wrong, by the embedded devnet's names for it; the real one has none."""
+        """Let something go wrong, by the embedded devnet's names for it.
+
+        The real one has none: there a receipt is lost here.
+        """
         if self.backend == EMBEDDED:
             await self._rpc.call("setFault", numbers)
+        else:
+            self._receipts_to_lose = numbers.get("lose", self._receipts_to_lose)
 
     async def heal(self) -> None:
         """Let nothing go wrong from here on."""
@@ -117,12 +122,18 @@ class SettlementChain:
         """Let the chain's time pass."""
         await self._rpc.call("increaseTime", {"time": seconds})
 
+    def _lose_receipt(self) -> None:
+        if self._receipts_to_lose:
+            self._receipts_to_lose -= 1
+            raise SettlementError(SettlementProblem.OUTCOME_UNKNOWN, "the receipt is lost")
+
     async def deposit(self, payments: Sequence[Payment]) -> None:
         """Pay in, until it is known to be there."""
         before = (await self.node.money()).deposits
         for _ in range(_TRIES_MAX):
             try:
                 await self.payer.deposit(payments)
+                self._lose_receipt()
             except SettlementError as error:
                 if error.problem not in _AWAY:
                     raise
