@@ -14,7 +14,7 @@ from typing import Any
 
 from starknet_py.net.http_client import RpcHttpClient
 
-from scripts.clients.devnet import CHECK_SECONDS, NO_FEES, URL, new_account, run, until_open
+from scripts.clients.devnet import CHECK_SECONDS, NO_FEES, URL, new_account, run
 from scripts.clients.orders import as_call, as_signed, limit_order, units
 
 SIZE = units("0.01")
@@ -23,7 +23,6 @@ SIZE = units("0.01")
 async def trade(url: str, market: str) -> int:
     """Sell with one account and buy with another one; returns the exit code."""
     perp = RpcHttpClient(url, method_prefix="perp")
-    await until_open(perp)
     await perp.call("getMarket", {"market": market})  # Is there such a market?
     seller, buyer = [await new_account(url, "10000") for _ in range(2)]
 

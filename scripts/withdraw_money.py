@@ -11,10 +11,9 @@ import sys
 
 from starknet_py.hash.selector import get_selector_from_name
 from starknet_py.net.client_models import Call
-from starknet_py.net.http_client import RpcHttpClient
 
 from scripts.clients.both_chains import run_with
-from scripts.clients.devnet import CHECK_SECONDS, NO_FEES, new_account, until_open
+from scripts.clients.devnet import CHECK_SECONDS, NO_FEES, new_account
 from scripts.clients.money import Settlement, shown
 from scripts.clients.proofs import Unproven
 from scripts.clients.withdrawals import final_height, owed_proof, withdrawal_id
@@ -22,7 +21,6 @@ from scripts.clients.withdrawals import final_height, owed_proof, withdrawal_id
 
 async def withdraw(url: str, settlement: Settlement, amount: int) -> int:
     """Withdraw to an account of the settlement chain; returns the exit code."""
-    await until_open(RpcHttpClient(url, method_prefix="perp"))
     account, recipient = await new_account(url, "1000"), await settlement.open()
     _, exchange, *_ = await settlement.view("get_bridge")
     call = Call(

@@ -38,20 +38,16 @@ def run(url: str, work: Coroutine[None, None, int]) -> int:
     return 2
 
 
-async def until_open(perp: RpcHttpClient) -> None:
-    """Wait until the exchange takes orders: some seconds after a devnet's start, 20 at most."""
-    for _ in range(100):
-        if (await perp.call("getMode"))["mode"] == "OPEN":
-            return
-        await asyncio.sleep(CHECK_SECONDS)
-
-
 async def new_account(url: str, amount: str) -> Account:
-    """Have the faucet pay to the address of a new key, and deploy the account there."""
+    """Have the faucet pay to the address of a new key, and deploy the account there.
+
+    A devnet that has just started pays as soon as it is OPEN.
+    """
     perp = RpcHttpClient(url, method_prefix="perp")
     class_hash = int((await perp.call("chainInfo"))["classes"]["Account"], 16)
     pair = KeyPair.generate()
     address = compute_address(class_hash=class_hash, constructor_calldata=[pair.public_key], salt=0)
+    await _until_open(perp)
     await perp.call("faucet", {"account": hex(address), "amount": amount})
     deployed = await Account.deploy_account_v3(
         address=address,
@@ -65,3 +61,11 @@ async def new_account(url: str, amount: str) -> Account:
     print(f"account {address:#x} has {amount} USDC, its private key is {pair.private_key:#x}")
     account: Account = deployed.account
     return account
+
+
+async def _until_open(perp: RpcHttpClient) -> None:
+    """Wait until the exchange takes orders: some seconds after a devnet's start, 20 at most."""
+    for _ in range(100):
+        if (await perp.call("getMode"))["mode"] == "OPEN":
+            return
+        await asyncio.sleep(CHECK_SECONDS)

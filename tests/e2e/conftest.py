@@ -19,7 +19,6 @@ from tests.e2e.devnet_process import ClientDevnet, client_devnet
 from tests.e2e.finished_run import Finished
 from tests.e2e.node_process import Start, starting, write_node_files
 from tests.e2e.played_store import copy_store, played
-from tests.unit.engine.desks import process_as_before
 
 Play = Callable[[str, str, tuple[str, ...]], Finished]
 """Plays a program with options under a name; the second time it is there already."""
@@ -78,13 +77,6 @@ def folder(tmp_path: Path) -> Path:
     """Give a stopped node's folder, alone with its witness in the test's own."""
     origin, _ = played()
     return copy_store(origin, tmp_path / "chain")
-
-
-@pytest.fixture
-def process() -> Iterator[None]:
-    """Leave the process as it was before a node was in it."""
-    with process_as_before():
-        yield
 
 
 @pytest.fixture

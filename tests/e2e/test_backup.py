@@ -275,13 +275,23 @@ def test_whatever_ends_the_command_leaves_nothing(stopped: Path, tmp_path: Path)
         assert left(tmp_path) == before
 
 
+# A copy of so short a chain is made before anybody could give up.
+_SLOW = """
+import time
+from sequencer.storage import reached
+
+reached.on_reached = lambda name: time.sleep(0.3 if name == "copy.written" else 0)
+"""
+
+
 def _asking(command: list[str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
 
 
 async def test_a_running_node_forgets_a_backup_that_nobody_waits_for(tmp_path: Path) -> None:
     data, copy = tmp_path / "devnet", tmp_path / "copy"
-    with LocalDevnet(tmp_path, *BASE, "--settlement", "none", "--data-dir", str(data)) as devnet:
+    options = (*BASE, "--settlement", "none", "--data-dir", str(data))
+    with LocalDevnet(tmp_path, *options, change=_SLOW) as devnet:
         assert devnet.logged("mode=OPEN"), devnet.log
         command = [sys.executable, "-m", "sequencer", "backup", str(data), str(copy)]
         for number in (signal.SIGINT, signal.SIGKILL):

@@ -17,7 +17,6 @@ from tests.contracts.devnet import NEEDS_DEVNET, running
 from tests.e2e.commands import run
 from tests.e2e.devnet_process import eventually
 from tests.e2e.local_devnet import PATIENCE_SECONDS, ROOT, LocalDevnet, seen
-from tests.unit.engine.desks import process_as_before
 
 ALONE = ("--settlement", "none", "--accounts", "2")
 MARKETS = ["BTC-USD-PERP", "ETH-USD-PERP"]
@@ -134,6 +133,7 @@ def test_what_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     assert is_empty(tmp_path)
 
 
+@pytest.mark.usefixtures("process")
 @pytest.mark.parametrize(
     ("choice", "words"), [("ftp://there", ""), ("http://127.0.0.1:1", "no devnet answers")]
 )
@@ -141,8 +141,7 @@ def test_a_settlement_chain_that_is_none_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str, words: str
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with process_as_before():
-        done = run("devnet", "--settlement", choice)
+    done = run("devnet", "--settlement", choice)
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert f"SETTLEMENT_ABSENT: {words}" in done.stderr
     assert is_empty(tmp_path)

@@ -32,15 +32,10 @@ from sequencer.storage.halt_note import HALT_FILE
 from tests.strategies import Unchecked
 from tests.unit.chain.network import PRIVATE
 from tests.unit.engine.builders import genesis_text
-from tests.unit.engine.desks import process_as_before
+
+pytestmark = pytest.mark.usefixtures("process")
 
 INTERVAL_MS = 5
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    with process_as_before():
-        yield
 
 
 class Said:

@@ -1,7 +1,6 @@
 """How a served node ends, where its data folder cannot be written any more."""
 
 import errno
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,9 @@ from sequencer.node import Given
 from sequencer.serve import commanded
 from tests.unit.chain.network import PRIVATE
 from tests.unit.engine.builders import genesis_text
-from tests.unit.engine.desks import operated, process_as_before
+from tests.unit.engine.desks import operated
 
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    with process_as_before():
-        yield
+pytestmark = pytest.mark.usefixtures("process")
 
 
 async def test_files_that_cannot_be_taken_away_hide_no_end(

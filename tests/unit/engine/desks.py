@@ -5,8 +5,6 @@ test. Blocks are made when something waits, and never for the time that passes.
 """
 
 import asyncio
-import gc
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
@@ -37,6 +35,7 @@ from sequencer.settlement.simulated import SimulatedChain, SimulatedSettlement
 from sequencer.starknet.felt import encode_short_string
 from sequencer.storage.folder import open_folder
 from sequencer.storage.plan_folder import PlanFolder
+from tests.process_state import process_as_before
 from tests.unit.chain.network import PRIVATE, START_MS
 from tests.unit.engine.builders import (
     PACE,
@@ -203,12 +202,3 @@ def denied(reason: Reason, words: str = ":") -> Iterator[None]:
     with pytest.raises(Refused, match=words) as caught:
         yield
     assert caught.value.reason is reason, str(caught.value)
-
-
-@contextmanager
-def process_as_before() -> Iterator[None]:
-    """Take back what a node sets for its whole process."""
-    interval = sys.getswitchinterval()
-    yield
-    gc.unfreeze()
-    sys.setswitchinterval(interval)

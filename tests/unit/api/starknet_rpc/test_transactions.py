@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from sequencer.api.json_rpc import PARAMS_INVALID
 from sequencer.api.starknet_rpc.wire import message_hash
 from sequencer.engine.lookup import read_block
@@ -12,7 +14,6 @@ from sequencer.starknet.transactions import L1Handler
 from tests.strategies import Unchecked
 from tests.unit.api.starknet_rpc.executing import sent, world
 from tests.unit.api.starknet_rpc.reading import ALICE, BOB, Ledger, full_ledger
-from tests.unit.engine.desks import process_as_before
 from tests.unit.engine.rolling import deposit
 
 
@@ -129,22 +130,22 @@ async def test_pre_confirmed_ones_have_a_receipt_without_a_block_hash() -> None:
     assert await ledger.code("getTransactionStatus", hash_) == 29
 
 
+@pytest.mark.usefixtures("process")
 async def test_a_transaction_is_received_then_open_then_accepted(tmp_path: Path) -> None:
-    with process_as_before():
-        async with world(tmp_path) as at:
-            transfer = at.transfer()
-            told = await at.call("addInvokeTransaction", invoke_transaction=sent(transfer))
-            hash_ = told["transaction_hash"]
-            status = await at.call("getTransactionStatus", hash_)
-            assert status["finality_status"] in {"RECEIVED", "PRE_CONFIRMED", "ACCEPTED_ON_L2"}
-            seen = await at.call("getTransactionByHash", hash_)
-            assert seen["sender_address"] == format_felt(ALICE)
-            await at.in_block(hash_)
-            status = await at.call("getTransactionStatus", hash_)
-            assert status == {
-                "finality_status": "ACCEPTED_ON_L2",
-                "execution_status": "SUCCEEDED",
-            }
+    async with world(tmp_path) as at:
+        transfer = at.transfer()
+        told = await at.call("addInvokeTransaction", invoke_transaction=sent(transfer))
+        hash_ = told["transaction_hash"]
+        status = await at.call("getTransactionStatus", hash_)
+        assert status["finality_status"] in {"RECEIVED", "PRE_CONFIRMED", "ACCEPTED_ON_L2"}
+        seen = await at.call("getTransactionByHash", hash_)
+        assert seen["sender_address"] == format_felt(ALICE)
+        await at.in_block(hash_)
+        status = await at.call("getTransactionStatus", hash_)
+        assert status == {
+            "finality_status": "ACCEPTED_ON_L2",
+            "execution_status": "SUCCEEDED",
+        }
 
 
 async def test_what_waits_is_received() -> None:
