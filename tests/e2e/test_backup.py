@@ -16,6 +16,7 @@ import pytest
 
 from devnet.local_cast import make_local_cast
 from scripts.clients.orders import limit_order, shown, units
+from scripts.crashing.watched import interruptible
 from sequencer.config import ADMIN_FILE, SETTLEMENT_FILE, SETTLEMENT_KEY_FILE
 from sequencer.engine.exporting import export_lines
 from sequencer.engine.lookup import find_block
@@ -275,27 +276,18 @@ def test_whatever_ends_the_command_leaves_nothing(stopped: Path, tmp_path: Path)
         assert left(tmp_path) == before
 
 
-# A copy of so short a chain is made before anybody could give up.
-_SLOW = """
-import time
-from sequencer.storage import reached
-
-reached.on_reached = lambda name: time.sleep(0.3 if name == "copy.written" else 0)
-"""
-
-
 def _asking(command: list[str]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
+    with interruptible():
+        return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
 
 
 async def test_a_running_node_forgets_a_backup_that_nobody_waits_for(tmp_path: Path) -> None:
     data, copy = tmp_path / "devnet", tmp_path / "copy"
-    options = (*BASE, "--settlement", "none", "--data-dir", str(data))
-    with LocalDevnet(tmp_path, *options, change=_SLOW) as devnet:
+    with LocalDevnet(tmp_path, *BASE, "--settlement", "none", "--data-dir", str(data)) as devnet:
         assert devnet.logged("mode=OPEN"), devnet.log
         command = [sys.executable, "-m", "sequencer", "backup", str(data), str(copy)]
         for number in (signal.SIGINT, signal.SIGKILL):
-            asking = await asyncio.to_thread(_asking, command)
+            asking = _asking(command)
             partial = tmp_path / "copy.partial"
             assert await asyncio.to_thread(seen, partial.exists)
             asking.send_signal(number)
