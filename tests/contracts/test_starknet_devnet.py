@@ -90,9 +90,15 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         start(tmp_path / "log", port=taken.getsockname()[1])
 
 
-async def test_the_embedded_one_says_the_same(chain_on: Callable[[str], str]) -> None:
+@pytest.fixture
+def urls(chain_on: Callable[[str], str]) -> tuple[str, str]:
+    return chain_on(EMBEDDED), chain_on(REAL)
+
+
+async def test_the_embedded_one_says_the_same(urls: tuple[str, str]) -> None:
+    embedded, real = urls
     salt = next(SALTS)
-    assert await told(chain_on(EMBEDDED), salt) == await told(chain_on(REAL), salt)
+    assert await told(embedded, salt) == await told(real, salt)
 
 
 async def told(url: str, salt: int) -> list[object]:
@@ -111,10 +117,8 @@ async def told(url: str, salt: int) -> list[object]:
     return [keys, address, refused.revert_reason, absent.revert_reason]
 
 
-async def test_two_clients_with_one_account_do_not_lose_a_call(
-    chain_on: Callable[[str], str],
-) -> None:
-    url = chain_on(REAL)
+async def test_two_clients_with_one_account_do_not_lose_a_call(urls: tuple[str, str]) -> None:
+    _, url = urls
     address = await deployed(url, 0, next(SALTS))
     _, operator, _ = await predeployed_accounts(url)
     one, other = (StarknetSettlement(access(url, operator), address) for _ in range(2))
