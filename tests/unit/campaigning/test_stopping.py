@@ -5,16 +5,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from scripts.campaigning.stopping import STOPPED, stoppable, work_many
 from scripts.crashing.watched import interruptible
-
-ROOT = Path(__file__).resolve().parents[3]
-_PATIENCE_SECONDS = 60
+from tests.e2e.local_devnet import ROOT, seen
+from tests.plugins.host_world import is_there
 
 
 def play(folder: str) -> None:
@@ -36,22 +34,6 @@ def run(folder: str) -> int:
     return stoppable(lambda: campaign(folder))
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{process}/stat").read_text()
-    return stat.rpartition(")")[2].split()[0] != "Z"
-
-
 @pytest.mark.parametrize(
     ("number", "code"),
     [
@@ -64,12 +46,12 @@ def test_no_process_outlives_a_campaign(tmp_path: Path, number: signal.Signals, 
     words = f"import sys; from {__name__} import run; sys.exit(run({str(tmp_path)!r}))"
     with interruptible():
         main = subprocess.Popen([sys.executable, "-c", words], cwd=ROOT, stderr=subprocess.PIPE)
-    wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+    assert seen(lambda: len(list(tmp_path.iterdir())) == 2)
     playing = [int(file.name) for file in tmp_path.iterdir()]
     main.send_signal(number)
     _, said = main.communicate()
     assert main.returncode == code
     if code == STOPPED:
         assert said.decode() == "stopped; make campaigns says what is left of a release\n"
-    wait_for(lambda: not any(is_alive(process) for process in playing))
+    assert seen(lambda: not any(map(is_there, playing)))
     assert list(tmp_path.iterdir()) == []
